@@ -1,0 +1,88 @@
+"""Files that are whole or absent: atomic writes, staged folders, append-only lines, a lock."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content so that a reader sees the old bytes or the new, never a mixture.
+
+    The bytes reach the disk before the name does (write, fsync, rename, fsync of the folder).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def staged_folder(parent: Path) -> Iterator[Path]:
+    """A new empty folder inside ``parent`` that is removed unless the caller renames it away."""
+    parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(dir=parent, prefix=".staging-"))
+    try:
+        yield stage
+    finally:
+        if stage.exists():
+            shutil.rmtree(stage)
+
+
+def publish_folder(stage: Path, target: Path) -> bool:
+    """Give a staged folder its final name in one rename, after all its files reached the disk.
+
+    Returns:
+        False when the target already exists (its name is its content, so nothing is lost).
+    """
+    for path in sorted(stage.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            sync_folder(path)
+    sync_folder(stage)
+    if target.exists():
+        return False
+    stage.chmod(0o755)
+    stage.rename(target)
+    sync_folder(target.parent)
+    return True
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names inside a folder durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file; another process that wants it waits.
+
+    The kernel drops the lock when the holder dies, so nothing is ever left locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,0 +1,93 @@
+"""What is known about data: findings, profiles, splits, versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torchyard.records.schema import FieldKind, Schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule that some rows broke: how many, five of them, and what it means.
+
+    ``severity`` is ``quarantine`` (those rows are set aside), ``warn`` (kept, reported) or ``fail``
+    (the whole import is refused).
+    """
+
+    rule: str
+    field: str
+    severity: Literal["quarantine", "warn", "fail"]
+    rows: int
+    rows_checked: int
+    examples: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldProfile:
+    """The distribution of one field, in a form that two sets of rows can be compared by.
+
+    Numbers, integers and booleans: ``edges`` (ascending, in the field's unit) cut the line into
+    ``len(edges) + 1`` bins, ``counts`` of present values in each; ``quantiles`` holds the nine
+    deciles from 10 % to 90 %. Timestamps: 24 bins, one per hour of the day.
+    Categories: ``values`` by falling count with their ``counts``, the rest in ``other``.
+    """
+
+    name: str
+    kind: FieldKind
+    rows: int
+    missing: int
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    edges: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    values: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    other: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The distributions of a set of rows, field by field."""
+
+    rows: int
+    fields: tuple[FieldProfile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """One part of a dataset version. ``first`` and ``last`` are ISO times for a split by time."""
+
+    name: Literal["train", "validation", "test"]
+    rows: int
+    labelled: int
+    positive: int
+    first: str | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVersion:
+    """A dataset at one moment, named by the digest of its accepted rows and its schema.
+
+    ``number`` counts versions from 1; ``table_version`` is the Lance version that holds the rows.
+    ``created`` is an ISO time in UTC.
+    """
+
+    digest: str
+    number: int
+    table_version: int
+    created: str
+    author: str
+    reason: str
+    source: str
+    schema: Schema
+    label: str | None
+    rows: int
+    quarantined: int
+    findings: tuple[Finding, ...]
+    profile: Profile

@@ -1,0 +1,136 @@
+"""What happens to a release after sealing: channel events, predictions, drift, alerts.
+
+The prediction log is JSON lines, one object per answered row::
+
+    {"id": str, "at": float, "release": "sha256:...", "variant": str, "row": {field: value}, "scores": [float, ...]}
+
+``at`` is seconds since the epoch; ``row`` holds the raw fields as received, missing ones absent or
+null, personal ones left out; ``scores`` are the calibrated probabilities in the task's class order.
+Segments lie in ``predictions/<model>/<worker>-<number>.jsonl``. The label log has
+``{"id": str, "label": bool, "at": float}`` in ``labels/<model>/<worker>-<number>.jsonl``. A last
+line without a newline is a write that was cut off: readers skip it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torchyard.records.evidence import Measured
+
+Action = Literal["deploy", "canary", "promote", "rollback"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelEvent:
+    """One decision about who serves. ``weight`` is the share of traffic, 0 to 1.
+
+    ``number`` rises by one per event over all models; ``at`` is an ISO time in UTC.
+    """
+
+    number: int
+    at: str
+    model: str
+    action: Action
+    release: str
+    weight: float
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """The fold of a model's events: who serves what share now, and who served before.
+
+    ``routes`` maps release to weight and sums to 1; ``champion`` is None before the first deploy;
+    ``previous`` lists earlier champions, the last one last.
+    """
+
+    model: str
+    champion: str | None
+    challenger: str | None
+    routes: dict[str, float]
+    previous: tuple[str, ...]
+    last_event: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldDrift:
+    """How far one field (or the answers) moved from the reference.
+
+    ``psi`` is the population stability index over the reference's bins; ``p_value`` that of a
+    chi-squared test on the same bins, corrected over all fields (Benjamini-Hochberg).
+    ``missing`` and ``missing_reference`` are shares of rows.
+    """
+
+    name: str
+    psi: float
+    p_value: float
+    missing: float
+    missing_reference: float
+    drifted: bool
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One stretch of a model's traffic: ``first`` and ``last`` are ISO times of its rows."""
+
+    first: str
+    last: str
+    rows: int
+    releases: dict[str, int]
+    fields: tuple[FieldDrift, ...]
+    answers: FieldDrift
+    positive_rate: float
+    labelled: int
+    quality: dict[str, Measured]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A sentence a person can act on, and the window and field it is about."""
+
+    severity: Literal["warning", "critical"]
+    subject: str
+    message: str
+    window_first: str
+    window_last: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorReport:
+    """Windows of one model's traffic against its release's reference, and what to look at."""
+
+    model: str
+    reference: str
+    rows: int
+    unreadable: int
+    windows: tuple[Window, ...]
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """What a serving worker says of itself, rewritten whenever it changes.
+
+    ``applied_event`` is the last channel event it follows; ``problem`` says why a later one could
+    not be applied (it goes on serving what it served).
+    """
+
+    worker: int
+    pid: int
+    ready: bool
+    applied_event: int
+    releases: tuple[str, ...]
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """A running server: its supervisor's process id and where it listens."""
+
+    pid: int
+    host: str
+    port: int
+    workers: int
