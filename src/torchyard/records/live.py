@@ -2,7 +2,8 @@
 
 The prediction log is JSON lines, one object per answered row::
 
-    {"id": str, "at": float, "release": "sha256:...", "variant": str, "row": {field: value}, "scores": [float, ...]}
+    {"id": str, "at": float, "release": "sha256:...", "variant": str,
+     "row": {field: value}, "scores": [float, ...]}
 
 ``at`` is seconds since the epoch; ``row`` holds the raw fields as received, missing ones absent or
 null, personal ones left out; ``scores`` are the calibrated probabilities in the task's class order.

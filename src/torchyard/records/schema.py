@@ -12,9 +12,9 @@ FieldKind = Literal["number", "integer", "boolean", "category", "timestamp"]
 class Field:
     """One raw field: its kind and the rules every value of it obeys.
 
-    ``ge`` and ``le`` bound numbers and integers, inclusive, in ``unit``. ``values`` lists the allowed
-    categories; empty means any text. ``protected`` fields are judged for fairness. ``personal``
-    fields never reach a prediction log.
+    ``ge`` and ``le`` bound numbers and integers, inclusive, in ``unit``. ``values`` lists the
+    allowed categories; empty means any text. ``protected`` fields are judged for fairness.
+    ``personal`` fields never reach a prediction log.
     """
 
     name: str
