@@ -119,9 +119,9 @@ class Gate:
     """A limit on a measured number.
 
     ``metric`` names a metric of the report, ``latency_p99_ms``, ``size_mb`` or a fairness
-    difference (then with ``group``). ``per_slice`` judges every slice of a field with at least ``min_rows``.
-    ``against`` compares with the champion on the same rows: the metric may be worse by at most
-    ``drop_at_most``.
+    difference (then with ``group``). ``per_slice`` judges every slice of a field with at least
+    ``min_rows``. ``against`` compares with the champion on the same rows: the metric may be worse
+    by at most ``drop_at_most``.
     """
 
     metric: str
