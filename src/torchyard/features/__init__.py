@@ -4,3 +4,16 @@ Takes: a training split and declared transforms; rows or frames.
 Makes: a fitted feature graph; raw columns; feature tensors.
 Never: fits on anything but the training split; computes a feature outside the graph.
 """
+
+from torchyard.features.columns import Columns, columns_from_frame, columns_from_rows
+from torchyard.features.encode import Encoder, Tensor, difference, fit_graph
+
+__all__ = [
+    "Columns",
+    "Encoder",
+    "Tensor",
+    "columns_from_frame",
+    "columns_from_rows",
+    "difference",
+    "fit_graph",
+]

@@ -59,6 +59,22 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SplitRule:
+    """How rows are parted into train, validation and test.
+
+    By ``time``: ``fields`` holds one timestamp; rows before ``validation`` (an ISO time) train,
+    rows from ``test`` on test. By ``hash``: the digest of ``fields`` (all of them when empty)
+    decides, so a row keeps its part when the data grows; ``validation`` and ``test`` are shares as
+    decimals.
+    """
+
+    by: Literal["time", "hash"]
+    fields: tuple[str, ...]
+    validation: str
+    test: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """One part of a dataset version. ``first`` and ``last`` are ISO times for a split by time."""
 

@@ -172,3 +172,15 @@ class Evidence:
     reports: tuple[Report, ...]
     variants: tuple[Variant, ...]
     verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """The service level a release must meet on the machine that measured it.
+
+    ``p99_ms`` bounds the 99th percentile of one row, raw fields to answer, in process;
+    ``max_size_mb`` a variant's file, in units of 10^6 bytes.
+    """
+
+    p99_ms: float | None = None
+    max_size_mb: float | None = None

@@ -42,6 +42,17 @@ class FeatureGraph:
     tensors: tuple[FeatureTensor, ...]
     fitted_rows: int
 
+    def __getitem__(self, name: str) -> FeatureTensor:
+        """The tensor of that name.
+
+        Raises:
+            KeyError: the graph makes no such tensor.
+        """
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        raise KeyError(name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:

@@ -1,0 +1,136 @@
+"""The project: everything about a model that a person decides, in one frozen object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torchyard.core.errors import BadProject, nearest
+from torchyard.records.dataset import SplitRule
+from torchyard.records.evidence import Gate, Objective
+from torchyard.records.schema import FieldKind, Schema, Task
+from torchyard.records.training import FeatureGraph, Training, Transform
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_TAKES: dict[str, tuple[FieldKind, ...]] = {
+    "standardize": ("number", "integer", "boolean"),
+    "lookup": ("category",),
+    "cyclic_time": ("timestamp",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A model's whole declaration. ``project.py`` binds one to the name ``project``.
+
+    Attributes:
+        name: lower-case letters, digits and dashes; it is the model's name in URLs.
+        task: what is predicted.
+        schema: the raw fields of a row.
+        data: a path or URL of a table, or a function that returns a polars or pandas frame with
+            the schema's fields and the label as columns.
+        split: how rows are parted.
+        features: tensors by name, see ``ty.Features``.
+        model: a function from the fitted ``FeatureGraph`` to an ``nn.Module`` whose ``forward``
+            takes the tensors by name and returns one logit per row, ``[rows]`` or ``[rows, 1]``.
+        training: settings of the loop.
+        gates: limits that every shipped variant must clear.
+        objective: the service level.
+        slices: category fields whose every value is reported alone.
+        description: a sentence for the model card: who uses the answers, and for what.
+
+    Raises:
+        BadProject: a name is malformed, or something refers to a field that does not exist.
+    """
+
+    name: str
+    task: Task
+    schema: Schema
+    data: str | Callable[[], Any]
+    split: SplitRule
+    features: tuple[Transform, ...]
+    model: Callable[[FeatureGraph], nn.Module]
+    training: Training = Training()
+    gates: tuple[Gate, ...] | list[Gate] = ()
+    objective: Objective = Objective()
+    slices: tuple[str, ...] | list[str] = ()
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gates", tuple(self.gates))
+        object.__setattr__(self, "slices", tuple(self.slices))
+        self._check_names()
+        for transform in self.features:
+            for name in transform.fields:
+                self._need(name, f"features: {transform.output}", _TAKES[transform.operation])
+        if self.split.by == "time":
+            self._need(self.split.fields[0], "split_by_time", ("timestamp",))
+        for name in self.split.fields:
+            self._need(name, "split")
+        for name in self.slices:
+            self._need(name, "slices", ("category", "boolean"))
+        self._check_gates()
+
+    def _check_names(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise BadProject(
+                where="project name",
+                found=repr(self.name),
+                expected="a letter, then lower-case letters, digits and dashes",
+                remedy="It is part of URLs: for example 'flight-delay'.",
+            )
+        if self.task.label in self.schema.names:
+            raise BadProject(
+                where="schema",
+                found=f"the label '{self.task.label}' among the fields",
+                expected="only what is known before the answer",
+                remedy="Take it out of ty.Schema: the task names it already.",
+            )
+        if not self.features:
+            raise BadProject(
+                where="features",
+                found="no features",
+                expected="at least one tensor for the model",
+                remedy="For example features=ty.Features(numbers=ty.standardize('distance')).",
+            )
+
+    def _check_gates(self) -> None:
+        protected = {field.name for field in self.schema.fields if field.protected}
+        for gate in self.gates:
+            if gate.group is not None and gate.group not in protected:
+                self._need(gate.group, f"gate {gate.metric}")
+                raise BadProject(
+                    where=f"gate {gate.metric}, group",
+                    found=f"'{gate.group}', which is not protected",
+                    expected="a protected field",
+                    remedy=f"Declare it as {gate.group}=ty.category(protected=True).",
+                )
+            if gate.per_slice is not None and gate.per_slice not in self.slices:
+                raise BadProject(
+                    where=f"gate {gate.metric}, per_slice",
+                    found=f"'{gate.per_slice}', which is not a slice field",
+                    expected="a field listed in slices=",
+                    remedy=f"Add slices=['{gate.per_slice}'] to the project.",
+                )
+
+    def _need(self, name: str, where: str, kinds: tuple[FieldKind, ...] = ()) -> None:
+        if name not in self.schema.names:
+            raise BadProject(
+                where=where,
+                found=f"field '{name}'",
+                expected="a field of the schema",
+                remedy=nearest(name, self.schema.names),
+            )
+        kind = self.schema.field(name).kind
+        if kinds and kind not in kinds:
+            raise BadProject(
+                where=where,
+                found=f"field '{name}', a {kind}",
+                expected=f"a {' or '.join(kinds)} field",
+                remedy="Change the field's kind in ty.Schema, or use another transform.",
+            )
