@@ -17,6 +17,8 @@ from torchyard.records.training import FeatureGraph, Transform
 if TYPE_CHECKING:
     import polars as pl
 
+OUTPUT_PREFIX = "feature/"
+
 Tensor = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -68,7 +70,9 @@ class Encoder:
             str(path), options, providers=["CPUExecutionProvider"]
         )
         self.inputs = tuple(item.name for item in self._session.get_inputs())
-        self.outputs = tuple(item.name for item in self._session.get_outputs())
+        self.outputs = tuple(
+            item.name.removeprefix(OUTPUT_PREFIX) for item in self._session.get_outputs()
+        )
 
     def encode(self, columns: Columns) -> dict[str, Tensor]:
         """Feature tensors of raw columns.

@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from torchyard.features.columns import MISSING_TEXT, MISSING_TIME
+from torchyard.features.encode import OUTPUT_PREFIX
 from torchyard.features.fit import (
     FIRST,
     MISSING,
@@ -47,8 +48,8 @@ def build_graph(fitted: tuple[Fitted, ...], schema: Schema) -> onnx.ModelProto:
         schema: gives the raw inputs their types; fields that no transform uses are left out.
 
     Returns:
-        A checked ONNX model: inputs by field name ``[rows, 1]``, outputs by tensor name
-        ``float32 [rows, width]`` or ``int64 [rows]``.
+        A checked ONNX model: inputs by field name ``[rows, 1]``, outputs by ``output_name`` of
+        the tensor, ``float32 [rows, width]`` or ``int64 [rows]``.
     """
     writer = _Writer()
     outputs = []
@@ -62,7 +63,9 @@ def build_graph(fitted: tuple[Fitted, ...], schema: Schema) -> onnx.ModelProto:
             writer.cycle(item)
         shape = ["rows"] if tensor.dtype == "int64" else ["rows", tensor.width]
         outputs.append(
-            helper.make_tensor_value_info(tensor.name, _OUTPUT_TYPES[tensor.dtype], shape)
+            helper.make_tensor_value_info(
+                output_name(tensor.name), _OUTPUT_TYPES[tensor.dtype], shape
+            )
         )
     used = {name for item in fitted for name in item.tensor.fields}
     inputs = [
@@ -81,6 +84,11 @@ def build_graph(fitted: tuple[Fitted, ...], schema: Schema) -> onnx.ModelProto:
     return model
 
 
+def output_name(tensor: str) -> str:
+    """What a tensor is called inside ONNX, where it may not share a name with a raw field."""
+    return f"{OUTPUT_PREFIX}{tensor}"
+
+
 class _Writer:
     """Collects nodes and constants; every value it names starts with the output it serves."""
 
@@ -89,7 +97,7 @@ class _Writer:
         self.constants: list[onnx.TensorProto] = []
 
     def standardize(self, item: Standardized) -> None:
-        out = item.tensor.name
+        out = output_name(item.tensor.name)
         raw = self._joined(list(item.tensor.fields), f"{out}/raw")
         missing = self._node("IsNaN", [raw], f"{out}/missing")
         mean = self._constant(f"{out}/mean", np.array([item.mean]))
@@ -107,7 +115,7 @@ class _Writer:
             self._node("Concat", [numbers, flags], out, axis=1)
 
     def lookup(self, item: LookedUp) -> None:
-        out = item.tensor.name
+        out = output_name(item.tensor.name)
         keys = [MISSING_TEXT, *item.vocabulary]
         values = [MISSING, *range(FIRST, FIRST + len(item.vocabulary))]
         found = self._node(
@@ -118,7 +126,7 @@ class _Writer:
         self._node("Reshape", [found, flat], out)
 
     def cycle(self, item: Cycled) -> None:
-        out = item.tensor.name
+        out = output_name(item.tensor.name)
         time = item.tensor.fields[0]
         tables = clock_tables()
         gap = self._constant(f"{out}/gap", np.array([[MISSING_TIME]], dtype=np.int64))

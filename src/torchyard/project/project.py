@@ -24,6 +24,16 @@ _TAKES: dict[str, tuple[FieldKind, ...]] = {
 }
 
 
+def is_name(text: str) -> bool:
+    """Whether a text may name a project: a letter, then lower-case letters, digits, dashes.
+
+    Example:
+        >>> is_name("flight-delay"), is_name("Flight delay")
+        (True, False)
+    """
+    return _NAME.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Project:
     """A model's whole declaration. ``project.py`` binds one to the name ``project``.
@@ -77,7 +87,7 @@ class Project:
         self._check_gates()
 
     def _check_names(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not is_name(self.name):
             raise BadProject(
                 where="project name",
                 found=repr(self.name),

@@ -66,7 +66,6 @@ class Training:
     patience: int = 3
     seed: int = 0
     precision: str = "32-true"
-    devices: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

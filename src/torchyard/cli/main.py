@@ -1,0 +1,47 @@
+"""The console command: parsing, errors, exit status (0 done, 1 refused, 2 wrong usage)."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from torchyard.cli import build, live, start
+from torchyard.cli.screen import show_error
+from torchyard.core.errors import YardError
+
+app = typer.Typer(
+    name="torchyard",
+    help="From a PyTorch model to a product: data, training, gates, releases, serving, watching.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+start.register(app)
+build.register(app)
+live.register(app)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    try:
+        result = app(arguments, standalone_mode=False)
+    except YardError as error:
+        show_error(error, as_json="--json" in arguments)
+        return error.exit_status
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        return 0
+    return result if isinstance(result, int) else 0

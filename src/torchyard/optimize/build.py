@@ -1,0 +1,185 @@
+"""Candidates: the trained model as torch fp32, ONNX fp32 and ONNX int8.
+
+A build that fails becomes a finding on its variant; the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from torchyard.core.errors import YardError
+from torchyard.optimize.export import export_module, merge
+from torchyard.runtimes import open_model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Columns = Mapping[str, "np.ndarray[Any, np.dtype[Any]]"]
+
+# rows that the int8 ranges are taken from
+CALIBRATION_ROWS = 2_048
+
+
+class Runnable(Protocol):
+    """From raw columns to calibrated probabilities, ``float32 [rows, 2]``."""
+
+    def run(self, columns: Columns) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Answer the rows."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to run the model: ``model`` answers, or ``finding`` says why it cannot.
+
+    ``file`` is None for the yardstick, which needs the module's Python code and is not served.
+    """
+
+    name: str
+    runtime: Literal["onnxruntime", "torch"]
+    precision: str
+    file: Path | None
+    model: Runnable | None
+    size_bytes: int
+    finding: str | None = None
+
+
+class Encodes(Protocol):
+    """From raw columns to feature tensors: what the feature graph does."""
+
+    def encode(self, columns: Columns) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+        """Feature tensors by name."""
+
+
+class EagerModel:
+    """The yardstick: feature graph, then the module in PyTorch, then the temperature."""
+
+    def __init__(self, encoder: Encodes, module: nn.Module, temperature: float) -> None:
+        self._encoder = encoder
+        self._module = module
+        self._temperature = temperature
+
+    def run(self, columns: Columns) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Calibrated probabilities, ``float32 [rows, 2]``."""
+        import torch
+
+        with torch.inference_mode():
+            tensors = {
+                name: torch.from_numpy(array)
+                for name, array in self._encoder.encode(columns).items()
+            }
+            second = torch.sigmoid(self._module(**tensors).reshape(-1) / self._temperature)
+            return torch.stack([1 - second, second], dim=1).numpy()
+
+
+def build_candidates(
+    module: nn.Module,
+    *,
+    encoder: Encodes,
+    features: Path,
+    tensors: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    temperature: float,
+    folder: Path,
+) -> tuple[Candidate, ...]:
+    """Build every candidate.
+
+    Args:
+        module: trained, in evaluation mode.
+        encoder: the opened feature graph.
+        features: the feature graph's file.
+        tensors: training rows as feature tensors: the first two trace the export, the first
+            ``CALIBRATION_ROWS`` set the int8 ranges.
+        temperature: the calibration.
+        folder: each servable variant goes to ``folder/<name>/model.onnx``.
+    """
+    weights = sum(p.numel() * p.element_size() for p in module.parameters())
+    eager = Candidate(
+        "torch-fp32", "torch", "fp32", None, EagerModel(encoder, module, temperature), weights
+    )
+    exported = folder / "exported.onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def fp32(path: Path) -> None:
+        import torch
+
+        sample = {name: torch.from_numpy(array[:2].copy()) for name, array in tensors.items()}
+        export_module(module, sample, exported)
+        merge(features, exported, temperature=temperature, path=path)
+
+    def int8(path: Path) -> None:
+        quantized = folder / "quantized.onnx"
+        quantize(exported, tensors, quantized)
+        merge(features, quantized, temperature=temperature, path=path)
+        quantized.unlink()
+
+    candidates = (
+        eager,
+        _attempt("onnx-fp32", "fp32", folder, fp32),
+        _attempt("onnx-int8", "int8", folder, int8),
+    )
+    exported.unlink(missing_ok=True)
+    return candidates
+
+
+def quantize(
+    model: Path, tensors: Mapping[str, np.ndarray[Any, np.dtype[Any]]], path: Path
+) -> None:
+    """Static int8 by QDQ nodes: unsigned activations, signed weights per channel.
+
+    Static, so that an answer does not depend on the rest of its batch; unsigned activations,
+    because signed ones are several times slower on x86 (measured).
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Rows(CalibrationDataReader):  # type: ignore[misc]
+        """Feeds the calibration rows in one batch, once."""
+
+        def __init__(self) -> None:
+            self._batches = iter(
+                [{name: array[:CALIBRATION_ROWS] for name, array in tensors.items()}]
+            )
+
+        def get_next(self) -> dict[str, np.ndarray[Any, np.dtype[Any]]] | None:
+            return next(self._batches, None)
+
+    # the quantizer advises a pre-processing step that has just been done
+    logging.getLogger().addFilter(_hush)
+    prepared = path.with_suffix(".prepared.onnx")
+    try:
+        quant_pre_process(str(model), str(prepared))
+        quantize_static(
+            str(prepared), str(path), Rows(), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul", "Gemm", "Conv"],
+        )  # fmt: skip
+    finally:
+        logging.getLogger().removeFilter(_hush)
+        prepared.unlink(missing_ok=True)
+
+
+def _hush(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
+def _attempt(name: str, precision: str, folder: Path, build: Callable[[Path], None]) -> Candidate:
+    path = folder / name / "model.onnx"
+    try:
+        build(path)
+        model = open_model(path)
+    except YardError as error:
+        return Candidate(name, "onnxruntime", precision, None, None, 0, str(error))
+    except Exception as error:  # exporters and quantizers raise anything
+        finding = f"{type(error).__name__}: {error}"
+        return Candidate(name, "onnxruntime", precision, None, None, 0, finding)
+    return Candidate(name, "onnxruntime", precision, path, model, path.stat().st_size)

@@ -1,0 +1,85 @@
+"""Stages: work that is skipped when its inputs have not changed.
+
+What a stage makes lies in ``stages/<stage>/<digest of its inputs>/``, published by one rename when
+it is whole; a stage that was killed leaves nothing and runs again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from torchyard.core.digest import digest_json, short
+from torchyard.core.files import publish_folder, staged_folder
+from torchyard.core.record import Json
+from torchyard.version import __version__
+
+
+class Progress(Protocol):
+    """Told what is going on. The command line draws it; a script may pass ``Silent()``."""
+
+    def begin(self, stage: str) -> None:
+        """A stage starts."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened inside the stage."""
+
+    def end(self, stage: str, summary: str, *, seconds: float, skipped: bool) -> None:
+        """The stage is done, or was skipped because its inputs have not changed."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def begin(self, stage: str) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def end(self, stage: str, summary: str, *, seconds: float, skipped: bool) -> None:
+        """Say nothing."""
+
+
+class Stages:
+    """Runs stages in a folder and remembers what each one made."""
+
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        self._folder = folder
+        self.progress = progress
+
+    def run(
+        self,
+        stage: str,
+        inputs: Json,
+        make: Callable[[Path], None],
+        summarize: Callable[[Path], str],
+        *,
+        still_holds: Callable[[Path], bool] = lambda folder: True,
+    ) -> Path:
+        """The folder of a stage's results, made now unless these inputs were seen before.
+
+        Args:
+            stage: its name.
+            inputs: everything the results depend on, as JSON; this version of torchyard is added.
+            make: writes the results into an empty folder.
+            summarize: one line about the results, from their folder.
+            still_holds: False when what results refer to is gone, so that they are made again.
+        """
+        started = time.monotonic()
+        self.progress.begin(stage)
+        key = digest_json({"torchyard": __version__, "inputs": inputs})
+        target = self._folder / stage / short(key)
+        skipped = target.exists() and still_holds(target)
+        if not skipped:
+            shutil.rmtree(target, ignore_errors=True)
+            with staged_folder(self._folder / stage) as stage_folder:
+                make(stage_folder)
+                publish_folder(stage_folder, target)
+        self.progress.end(
+            stage, summarize(target), seconds=time.monotonic() - started, skipped=skipped
+        )
+        return target

@@ -1,0 +1,1 @@
+"""The project that ``torchyard init`` writes. It ships as it is."""

@@ -1,0 +1,224 @@
+"""Where a project's things are, and loading its ``project.py``."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+from torchyard.core.digest import digest_file, digest_json
+from torchyard.core.errors import BadProject, YardError
+from torchyard.project import Project
+
+PROJECT_FILE = "project.py"
+STATE_FOLDER = ".torchyard"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one project: ``project.py`` and, beside it, ``.torchyard/``."""
+
+    folder: Path
+
+    @classmethod
+    def find(cls, start: Path) -> Workspace:
+        """The nearest folder at or above ``start`` that holds a ``project.py``.
+
+        Raises:
+            BadProject: there is none.
+        """
+        start = start.resolve()
+        for folder in (start, *start.parents):
+            if (folder / PROJECT_FILE).is_file():
+                return cls(folder)
+        raise BadProject(
+            where=str(start),
+            found=f"no {PROJECT_FILE} here or above",
+            expected="a project folder",
+            remedy="Change into one, or make one with: torchyard init NAME",
+        )
+
+    @property
+    def state(self) -> Path:
+        """Everything the project makes; deleting it starts anew."""
+        return self.folder / STATE_FOLDER
+
+    @property
+    def data(self) -> Path:
+        """Dataset versions."""
+        return self.state / "data"
+
+    @property
+    def stages(self) -> Path:
+        """What stages made, by the digest of their inputs."""
+        return self.state / "stages"
+
+    @property
+    def releases(self) -> Path:
+        """Sealed releases, by the hex digits of their id."""
+        return self.state / "releases"
+
+    @property
+    def keys(self) -> Path:
+        """The signing key."""
+        return self.state / "keys"
+
+    @property
+    def trusted(self) -> Path:
+        """Public keys whose releases are accepted."""
+        return self.keys / "trusted"
+
+    @property
+    def server(self) -> Path:
+        """What a running server and its workers say of themselves."""
+        return self.state / "server"
+
+    @property
+    def predictions(self) -> Path:
+        """The prediction log."""
+        return self.state / "predictions"
+
+    @property
+    def labels(self) -> Path:
+        """The label log."""
+        return self.state / "labels"
+
+    @property
+    def reports(self) -> Path:
+        """Monitoring reports."""
+        return self.state / "reports"
+
+    @property
+    def tracking_url(self) -> str:
+        """MLflow's database."""
+        return f"sqlite:///{self.state / 'mlflow.db'}"
+
+    @property
+    def tracking_files(self) -> Path:
+        """MLflow's files."""
+        return self.state / "mlflow"
+
+    @property
+    def channels_url(self) -> str:
+        """The channel events' database."""
+        return f"sqlite:///{self.state / 'channels.db'}"
+
+
+@dataclass(frozen=True)
+class LoadedProject:
+    """A project and the other files of its folder that it was made from."""
+
+    project: Project
+    workspace: Workspace
+    imported: tuple[Path, ...]
+
+
+def load_project(workspace: Workspace) -> LoadedProject:
+    """Run ``project.py`` and return what it calls ``project``.
+
+    Raises:
+        BadProject: the file fails, with the line at fault, or binds no ``ty.Project``.
+    """
+    path = workspace.folder / PROJECT_FILE
+    spec = importlib.util.spec_from_file_location("project", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before = set(sys.modules)
+    sys.path.insert(0, str(workspace.folder))
+    try:
+        spec.loader.exec_module(module)
+    except YardError as error:
+        raise type(error)(
+            where=f"{_line(error, workspace)}: {error.where}",
+            found=error.found,
+            expected=error.expected,
+            remedy=error.remedy,
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise BadProject(
+            where=_line(error, workspace),
+            found=f"{type(error).__name__}: {error}",
+            expected="a file that runs and binds 'project'",
+            remedy="Mend that line; the file must also run with plain python.",
+        ) from error
+    finally:
+        sys.path.remove(str(workspace.folder))
+        imported = _forget(set(sys.modules) - before, workspace.folder)
+    return LoadedProject(_bound_project(module, path), workspace, imported)
+
+
+def model_source(loaded: LoadedProject) -> str:
+    """The digest of the code a model is built by.
+
+    It covers the ``model`` function, what it calls in ``project.py``, and the other files of the
+    folder that were imported; so changing a gate trains nothing anew, changing a layer does.
+    """
+    folder = loaded.workspace.folder
+    files = {str(path.relative_to(folder)): digest_file(path) for path in loaded.imported}
+    code = _code(loaded.project.model, folder / PROJECT_FILE, set())
+    return digest_json({"files": files, "model": code})
+
+
+def _code(function: object, file: Path, seen: set[str]) -> list[str]:
+    """Bytecode, names and constants of a function and of what it uses from the same file."""
+    if not isinstance(function, FunctionType) or function.__qualname__ in seen:
+        return []
+    seen.add(function.__qualname__)
+    parts = _code_parts(function.__code__)
+    for name in function.__code__.co_names:
+        used = function.__globals__.get(name)
+        if isinstance(used, FunctionType) and Path(used.__code__.co_filename) == file:
+            parts += _code(used, file, seen)
+        elif isinstance(used, (str, int, float, bool, tuple)):
+            parts.append(f"{name}={used!r}")
+    return parts
+
+
+def _code_parts(code: CodeType) -> list[str]:
+    parts = [code.co_code.hex(), " ".join(code.co_names)]
+    for constant in code.co_consts:
+        parts += _code_parts(constant) if isinstance(constant, CodeType) else [repr(constant)]
+    return parts
+
+
+def _bound_project(module: ModuleType, path: Path) -> Project:
+    project = getattr(module, "project", None)
+    if not isinstance(project, Project):
+        raise BadProject(
+            where=str(path),
+            found="no 'project'" if project is None else f"'project', a {type(project).__name__}",
+            expected="project = ty.Project(...)",
+            remedy="Bind the project to that name at the top level of the file.",
+        )
+    return project
+
+
+def _line(error: BaseException, workspace: Workspace) -> str:
+    """The last line of the user's own files that an error passed through."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name} line {error.lineno}"
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(workspace.folder)
+    ]
+    return f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else PROJECT_FILE
+
+
+def _forget(names: set[str], folder: Path) -> tuple[Path, ...]:
+    """Drop the project's own modules, so that another project's ``model`` is not mistaken.
+
+    Returns:
+        Their files.
+    """
+    files = []
+    for name in names:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).is_relative_to(folder):
+            files.append(Path(file))
+            del sys.modules[name]
+    return tuple(sorted(files))

@@ -1,0 +1,264 @@
+"""``ty.Yard``: one Python call per stage, the same that the command line makes.
+
+Example::
+
+    import torchyard as ty
+
+    released = ty.Yard("examples/flights").ship()
+    print(released.id, released.report.metrics["auroc"].value)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchyard.core.errors import BadUsage, nearest
+from torchyard.data.versions import Dataset
+from torchyard.records.dataset import DatasetVersion
+from torchyard.records.live import ModelState, MonitorReport, ServerState, WorkerState
+from torchyard.records.training import Training
+from torchyard.release import Release
+from torchyard.yard import operate
+from torchyard.yard.lifecycle import (
+    Evaluated,
+    OpenProject,
+    Optimized,
+    TrainedModel,
+    add_data,
+    evaluate_model,
+    fit_features,
+    optimize_model,
+    train_model,
+)
+from torchyard.yard.operate import Decision
+from torchyard.yard.releasing import Released, release
+from torchyard.yard.stages import Progress, Silent, Stages
+from torchyard.yard.workspace import LoadedProject, Workspace, load_project
+
+if TYPE_CHECKING:
+    from torchyard.data.diff import DatasetDiff
+
+Settings = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Models by name, the running server (None when there is none) and its workers."""
+
+    models: dict[str, ModelState]
+    server: ServerState | None
+    workers: tuple[WorkerState, ...]
+
+
+class Yard:
+    """A project's folder, and one call per stage of its lifecycle.
+
+    Each call does what is still to be done before it: ``ship`` on a fresh folder does everything.
+
+    Args:
+        folder: at or below the one that holds ``project.py``.
+        progress: told what goes on; nobody when left out.
+
+    Raises:
+        BadProject: there is no project file.
+    """
+
+    def __init__(self, folder: str | Path = ".", *, progress: Progress | None = None) -> None:
+        self.workspace = Workspace.find(Path(folder))
+        self._progress = progress or Silent()
+
+    @staticmethod
+    def init(folder: str | Path) -> Yard:
+        """Write a new project that ships as it is, and open it."""
+        from torchyard.yard.init import init_project
+
+        return Yard(init_project(Path(folder)))
+
+    def open(self, training: Settings | None = None) -> OpenProject:
+        """Load ``project.py``.
+
+        Args:
+            training: settings that replace those of the project file for this call.
+
+        Raises:
+            BadProject: the file does not load.
+            BadUsage: ``training`` names a setting that does not exist, or of another type.
+        """
+        loaded = load_project(self.workspace)
+        if training:
+            settings = changed(loaded.project.training, training)
+            project = dataclasses.replace(loaded.project, training=settings)
+            loaded = LoadedProject(project, self.workspace, loaded.imported)
+        return OpenProject(loaded, Stages(self.workspace.stages, self._progress))
+
+    def dataset(self) -> Dataset:
+        """The dataset versions."""
+        return Dataset(self.workspace.data)
+
+    def add_data(self, source: object = None, *, reason: str = "") -> DatasetVersion:
+        """Read, validate and keep data as a version.
+
+        Args:
+            source: as in ``ty.Project(data=...)``; the project's own when left out.
+            reason: kept with the version.
+
+        Raises:
+            BadData: the data cannot be read, or does not fit the schema.
+        """
+        return add_data(self.open(), source=source, reason=reason)
+
+    def diff_data(self, before: str, after: str) -> DatasetDiff:
+        """What changed from one dataset version to another, named as in ``Dataset.version``."""
+        from torchyard.data.diff import diff
+
+        versions = self.dataset()
+        old, new = versions.version(before), versions.version(after)
+        return diff(old, versions.read(old), new, versions.read(new))
+
+    def train(self, *, training: Settings | None = None) -> TrainedModel:
+        """Data, features and training."""
+        return _train(self.open(training))
+
+    def evaluate(self, *, training: Settings | None = None) -> Evaluated:
+        """Everything up to the report on the test split."""
+        opened = self.open(training)
+        return evaluate_model(opened, _train(opened))
+
+    def optimize(self, *, training: Settings | None = None) -> Optimized:
+        """Everything up to measured variants."""
+        return _optimize(self.open(training))
+
+    def release(self, *, training: Settings | None = None) -> Released:
+        """Everything up to a sealed release. Traffic is not touched.
+
+        Raises:
+            Refused: no variant clears every required gate.
+        """
+        opened = self.open(training)
+        return release(opened, _optimize(opened))
+
+    def ship(self, *, training: Settings | None = None) -> Released:
+        """Everything up to a release; the model's first one is deployed.
+
+        A later release waits for a decision: ``deploy`` gives it all traffic or a canary's share.
+
+        Raises:
+            Refused: no variant clears every required gate.
+        """
+        opened = self.open(training)
+        made = release(opened, _optimize(opened))
+        if opened.project.name not in operate.states(self.workspace):
+            self.deploy(made.id, reason="first release")
+            self.mirror_names(opened.project.name)
+        return made
+
+    def serve(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        workers: int = 2,
+        announce: Callable[[str], None] = lambda text: None,
+    ) -> int:
+        """Serve every deployed model of the project until SIGTERM or SIGINT."""
+        return operate.serve(
+            self.workspace, host=host, port=port, workers=workers, announce=announce
+        )
+
+    def deploy(
+        self, release: str | None = None, *, weight: float | None = None, reason: str = ""
+    ) -> Decision:
+        """Give a release all traffic, or as a canary the share ``weight``.
+
+        Args:
+            release: an id, the start of one, or a number; the newest when left out.
+            weight: above 0 and below 1; None for all traffic.
+            reason: kept with the event.
+        """
+        return operate.deploy_release(self.workspace, release=release, weight=weight, reason=reason)
+
+    def promote(self, *, model: str | None = None, reason: str = "") -> Decision:
+        """Give the canary all traffic."""
+        return operate.promote_challenger(self.workspace, model=model, reason=reason)
+
+    def rollback(self, *, model: str | None = None, reason: str = "") -> Decision:
+        """Drop the canary; without one, return to the champion before."""
+        return operate.roll_back(self.workspace, model=model, reason=reason)
+
+    def mirror_names(self, model: str) -> None:
+        """Set MLflow's aliases to what the channel events say; takes seconds to load MLflow."""
+        operate.mirror_names(self.workspace, model)
+
+    def status(self) -> Status:
+        """Who serves what share of each model's traffic, and the server, if one runs."""
+        server, workers = operate.running(self.workspace)
+        return Status(operate.states(self.workspace), server, workers)
+
+    def monitor(
+        self,
+        *,
+        every: str = "1d",
+        time: str | None = None,
+        release: str | None = None,
+        model: str | None = None,
+    ) -> tuple[MonitorReport, Path]:
+        """Hold the logged traffic against a release's reference; the report and its HTML page."""
+        return operate.monitor(self.workspace, every=every, time=time, release=release, model=model)
+
+    def releases(self) -> tuple[Release, ...]:
+        """Every sealed release, verified, oldest first."""
+        return operate.releases(self.workspace)
+
+    def find_release(self, name: str | None = None) -> Release:
+        """A release by id, start of id or number; the newest when not named."""
+        return operate.find_release(self.workspace, name)
+
+    def card(self, release: str | None = None) -> str:
+        """A release's model card, Markdown."""
+        return (self.find_release(release).folder / "card.md").read_text()
+
+
+def changed(training: Training, settings: Settings) -> Training:
+    """Training settings with some replaced; texts are read as the setting's type.
+
+    Example:
+        >>> changed(Training(), {"seed": "11", "learning_rate": 0.01}).seed
+        11
+    """
+    fields = {field.name: field for field in dataclasses.fields(Training)}
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in fields:
+            raise BadUsage(
+                where="training settings",
+                found=f"'{name}'",
+                expected="a setting of ty.Training",
+                remedy=nearest(name, fields),
+            )
+        values[name] = _as_type(name, value, getattr(Training(), name))
+    return dataclasses.replace(training, **values)
+
+
+def _as_type(name: str, value: object, default: object) -> object:
+    kind = type(default)
+    try:
+        return kind(value) if isinstance(value, (str, int, float)) else kind(str(value))
+    except ValueError as error:
+        raise BadUsage(
+            where=f"training setting '{name}'",
+            found=repr(value),
+            expected=f"a value like {default!r}",
+            remedy=f"Write it like {name}={default}.",
+        ) from error
+
+
+def _train(opened: OpenProject) -> TrainedModel:
+    return train_model(opened, fit_features(opened, add_data(opened)))
+
+
+def _optimize(opened: OpenProject) -> Optimized:
+    return optimize_model(opened, evaluate_model(opened, _train(opened)))
