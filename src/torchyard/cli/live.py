@@ -33,7 +33,7 @@ def serve(
     workers: Annotated[int, typer.Option(help="Worker processes.", min=1, max=256)] = 2,
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Serve every deployed model of the project until interrupted.
 
     Example: torchyard serve --port 8000 --workers 2
@@ -46,7 +46,8 @@ def serve(
         else:
             err.print(text)
 
-    return Yard(project).serve(host=host, port=port, workers=workers, announce=announce)
+    status = Yard(project).serve(host=host, port=port, workers=workers, announce=announce)
+    raise typer.Exit(status)
 
 
 def deploy(

@@ -7,6 +7,7 @@ of standard output is the result, whole.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -17,7 +18,9 @@ from rich.text import Text
 from torchyard.core.errors import YardError
 from torchyard.core.record import Json
 
-out = Console(highlight=False, soft_wrap=True)
+# a pipe has no width of its own: give tables room instead of folding them at 80
+_WIDTH = None if sys.stdout.isatty() else 160
+out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _TITLES = {

@@ -46,8 +46,9 @@ class Project:
             the schema's fields and the label as columns.
         split: how rows are parted.
         features: tensors by name, see ``ty.Features``.
-        model: a function from the fitted ``FeatureGraph`` to an ``nn.Module`` whose ``forward``
-            takes the tensors by name and returns one logit per row, ``[rows]`` or ``[rows, 1]``.
+        model: an ``nn.Module`` class, or a function, that takes the fitted ``FeatureGraph``; its
+            ``forward`` takes the tensors by name and returns one logit per row, ``[rows]`` or
+            ``[rows, 1]``.
         training: settings of the loop.
         gates: limits that every shipped variant must clear.
         objective: the service level.

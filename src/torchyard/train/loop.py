@@ -86,12 +86,7 @@ def train(
     torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     plain = build()
-    optimizer = torch.optim.AdamW(
-        plain.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    module, optimizer = fabric.setup(plain, optimizer)
-    steps = -(-training.rows // settings.batch_size) * settings.max_epochs
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+    module, optimizer, schedule = _prepared(fabric, plain, settings, training.rows)
     training, validation = _moved(training, fabric.device), _moved(validation, fabric.device)
 
     curve: list[Epoch] = []
@@ -100,19 +95,10 @@ def train(
     for number in range(1, settings.max_epochs + 1):
         tick = time.monotonic()
         module.train()
-        total = torch.zeros((), device=fabric.device)
-        for tensors, labels in _shuffled(training, settings, number):
-            loss = _loss(module(**tensors), labels)
-            optimizer.zero_grad(set_to_none=True)
-            fabric.backward(loss)
-            if settings.clip_norm is not None:
-                fabric.clip_gradients(module, optimizer, max_norm=settings.clip_norm)
-            optimizer.step()
-            schedule.step()
-            total += loss.detach() * labels.shape[0]
+        loss = _one_epoch(fabric, module, optimizer, schedule, training, settings, number)
         epoch = Epoch(
             number=number,
-            train_loss=_finite(float(total) / training.rows, "training loss", number),
+            train_loss=_finite(loss, "training loss", number),
             validation_loss=_finite(_mean_loss(module, validation), "validation loss", number),
             seconds=time.monotonic() - tick,
         )
@@ -125,6 +111,43 @@ def train(
             break
     plain.load_state_dict(best)
     return Trained(plain.cpu().eval(), tuple(curve), best_epoch, time.monotonic() - started)
+
+
+def _one_epoch(
+    fabric: Any,
+    module: nn.Module,
+    optimizer: Any,
+    schedule: Any,
+    training: Examples,
+    settings: Training,
+    number: int,
+) -> float:
+    """Every training row once; the mean loss of the batches as they were met."""
+    import torch
+
+    total = torch.zeros((), device=fabric.device)
+    for tensors, labels in _shuffled(training, settings, number):
+        loss = _loss(module(**tensors), labels)
+        optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        if settings.clip_norm is not None:
+            fabric.clip_gradients(module, optimizer, max_norm=settings.clip_norm)
+        optimizer.step()
+        schedule.step()
+        total += loss.detach() * labels.shape[0]
+    return float(total) / training.rows
+
+
+def _prepared(fabric: Any, module: nn.Module, settings: Training, rows: int) -> tuple[Any, ...]:
+    """The module and its optimizer on Fabric's device, and the schedule over all steps."""
+    import torch
+
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    steps = -(-rows // settings.batch_size) * settings.max_epochs
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+    return *fabric.setup(module, optimizer), schedule
 
 
 def predict_logits(module: nn.Module, tensors: Tensors) -> Any:

@@ -78,11 +78,11 @@ class Tracker:
         return ActiveRun(self._client(), run_id)
 
     def _client(self) -> Any:
+        from mlflow import MlflowClient
+
         # MLflow and its migrations narrate every table they make
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        from mlflow import MlflowClient
-
         return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
 
     def _experiment(self, client: Any, name: str) -> str:

@@ -7,166 +7,32 @@ load inside.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from torchyard.core.digest import digest_json, short
-from torchyard.core.record import read_record, to_json, write_record
+from torchyard.core.record import to_json, write_record
 from torchyard.data.read import describe_source, read_source
 from torchyard.data.versions import Dataset
 from torchyard.project import Project
-from torchyard.records.dataset import DatasetVersion, Split
-from torchyard.records.evidence import Calibration, Report, Variant
-from torchyard.records.training import Epoch, FeatureGraph, Run
-from torchyard.yard.stages import Progress, Stages
-from torchyard.yard.workspace import LoadedProject, Workspace, model_source
+from torchyard.records.dataset import DatasetVersion
+from torchyard.records.evidence import Report, Variant
+from torchyard.records.training import Epoch, Run
+from torchyard.yard.results import (
+    YARDSTICK,
+    Array,
+    Evaluated,
+    Featured,
+    OpenProject,
+    Optimized,
+    TrainedModel,
+)
+from torchyard.yard.workspace import model_source
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from torchyard.train import Examples
-
-Array = np.ndarray[Any, np.dtype[Any]]
-SPLITS = ("train", "validation", "test")
-YARDSTICK = "torch-fp32"
-
-
-@dataclass(frozen=True)
-class OpenProject:
-    """An opened project: its declaration, its folders, its stages."""
-
-    loaded: LoadedProject
-    stages: Stages
-
-    @property
-    def project(self) -> Project:
-        """What ``project.py`` declares."""
-        return self.loaded.project
-
-    @property
-    def workspace(self) -> Workspace:
-        """Where its things are."""
-        return self.loaded.workspace
-
-    @property
-    def progress(self) -> Progress:
-        """Who is told what goes on."""
-        return self.stages.progress
-
-
-@dataclass(frozen=True)
-class Featured:
-    """The splits of a dataset version as feature tensors, and the graph that made them."""
-
-    folder: Path
-    version: DatasetVersion
-
-    @property
-    def graph_file(self) -> Path:
-        """The feature graph."""
-        return self.folder / "features.onnx"
-
-    @cached_property
-    def graph(self) -> FeatureGraph:
-        """The feature graph's record."""
-        return read_record(FeatureGraph, self.folder / "features.json")
-
-    @cached_property
-    def splits(self) -> tuple[Split, ...]:
-        """Train, validation and test."""
-        return tuple(read_record(Split, self.folder / f"{name}.json") for name in SPLITS)
-
-    def tensors(self, split: str) -> dict[str, Array]:
-        """Feature tensors of a split, mapped from disk."""
-        return {
-            tensor.name: np.load(self.folder / split / f"{tensor.name}.npy", mmap_mode="c")
-            for tensor in self.graph.tensors
-        }
-
-    def rows(self, split: str) -> pl.DataFrame:
-        """The labelled raw rows of a split, label included."""
-        import polars as pl
-
-        return pl.read_parquet(self.folder / f"{split}.parquet")
-
-    def truth(self, split: str) -> Array:
-        """The labels of a split, ``bool [rows]``."""
-        labels: Array = np.load(self.folder / split / "label.npy")
-        return labels
-
-    def examples(self, split: str) -> Examples:
-        """A split as the training loop takes it."""
-        from torchyard.train import Examples
-
-        return Examples.from_arrays(self.tensors(split), self.truth(split))
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A finished run and its weights."""
-
-    folder: Path
-    featured: Featured
-
-    @property
-    def weights(self) -> Path:
-        """The weights."""
-        return self.folder / "weights.safetensors"
-
-    @cached_property
-    def run(self) -> Run:
-        """The run's record."""
-        return read_record(Run, self.folder / "run.json")
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """The calibration and the yardstick's report on the test split."""
-
-    folder: Path
-    trained: TrainedModel
-
-    @cached_property
-    def calibration(self) -> Calibration:
-        """Fitted on validation."""
-        return read_record(Calibration, self.folder / "calibration.json")
-
-    @cached_property
-    def report(self) -> Report:
-        """How the module in PyTorch answers the test split, beside its baselines."""
-        return read_record(Report, self.folder / "report.json")
-
-
-@dataclass(frozen=True)
-class Optimized:
-    """The variants, their reports on the test split, and their scores there."""
-
-    folder: Path
-    evaluated: Evaluated
-
-    @cached_property
-    def variants(self) -> tuple[Variant, ...]:
-        """Every candidate, measured or with its finding."""
-        return tuple(
-            read_record(Variant, path) for path in sorted(self.folder.glob("*.variant.json"))
-        )
-
-    def report(self, variant: str) -> Report:
-        """How a variant answers the test split."""
-        return read_record(Report, self.folder / f"{variant}.report.json")
-
-    def scores(self, variant: str) -> Array:
-        """A variant's probability of the second class on the test split, ``float64 [rows]``."""
-        values: Array = np.load(self.folder / f"{variant}.scores.npy")
-        return values
-
-    def file(self, variant: str) -> Path:
-        """A servable variant's ONNX file."""
-        return self.folder / variant / "model.onnx"
 
 
 def add_data(opened: OpenProject, *, source: object = None, reason: str = "") -> DatasetVersion:
@@ -371,8 +237,10 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
         from torchyard.features import Encoder, columns_from_frame
         from torchyard.optimize import build_candidates, measure
 
-        rows = featured.rows("test")
-        columns = columns_from_frame(opened.project.schema, rows)
+        parts = {
+            split: columns_from_frame(opened.project.schema, featured.rows(split))
+            for split in ("validation", "test")
+        }
         candidates = build_candidates(
             _module(opened, trained),
             encoder=Encoder(featured.graph_file, threads=1),
@@ -381,23 +249,20 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
             temperature=evaluated.calibration.temperature,
             folder=folder,
         )
-        variants = measure(candidates, columns)
+        variants = measure(candidates, parts["test"])
         for candidate, variant in zip(candidates, variants, strict=True):
             write_record(folder / f"{variant.name}.variant.json", variant)
             if candidate.model is None:
                 opened.progress.note(f"{variant.name} could not be built: {variant.finding}")
                 continue
-            scores = _second_class(candidate.model.run(columns))
-            np.save(folder / f"{variant.name}.scores.npy", scores)
-            report = _report(opened, featured, variant.name, scores, baselines={})
-            write_record(folder / f"{variant.name}.report.json", report)
-            latency = {item.batch: item for item in variant.latency}
-            opened.progress.note(
-                f"{variant.name}: batch 1 p50 {latency[1].p50_ms * 1000:.0f} us, "
-                f"p99 {latency[1].p99_ms * 1000:.0f} us; batch 32 p50 "
-                f"{latency[32].p50_ms * 1000:.0f} us; {variant.size_bytes / 1000:,.0f} kB; "
-                f"AUROC {report.metrics['auroc'].value:.4f}"
-            )
+            report = evaluated.report
+            if variant.servable:
+                for split, columns in parts.items():
+                    scores = candidate.model.run(columns)[:, 1].astype(np.float64)
+                    np.save(folder / f"{variant.name}.{split}.npy", scores)
+                report = _report(opened, featured, variant.name, scores, baselines={})
+                write_record(folder / f"{variant.name}.report.json", report)
+            opened.progress.note(_measured_line(variant, report))
 
     def summarize(folder: Path) -> str:
         variants = Optimized(folder, evaluated).variants
@@ -411,6 +276,15 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
         "report": digest_json(to_json(evaluated.report)),
     }
     return Optimized(opened.stages.run("optimize", inputs, make, summarize), evaluated)
+
+
+def _measured_line(variant: Variant, report: Report) -> str:
+    one, many = variant.latency
+    return (
+        f"{variant.name}: {one.batch} row p50 {one.p50_ms * 1000:.0f} us, "
+        f"p99 {one.p99_ms * 1000:.0f} us; {many.batch} rows p50 {many.p50_ms * 1000:.0f} us; "
+        f"{variant.size_bytes / 1000:,.0f} kB; AUROC {report.metrics['auroc'].value:.4f}"
+    )
 
 
 def _report(
@@ -467,9 +341,4 @@ def _texts(rows: pl.DataFrame, field: str) -> Array:
     import polars as pl
 
     values: Array = rows[field].cast(pl.String).fill_null("(missing)").to_numpy()
-    return values
-
-
-def _second_class(scores: Array) -> Array:
-    values: Array = scores[:, 1].astype(np.float64)
     return values

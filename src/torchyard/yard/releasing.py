@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from torchyard.core.digest import PREFIX, short
 from torchyard.core.errors import Refused
 from torchyard.core.files import staged_folder
-from torchyard.core.record import to_json
+from torchyard.core.record import Json, to_json
 from torchyard.records.evidence import Evidence, Measured, Parity, Report, Verdict
 from torchyard.records.manifest import Lineage
 from torchyard.records.schema import Field, Schema
-from torchyard.yard.lifecycle import YARDSTICK, Array, Featured, OpenProject, Optimized
+from torchyard.records.training import Run
+from torchyard.yard.results import YARDSTICK, Array, Featured, OpenProject, Optimized
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from torchyard.release import Contents
 
 PARITY_ROWS = 256
 GOLDEN_ROWS = 32
@@ -98,10 +105,7 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
 def _ladder(
     opened: OpenProject, optimized: Optimized, verdicts: tuple[Verdict, ...]
 ) -> tuple[str, ...]:
-    """Servable variants that passed, best first.
-
-    Those whose log loss cannot be told from the best one's go before the others, the fastest at
-    batch 32 first: between equals, speed decides.
+    """Servable variants that passed, the one to serve first, first.
 
     Raises:
         Refused: none passed.
@@ -126,19 +130,41 @@ def _ladder(
             expected="every required gate to pass with its whole interval",
             remedy="Improve the model or its data, or change the gate in project.py and say why.",
         )
-    losses = {v.name: optimized.report(v.name).metrics["log_loss"].value for v in kept}
-    best = min(kept, key=lambda variant: losses[variant.name])
-    equal = [v for v in kept if v is best or not _is_worse(opened, optimized, v.name, best.name)]
-    equal.sort(key=lambda variant: variant.latency[-1].p50_ms)
-    rest = sorted((v for v in kept if v not in equal), key=lambda variant: losses[variant.name])
-    return tuple(variant.name for variant in (*equal, *rest))
+    return _ordered(opened, optimized, tuple(variant.name for variant in kept))
 
 
-def _is_worse(opened: OpenProject, optimized: Optimized, name: str, best: str) -> bool:
-    difference = _paired(
-        opened, optimized, "log_loss", optimized.scores(name), optimized.scores(best)
-    )
-    return difference is not None and difference.low is not None and difference.low > 0
+def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Variants by log loss on validation; the test split judges and must not choose.
+
+    Those whose log loss cannot be told from the best one's go first, the fastest at the largest
+    measured batch before the others: between equals, speed decides.
+    """
+    from torchyard.evaluate import measure
+
+    split = "validation"
+    truth = optimized.evaluated.trained.featured.truth(split)
+    scores = {name: optimized.scores(name, split) for name in names}
+    losses = {
+        name: measure(
+            truth=truth, probability=values, threshold=opened.project.task.threshold,
+            generator=np.random.default_rng(0), resamples=2, metrics=("log_loss",),
+        )["log_loss"].value
+        for name, values in scores.items()
+    }  # fmt: skip
+    speed = {
+        variant.name: variant.latency[-1].p50_ms
+        for variant in optimized.variants
+        if variant.latency
+    }
+    best = min(names, key=losses.__getitem__)
+
+    def is_worse(name: str) -> bool:
+        gap = _paired(opened, truth, "log_loss", scores[name], scores[best])
+        return gap is not None and gap.low is not None and gap.low > 0
+
+    equal = [name for name in names if name == best or not is_worse(name)]
+    rest = [name for name in names if name not in equal]
+    return (*sorted(equal, key=speed.__getitem__), *sorted(rest, key=losses.__getitem__))
 
 
 def _differences(
@@ -147,9 +173,10 @@ def _differences(
     """For each metric that a gate compares: how much worse the variant is than the champion."""
     if champion is None:
         return None
-    scores = optimized.scores(variant)
+    scores = optimized.scores(variant, "test")
+    truth = optimized.evaluated.trained.featured.truth("test")
     found = {
-        gate.metric: _paired(opened, optimized, gate.metric, scores, champion)
+        gate.metric: _paired(opened, truth, gate.metric, scores, champion)
         for gate in opened.project.gates
         if gate.against is not None
     }
@@ -157,13 +184,13 @@ def _differences(
 
 
 def _paired(
-    opened: OpenProject, optimized: Optimized, metric: str, challenger: Array, champion: Array
+    opened: OpenProject, truth: Array, metric: str, challenger: Array, champion: Array
 ) -> Measured | None:
     from torchyard.evaluate import paired_difference
 
     return paired_difference(
         metric,
-        truth=optimized.evaluated.trained.featured.truth("test"),
+        truth=truth,
         challenger=challenger,
         champion=champion,
         threshold=opened.project.task.threshold,
@@ -238,20 +265,15 @@ def _contents(
     optimized: Optimized,
     verdicts: tuple[Verdict, ...],
     ladder: tuple[str, ...],
-) -> Any:
+) -> Contents:
     import polars as pl
 
     from torchyard.data.profile import profile
-    from torchyard.data.rows import request_rows
-    from torchyard.features import columns_from_frame
     from torchyard.release import Contents
-    from torchyard.runtimes import open_model
 
     project, evaluated = opened.project, optimized.evaluated
     trained, featured = evaluated.trained, evaluated.trained.featured
-    test = featured.rows("test")
-    golden = test.sample(min(GOLDEN_ROWS, test.height), seed=project.training.seed)
-    answers = open_model(optimized.file(ladder[0])).run(columns_from_frame(project.schema, golden))
+    golden, answers = _golden(opened, optimized.file(ladder[0]), featured)
     scores = Schema(fields=(Field(name="probability", kind="number"),))
     return Contents(
         model=project.name,
@@ -263,37 +285,63 @@ def _contents(
         features=featured.graph,
         features_graph=featured.graph_file,
         run=trained.run,
-        evidence=Evidence(
-            calibration=evaluated.calibration,
-            parity=check_parity(opened, featured),
-            reports=(
-                evaluated.report,
-                *(
-                    optimized.report(variant.name)
-                    for variant in optimized.variants
-                    if variant.servable and variant.finding is None
-                ),
-            ),
-            variants=optimized.variants,
-            verdicts=verdicts,
-        ),
+        evidence=_evidence(opened, optimized, verdicts),
         ladder=ladder,
         variant_files={name: optimized.file(name) for name in ladder},
         reference=profile(featured.rows("train"), project.schema),
         reference_answers=profile(
-            pl.DataFrame({"probability": optimized.scores(ladder[0])}), scores
+            pl.DataFrame({"probability": optimized.scores(ladder[0], "test")}), scores
         ),
-        golden_requests=tuple(request_rows(golden, project.schema)),
-        golden_answers=tuple(tuple(float(p) for p in row) for row in answers),
+        golden_requests=golden,
+        golden_answers=answers,
         golden_tolerance=GOLDEN_TOLERANCE,
-        lineage=Lineage(
-            dataset=featured.version.digest,
-            features=featured.graph.digest,
-            run=trained.run.id,
-            weights=trained.run.weights_sha256,
-            source=trained.run.model_source,
-            git_commit=trained.run.environment.git_commit,
+        lineage=_lineage(featured, trained.run),
+    )
+
+
+def _evidence(opened: OpenProject, optimized: Optimized, verdicts: tuple[Verdict, ...]) -> Evidence:
+    evaluated = optimized.evaluated
+    return Evidence(
+        calibration=evaluated.calibration,
+        parity=check_parity(opened, evaluated.trained.featured),
+        reports=(
+            evaluated.report,
+            *(
+                optimized.report(variant.name)
+                for variant in optimized.variants
+                if variant.servable and variant.finding is None
+            ),
         ),
+        variants=optimized.variants,
+        verdicts=verdicts,
+    )
+
+
+def _lineage(featured: Featured, run: Run) -> Lineage:
+    return Lineage(
+        dataset=featured.version.digest,
+        features=featured.graph.digest,
+        run=run.id,
+        weights=run.weights_sha256,
+        source=run.model_source,
+        git_commit=run.environment.git_commit,
+    )
+
+
+def _golden(
+    opened: OpenProject, file: Path, featured: Featured
+) -> tuple[tuple[dict[str, Json], ...], tuple[tuple[float, ...], ...]]:
+    """Test rows as requests, and how the variant that serves first answers them."""
+    from torchyard.data.rows import request_rows
+    from torchyard.features import columns_from_frame
+    from torchyard.runtimes import open_model
+
+    schema, test = opened.project.schema, featured.rows("test")
+    rows = test.sample(min(GOLDEN_ROWS, test.height), seed=opened.project.training.seed)
+    answers = open_model(file).run(columns_from_frame(schema, rows))
+    return (
+        tuple(request_rows(rows, schema)),
+        tuple(tuple(float(p) for p in row) for row in answers),
     )
 
 
@@ -306,22 +354,14 @@ def check_parity(opened: OpenProject, featured: Featured) -> Parity:
     Raises:
         Refused: any element differs.
     """
-    from torchyard.data.rows import request_rows
-    from torchyard.features import Encoder, difference
-    from torchyard.serve.decode import RowDecoder
+    from torchyard.features import difference
 
     test = featured.rows("test")
     chosen = np.sort(
         np.random.default_rng(0).choice(test.height, min(PARITY_ROWS, test.height), replace=False)
     )
     trained_on = {name: np.array(t[chosen]) for name, t in featured.tensors("test").items()}
-    decoder = RowDecoder(opened.project.schema, max_rows=PARITY_ROWS)
-    encoder = Encoder(featured.graph_file, threads=1)
-
-    def serve(places: Array) -> dict[str, Array]:
-        body = json.dumps({"rows": request_rows(test[places.tolist()], opened.project.schema)})
-        return encoder.encode(decoder.columns(decoder.decode(body.encode()).rows))
-
+    serve = _serving_path(opened, featured, test)
     singles = [serve(chosen[place : place + 1]) for place in range(len(chosen))]
     ways = {
         "row by row": {n: np.concatenate([s[n] for s in singles]) for n in trained_on},
@@ -345,3 +385,22 @@ def check_parity(opened: OpenProject, featured: Featured) -> Parity:
             remedy="Run the features stage again: rm -r .torchyard/stages/features",
         )
     return parity
+
+
+def _serving_path(
+    opened: OpenProject, featured: Featured, rows: pl.DataFrame
+) -> Callable[[Array], dict[str, Array]]:
+    """What a request with the rows at some places goes through, up to the feature tensors."""
+    from torchyard.data.rows import request_rows
+    from torchyard.features import Encoder
+    from torchyard.serve.decode import RowDecoder
+
+    schema = opened.project.schema
+    decoder = RowDecoder(schema, max_rows=PARITY_ROWS)
+    encoder = Encoder(featured.graph_file, threads=1)
+
+    def serve(places: Array) -> dict[str, Array]:
+        body = json.dumps({"rows": request_rows(rows[places.tolist()], schema)})
+        return encoder.encode(decoder.columns(decoder.decode(body.encode()).rows))
+
+    return serve

@@ -159,20 +159,23 @@ def model_source(loaded: LoadedProject) -> str:
     """
     folder = loaded.workspace.folder
     files = {str(path.relative_to(folder)): digest_file(path) for path in loaded.imported}
-    code = _code(loaded.project.model, folder / PROJECT_FILE, set())
+    code = _code(loaded.project.model, set())
     return digest_json({"files": files, "model": code})
 
 
-def _code(function: object, file: Path, seen: set[str]) -> list[str]:
-    """Bytecode, names and constants of a function and of what it uses from the same file."""
+def _code(function: object, seen: set[str]) -> list[str]:
+    """Bytecode, names and constants of a function or class, and of what its file gives it."""
+    if isinstance(function, type):
+        methods = [item for item in vars(function).values() if isinstance(item, FunctionType)]
+        return [part for method in methods for part in _code(method, seen)]
     if not isinstance(function, FunctionType) or function.__qualname__ in seen:
         return []
     seen.add(function.__qualname__)
     parts = _code_parts(function.__code__)
     for name in function.__code__.co_names:
         used = function.__globals__.get(name)
-        if isinstance(used, FunctionType) and Path(used.__code__.co_filename) == file:
-            parts += _code(used, file, seen)
+        if isinstance(used, (FunctionType, type)) and used.__module__ == function.__module__:
+            parts += _code(used, seen)
         elif isinstance(used, (str, int, float, bool, tuple)):
             parts.append(f"{name}={used!r}")
     return parts

@@ -24,10 +24,6 @@ from torchyard.records.training import Training
 from torchyard.release import Release
 from torchyard.yard import operate
 from torchyard.yard.lifecycle import (
-    Evaluated,
-    OpenProject,
-    Optimized,
-    TrainedModel,
     add_data,
     evaluate_model,
     fit_features,
@@ -36,6 +32,7 @@ from torchyard.yard.lifecycle import (
 )
 from torchyard.yard.operate import Decision
 from torchyard.yard.releasing import Released, release
+from torchyard.yard.results import Evaluated, OpenProject, Optimized, TrainedModel
 from torchyard.yard.stages import Progress, Silent, Stages
 from torchyard.yard.workspace import LoadedProject, Workspace, load_project
 
@@ -244,10 +241,10 @@ def changed(training: Training, settings: Settings) -> Training:
 
 
 def _as_type(name: str, value: object, default: object) -> object:
-    kind = type(default)
+    kind: Callable[[Any], object] = float if default is None else type(default)
     try:
-        return kind(value) if isinstance(value, (str, int, float)) else kind(str(value))
-    except ValueError as error:
+        return kind(value)
+    except (TypeError, ValueError) as error:
         raise BadUsage(
             where=f"training setting '{name}'",
             found=repr(value),

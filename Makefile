@@ -1,0 +1,43 @@
+# make demo   ship a real model, replay two months of traffic, watch it
+# make test   the fast tests            make test-all  the slow ones too
+# make check  format, lint, types, import table, fast tests
+PY ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q
+# uv does not read pip's settings: hand it pip's find-links, if there are any
+LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null || printf '%s' "$$PIP_FIND_LINKS")
+
+.PHONY: demo test test-all check format clean
+.DEFAULT_GOAL := test
+
+$(VENV)/.ready: pyproject.toml constraints.txt src/torchyard/version.py
+	@echo "Setting up $(VENV) (about a minute, 2.4 GB with PyTorch) ..."
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "torchyard needs Python 3.11 or newer; found $$($(PY) --version). Try: make PY=python3.11"; exit 1; }
+	@$(PY) -m venv $(VENV) || { echo "Install the venv module first: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: $(VENV)/.ready
+	@cd examples/flights && ../../$(BIN)/python demo.py
+
+test: $(VENV)/.ready
+	$(PYTEST)
+
+test-all: $(VENV)/.ready
+	$(PYTEST) -m 'slow or not slow'
+
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/mypy
+	$(PYTEST) tests/architecture
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format src tests benchmarks examples
+	$(BIN)/ruff check --fix src tests benchmarks examples
+
+clean:
+	rm -rf examples/flights/.torchyard .mypy_cache .ruff_cache .hypothesis

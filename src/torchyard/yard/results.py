@@ -1,0 +1,166 @@
+"""What the stages hand on: the opened project, and each stage's results, read from their folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchyard.core.record import read_record
+from torchyard.project import Project
+from torchyard.records.dataset import DatasetVersion, Split
+from torchyard.records.evidence import Calibration, Report, Variant
+from torchyard.records.training import FeatureGraph, Run
+from torchyard.yard.stages import Progress, Stages
+from torchyard.yard.workspace import LoadedProject, Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from torchyard.train import Examples
+
+Array = np.ndarray[Any, np.dtype[Any]]
+SPLITS = ("train", "validation", "test")
+YARDSTICK = "torch-fp32"
+
+
+@dataclass(frozen=True)
+class OpenProject:
+    """An opened project: its declaration, its folders, its stages."""
+
+    loaded: LoadedProject
+    stages: Stages
+
+    @property
+    def project(self) -> Project:
+        """What ``project.py`` declares."""
+        return self.loaded.project
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where its things are."""
+        return self.loaded.workspace
+
+    @property
+    def progress(self) -> Progress:
+        """Who is told what goes on."""
+        return self.stages.progress
+
+
+@dataclass(frozen=True)
+class Featured:
+    """The splits of a dataset version as feature tensors, and the graph that made them."""
+
+    folder: Path
+    version: DatasetVersion
+
+    @property
+    def graph_file(self) -> Path:
+        """The feature graph."""
+        return self.folder / "features.onnx"
+
+    @cached_property
+    def graph(self) -> FeatureGraph:
+        """The feature graph's record."""
+        return read_record(FeatureGraph, self.folder / "features.json")
+
+    @cached_property
+    def splits(self) -> tuple[Split, ...]:
+        """Train, validation and test."""
+        return tuple(read_record(Split, self.folder / f"{name}.json") for name in SPLITS)
+
+    def tensors(self, split: str) -> dict[str, Array]:
+        """Feature tensors of a split, mapped from disk."""
+        return {
+            tensor.name: np.load(self.folder / split / f"{tensor.name}.npy", mmap_mode="c")
+            for tensor in self.graph.tensors
+        }
+
+    def rows(self, split: str) -> pl.DataFrame:
+        """The labelled raw rows of a split, label included."""
+        import polars as pl
+
+        return pl.read_parquet(self.folder / f"{split}.parquet")
+
+    def truth(self, split: str) -> Array:
+        """The labels of a split, ``bool [rows]``."""
+        labels: Array = np.load(self.folder / split / "label.npy")
+        return labels
+
+    def examples(self, split: str) -> Examples:
+        """A split as the training loop takes it."""
+        from torchyard.train import Examples
+
+        return Examples.from_arrays(self.tensors(split), self.truth(split))
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A finished run and its weights."""
+
+    folder: Path
+    featured: Featured
+
+    @property
+    def weights(self) -> Path:
+        """The weights."""
+        return self.folder / "weights.safetensors"
+
+    @cached_property
+    def run(self) -> Run:
+        """The run's record."""
+        return read_record(Run, self.folder / "run.json")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The calibration and the yardstick's report on the test split."""
+
+    folder: Path
+    trained: TrainedModel
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Fitted on validation."""
+        return read_record(Calibration, self.folder / "calibration.json")
+
+    @cached_property
+    def report(self) -> Report:
+        """How the module in PyTorch answers the test split, beside its baselines."""
+        return read_record(Report, self.folder / "report.json")
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """The variants, their reports on the test split, and their scores there."""
+
+    folder: Path
+    evaluated: Evaluated
+
+    @cached_property
+    def variants(self) -> tuple[Variant, ...]:
+        """Every candidate, measured or with its finding."""
+        return tuple(
+            read_record(Variant, path) for path in sorted(self.folder.glob("*.variant.json"))
+        )
+
+    def report(self, variant: str) -> Report:
+        """How a variant answers the test split; the yardstick's stands with the evaluation."""
+        if variant == YARDSTICK:
+            return self.evaluated.report
+        return read_record(Report, self.folder / f"{variant}.report.json")
+
+    def scores(self, variant: str, split: str) -> Array:
+        """A servable variant's probability of the second class, ``float64 [rows]``.
+
+        ``split`` is ``validation``, for choosing between variants, or ``test``, for judging.
+        """
+        values: Array = np.load(self.folder / f"{variant}.{split}.npy")
+        return values
+
+    def file(self, variant: str) -> Path:
+        """A servable variant's ONNX file."""
+        return self.folder / variant / "model.onnx"
