@@ -49,6 +49,7 @@ def serve(
         releases=workspace.releases,
         channels_url=workspace.channels_url,
         trusted_keys=workspace.trusted,
+        project_name=workspace.folder.name,
         predictions=workspace.predictions,
         labels=workspace.labels,
         state=workspace.server,
@@ -113,10 +114,10 @@ def states(workspace: Workspace) -> dict[str, ModelState]:
 
 def running(workspace: Workspace) -> tuple[ServerState | None, tuple[WorkerState, ...]]:
     """The server that runs on this project, if one does, and what its workers say."""
-    from torchyard.rollout import read_server, read_workers
+    from torchyard.rollout import living_workers, running_server
 
-    server = read_server(workspace.server)
-    return server, () if server is None else read_workers(workspace.server)
+    server = running_server(workspace.server)
+    return server, () if server is None else living_workers(workspace.server)
 
 
 def mirror_names(workspace: Workspace, model: str) -> None:
@@ -180,7 +181,7 @@ def monitor(
     Returns:
         The report, and the HTML page written about it.
     """
-    from torchyard.monitor import render_html, render_markdown, watch
+    from torchyard.monitor import Reference, render_html, render_markdown, watch
 
     known = states(workspace)
     name = only_model(known, model)
@@ -189,10 +190,18 @@ def monitor(
         if release is None
         else resolve(release, workspace.releases)
     )
-    reference = open_release(folder, trusted=workspace.trusted)
+    sealed = open_release(folder, trusted=workspace.trusted)
+    first = sealed.manifest.ladder[0]
     report = watch(
         model=name,
-        release=reference,
+        release=Reference(
+            release=sealed.id,
+            schema=sealed.schema,
+            task=sealed.task,
+            inputs=sealed.reference,
+            answers=sealed.reference_answers,
+            report=next(item for item in sealed.evidence.reports if item.model == first),
+        ),
         predictions=workspace.predictions,
         labels=workspace.labels,
         every=every,

@@ -94,8 +94,8 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
     }
 
     def is_there(folder: Path) -> bool:
-        made = json.loads((folder / "release.json").read_text())
-        return (opened.workspace.releases / made["id"].removeprefix(PREFIX)).is_dir()
+        identity = str(json.loads((folder / "release.json").read_text())["id"])
+        return (opened.workspace.releases / identity.removeprefix(PREFIX)).is_dir()
 
     folder = opened.stages.run("release", inputs, make, summarize, still_holds=is_there)
     made = json.loads((folder / "release.json").read_text())
@@ -139,18 +139,16 @@ def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) 
     Those whose log loss cannot be told from the best one's go first, the fastest at the largest
     measured batch before the others: between equals, speed decides.
     """
-    from torchyard.evaluate import measure
+    from torchyard.evaluate.metrics import compute
 
     split = "validation"
     truth = optimized.evaluated.trained.featured.truth(split)
     scores = {name: optimized.scores(name, split) for name in names}
+    threshold = opened.project.task.threshold
     losses = {
-        name: measure(
-            truth=truth, probability=values, threshold=opened.project.task.threshold,
-            generator=np.random.default_rng(0), resamples=2, metrics=("log_loss",),
-        )["log_loss"].value
+        name: compute("log_loss", truth=truth, probability=values, threshold=threshold) or 0.0
         for name, values in scores.items()
-    }  # fmt: skip
+    }
     speed = {
         variant.name: variant.latency[-1].p50_ms
         for variant in optimized.variants
