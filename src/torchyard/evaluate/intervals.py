@@ -1,0 +1,61 @@
+"""95 % intervals: from resamples, or exact for shares."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from torchyard.evaluate.tally import Floats
+
+CONFIDENCE = 0.95
+_TAIL = (1.0 - CONFIDENCE) / 2.0
+
+
+def percentile(
+    samples: Floats, *, value: float, bounds: tuple[float, float], biased: bool
+) -> tuple[float, float] | None:
+    """The interval that holds the middle 95 % of resampled values (Efron 1979).
+
+    A biased metric is moved by noise alone: once in the sample, about as far again in a resample.
+    The resamples' mean excess over the value estimates one such step. One end is shifted back by
+    both steps, towards where the truth lies; the other by one, so that the interval holds the value
+    it belongs to. It never claims to be real what noise alone could show.
+
+    Args:
+        samples: the metric of each resample, ``[resamples]``, not-a-number where undefined.
+        value: the metric of the sample.
+        bounds: the smallest and largest possible value.
+        biased: whether to shift.
+
+    Returns:
+        Its ends; None when fewer than half of the resamples define the metric.
+    """
+    defined = samples[np.isfinite(samples)]
+    if 2 * defined.size < samples.size:
+        return None
+    low, high = np.quantile(defined, (_TAIL, 1.0 - _TAIL)).tolist()
+    if biased:
+        excess = float(defined.mean()) - value
+        low = min(value, low - max(excess, 2.0 * excess))
+        high = max(value, high - min(excess, 2.0 * excess))
+    return max(bounds[0], low), min(bounds[1], high)
+
+
+def exact(*, hits: float, trials: float) -> tuple[float, float]:
+    """The interval of a share that covers at least 95 % whatever the true share is.
+
+    Clopper and Pearson 1934. Honest where resampling is not: at 0 and at all of the trials.
+
+    Args:
+        hits: rows counted, at most ``trials``.
+        trials: rows that could have been, above 0.
+
+    Example:
+        >>> low, high = exact(hits=0, trials=10)
+        >>> low, round(high, 4)
+        (0.0, 0.3085)
+    """
+    from scipy.special import betaincinv
+
+    low = 0.0 if hits <= 0 else float(betaincinv(hits, trials - hits + 1, _TAIL))
+    high = 1.0 if hits >= trials else float(betaincinv(hits + 1, trials - hits, 1.0 - _TAIL))
+    return low, high

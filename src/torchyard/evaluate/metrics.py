@@ -1,0 +1,266 @@
+"""Metrics of a binary classifier: a closed set, each a function of a tally.
+
+A function takes a ``Tally`` with any leading axes and answers one number per sample, ``[...]``,
+not-a-number where the metric is undefined (no positive rows, nothing selected, no rows). Undefined
+metrics never reach a record: they are left out. To add one, write the function and register it in
+``METRICS``; the contract test finds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from torchyard.core.errors import BadProject, nearest
+from torchyard.evaluate.reliability import equal_mass_edges, sum_per_bin
+from torchyard.evaluate.tally import Bools, Floats, Tally, count
+
+Aspect = Literal["order", "probability", "decision", "truth"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        function: its definition.
+        looks_at: all that it depends on beside the labels: the order of the probabilities, their
+            values, the decisions at the threshold, or nothing.
+        higher_is_better: None when it has no better direction.
+        bounds: the smallest and largest possible value.
+        share_of: the rows it is a share of, when it is one; its interval is then exact.
+        biased: whether noise alone moves it away from its best value, so that a resample's value
+            lies systematically beside the sample's.
+    """
+
+    function: Callable[[Tally], Floats]
+    looks_at: Aspect
+    higher_is_better: bool | None
+    bounds: tuple[float, float] = (0.0, 1.0)
+    share_of: Callable[[Tally], Floats] | None = None
+    biased: bool = False
+
+
+def auroc(tally: Tally) -> Floats:
+    """The chance that a positive row is ranked above a negative one, ties counting half.
+
+    The Mann-Whitney statistic over the number of pairs (Hanley and McNeil 1982). Undefined
+    without both classes.
+    """
+    before = tally.negative_before
+    twice_the_wins = np.vecdot(tally.positive, before[..., :-1] + before[..., 1:])
+    return _ratio(twice_the_wins, 2.0 * tally.positives * tally.negatives)
+
+
+def average_precision(tally: Tally) -> Floats:
+    """Precision averaged over the positive rows, as scikit-learn defines it: no interpolation.
+
+    Undefined without positive rows.
+    """
+    hits = tally.positive_before[..., -1:] - tally.positive_before[..., :-1]
+    chosen = tally.rows_before[..., -1:] - tally.rows_before[..., :-1]
+    # Where nothing is chosen there are no hits; the smallest float makes that 0, not 0/0.
+    precision_at = hits / np.maximum(chosen, np.finfo(np.float64).tiny)
+    return _ratio(np.vecdot(tally.positive, precision_at), tally.positives)
+
+
+def log_loss(tally: Tally) -> Floats:
+    """Mean negative log-likelihood in nats, probabilities clipped at machine epsilon."""
+    scores = tally.scores
+    lost = tally.total(
+        if_positive=scores.surprise_if_positive, if_negative=scores.surprise_if_negative
+    )
+    return _ratio(lost, tally.rows)
+
+
+def brier(tally: Tally) -> Floats:
+    """Mean squared difference of probability and outcome (Brier 1950, one of two classes)."""
+    scores = tally.scores
+    lost = tally.total(if_positive=scores.square_if_positive, if_negative=scores.square_if_negative)
+    return _ratio(lost, tally.rows)
+
+
+def expected_calibration_error(tally: Tally) -> Floats:
+    """Mean absolute gap of predicted and observed rate over 15 equal-mass bins.
+
+    Equal-mass binning as in Nguyen and O'Connor 2015 (adaptive bins). It is biased upwards: noise
+    in a bin never cancels, so a perfectly calibrated model shows about
+    ``0.8 * sqrt(15 * p * (1 - p) / rows)`` at a positive rate ``p`` - 0.007 for 28,000 rows and
+    0.05 for 500 at ``p`` 0.2 (Kumar et al. 2019, section 5; Roelofs et al. 2022).
+    """
+    gaps = (tally.positive + tally.negative) * tally.scores.values - tally.positive
+    per_bin = sum_per_bin(gaps, equal_mass_edges(tally))
+    return _ratio(np.abs(per_bin).sum(axis=-1), tally.rows)
+
+
+def calibration_gap(tally: Tally) -> Floats:
+    """Mean probability less observed rate: above 0 the model promises too much."""
+    values = tally.scores.values
+    predicted = tally.total(if_positive=values, if_negative=values)
+    return _ratio(predicted - tally.positives, tally.rows)
+
+
+def accuracy(tally: Tally) -> Floats:
+    """The share of rows answered rightly."""
+    return _ratio(tally.negatives - tally.selected_negatives + tally.selected_positives, tally.rows)
+
+
+def precision(tally: Tally) -> Floats:
+    """The share of selected rows that are positive. Undefined when nothing is selected."""
+    return _ratio(tally.selected_positives, tally.selected)
+
+
+def recall(tally: Tally) -> Floats:
+    """The share of positive rows that are selected. Undefined without positive rows."""
+    return _ratio(tally.selected_positives, tally.positives)
+
+
+def false_positive_rate(tally: Tally) -> Floats:
+    """The share of negative rows that are selected. Undefined without negative rows."""
+    return _ratio(tally.selected_negatives, tally.negatives)
+
+
+def f1(tally: Tally) -> Floats:
+    """The harmonic mean of precision and recall.
+
+    Undefined when no row is positive and none is selected; 0 when only one of the two holds.
+    """
+    return _ratio(2.0 * tally.selected_positives, tally.positives + tally.selected)
+
+
+def positive_rate(tally: Tally) -> Floats:
+    """The share of rows that are positive, whatever the model says."""
+    return _ratio(tally.positives, tally.rows)
+
+
+def selection_rate(tally: Tally) -> Floats:
+    """The share of rows that are selected."""
+    return _ratio(tally.selected, tally.rows)
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "auroc": Metric(function=auroc, looks_at="order", higher_is_better=True),
+        "average_precision": Metric(
+            function=average_precision, looks_at="order", higher_is_better=True
+        ),
+        "log_loss": Metric(
+            function=log_loss,
+            looks_at="probability",
+            higher_is_better=False,
+            bounds=(0.0, np.inf),
+        ),
+        "brier": Metric(function=brier, looks_at="probability", higher_is_better=False),
+        "expected_calibration_error": Metric(
+            function=expected_calibration_error,
+            looks_at="probability",
+            higher_is_better=False,
+            biased=True,
+        ),
+        "calibration_gap": Metric(
+            function=calibration_gap,
+            looks_at="probability",
+            higher_is_better=None,
+            bounds=(-1.0, 1.0),
+        ),
+        "accuracy": Metric(
+            function=accuracy,
+            looks_at="decision",
+            higher_is_better=True,
+            share_of=lambda tally: tally.rows,
+        ),
+        "precision": Metric(
+            function=precision,
+            looks_at="decision",
+            higher_is_better=True,
+            share_of=lambda tally: tally.selected,
+        ),
+        "recall": Metric(
+            function=recall,
+            looks_at="decision",
+            higher_is_better=True,
+            share_of=lambda tally: tally.positives,
+        ),
+        "false_positive_rate": Metric(
+            function=false_positive_rate,
+            looks_at="decision",
+            higher_is_better=False,
+            share_of=lambda tally: tally.negatives,
+        ),
+        "f1": Metric(function=f1, looks_at="decision", higher_is_better=True),
+        "positive_rate": Metric(
+            function=positive_rate,
+            looks_at="truth",
+            higher_is_better=None,
+            share_of=lambda tally: tally.rows,
+        ),
+        "selection_rate": Metric(
+            function=selection_rate,
+            looks_at="decision",
+            higher_is_better=None,
+            share_of=lambda tally: tally.rows,
+        ),
+    }
+)
+
+
+def find(name: str, *, where: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        BadProject: there is none.
+    """
+    if name not in METRICS:
+        raise BadProject(
+            where=where,
+            found=f"metric '{name}'",
+            expected="a metric of the report",
+            remedy=nearest(name, METRICS),
+        )
+    return METRICS[name]
+
+
+def compute(
+    name: str,
+    *,
+    truth: Bools,
+    probability: Floats,
+    threshold: float = 0.5,
+    weights: Floats | None = None,
+) -> float | None:
+    """One metric of one sample.
+
+    Args:
+        name: a key of ``METRICS``.
+        truth: the labels, ``bool [rows]``.
+        probability: of the positive class, ``[rows]``, from 0 to 1.
+        threshold: rows at or above it are answered with the positive class.
+        weights: how often each row counts, ``[rows]``; once when left out.
+
+    Returns:
+        The value, or None where it is undefined.
+
+    Raises:
+        BadProject: there is no such metric.
+        BadData: labels and probabilities do not fit.
+
+    Example:
+        >>> compute("auroc", truth=np.array([True, False]), probability=np.array([0.8, 0.3]))
+        1.0
+    """
+    metric = find(name, where="metric")
+    tally = count(truth=truth, probability=probability, threshold=threshold, weights=weights)
+    value = float(metric.function(tally))
+    return None if np.isnan(value) else value
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """``above / below``, not-a-number where ``below`` is 0."""
+    above, below = np.broadcast_arrays(above, below)
+    ratio = np.full(below.shape, np.nan)
+    np.divide(above, below, out=ratio, where=below > 0)
+    return ratio

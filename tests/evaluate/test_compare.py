@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+from tests.evaluate.samples import about
+
+from torchyard.evaluate.compare import Limit, decide, explain, rows_to_settle, widen
+from torchyard.records.evidence import Measured
+
+NUMBER = st.floats(0.0, 1.0).map(lambda value: round(value, 6))
+FLOOR = Limit(bound=0.7, is_floor=True)
+CEILING = Limit(bound=0.1, is_floor=False)
+RANK = {"fail": 0, "inconclusive": 1, "pass": 2}
+
+
+@pytest.mark.parametrize(
+    ("measured", "limit", "outcome"),
+    [
+        (about(0.72), FLOOR, "pass"),
+        (about(0.75, 0.05), FLOOR, "pass"),
+        (about(0.705), FLOOR, "inconclusive"),
+        (about(0.695), FLOOR, "inconclusive"),
+        (about(0.68), FLOOR, "fail"),
+        (about(0.08), CEILING, "pass"),
+        (about(0.105), CEILING, "inconclusive"),
+        (about(0.12), CEILING, "fail"),
+    ],
+)
+def test_the_whole_interval_decides(measured: Measured, limit: Limit, outcome: str) -> None:
+    assert decide(measured, limit) == outcome
+
+
+@pytest.mark.parametrize(("value", "outcome"), [(0.1, "pass"), (0.100001, "fail")])
+def test_a_number_without_interval_is_compared_directly(value: float, outcome: str) -> None:
+    exact = Measured(value=value, low=None, high=None, rows=0, method="exact")
+    assert decide(exact, CEILING) == outcome
+
+
+@given(low=NUMBER, width=NUMBER, share=NUMBER, one=NUMBER, other=NUMBER, is_floor=st.booleans())
+def test_a_stricter_limit_never_helps(
+    low: float, width: float, share: float, one: float, other: float, is_floor: bool
+) -> None:
+    measured = Measured(
+        value=low + share * width, low=low, high=low + width, rows=100, method="bootstrap"
+    )
+    lenient, strict = sorted((one, other), reverse=not is_floor)
+    ranks = [
+        RANK[decide(measured, Limit(bound=bound, is_floor=is_floor))] for bound in (lenient, strict)
+    ]
+    assert ranks[1] <= ranks[0]
+
+
+@given(value=NUMBER, half=st.floats(0.001, 0.5), bound=NUMBER, is_floor=st.booleans())
+def test_the_rows_it_asks_for_would_settle_it(
+    value: float, half: float, bound: float, is_floor: bool
+) -> None:
+    measured, limit = about(value, half, rows=1000), Limit(bound=bound, is_floor=is_floor)
+    rows = rows_to_settle(measured, limit)
+    if decide(measured, limit) != "inconclusive":
+        return
+    if rows is None:
+        assert value == bound
+        return
+    assert rows >= 950
+    shrunk = 1.06 * (measured.rows / rows) ** 0.5 * half  # two digits of rows are within 5 %
+    settled = decide(about(value, shrunk / 1.06**2), limit)
+    assert settled == ("pass" if limit.clearance(value) > 0 else "fail")
+    assert decide(about(value, shrunk), limit) == "inconclusive"
+
+
+def text(measured: Measured, limit: Limit) -> str:
+    return explain(measured, limit, outcome=decide(measured, limit), count="28,112 rows")
+
+
+def test_reasons() -> None:
+    clear = Measured(value=0.7312, low=0.7251, high=0.7373, rows=28112, method="")
+    assert text(clear, FLOOR) == (
+        "0.7312 [0.7251, 0.7373] clears at least 0.70 by 0.0312 (28,112 rows)"
+    )
+    assert text(about(0.1234, 0.004), CEILING) == (
+        "0.1234 [0.1194, 0.1274] misses at most 0.10 by 0.0234 (28,112 rows)"
+    )
+    assert text(about(0.703), FLOOR) == (
+        "0.7030 [0.6930, 0.7130] leaves at least 0.70 open (28,112 rows): "
+        "about 110,000 rows would settle it"
+    )
+    assert text(about(0.695), FLOOR) == (
+        "0.6950 [0.6850, 0.7050] leaves at least 0.70 open (28,112 rows): "
+        "the estimate misses by 0.0050, about 40,000 rows would settle it"
+    )
+    assert text(about(0.7), FLOOR) == (
+        "0.7000 [0.6900, 0.7100] leaves at least 0.70 open (28,112 rows): "
+        "the estimate lies at the limit, which no number of rows settles"
+    )
+
+
+def test_widening_follows_the_normal_quantiles_on_each_side() -> None:
+    one = Measured(value=0.7, low=0.6, high=0.72, rows=9, method="bootstrap")
+    wide = widen(one, family=14)
+    ratio = norm.ppf(1 - 0.025 / 14) / norm.ppf(0.975)
+    assert (wide.low, wide.high) == pytest.approx((0.7 - 0.1 * ratio, 0.7 + 0.02 * ratio))
+    assert wide.method == "bootstrap, widened to 99.64 % for 14 slices (Bonferroni)"
+    assert widen(one, family=1) == one
+    without = replace(one, low=None, high=None)
+    assert widen(without, family=14) == without

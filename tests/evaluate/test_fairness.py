@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.evaluate.samples import draw
+
+from torchyard.core.errors import BadData
+from torchyard.evaluate.fairness import DIFFERENCES, fairness
+from torchyard.evaluate.groups import MIN_PER_CLASS, MIN_ROWS, Texts, too_small
+from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate.tally import Bools, Floats
+from torchyard.records.evidence import Measured
+
+
+def judged(truth: Bools, probability: Floats, labels: Texts) -> dict[str, Measured]:
+    return fairness(
+        truth=truth,
+        probability=probability,
+        threshold=0.5,
+        labels=labels,
+        generator=np.random.default_rng(0),
+        resamples=200,
+    )
+
+
+def by_hand() -> tuple[Bools, Floats, Texts]:
+    """Two groups of 100: counts of (true positive, miss, false alarm, true negative)."""
+    cells = {"a": (40, 10, 5, 45), "b": (20, 20, 15, 45)}
+    truth, probability, labels = [], [], []
+    for label, counts in cells.items():
+        truth += np.repeat([True, True, False, False], counts).tolist()
+        probability += np.repeat([0.8, 0.2, 0.8, 0.2], counts).tolist()
+        labels += [label] * 100
+    return np.array(truth), np.array(probability), np.array(labels)
+
+
+def test_differences_by_hand() -> None:
+    found = judged(*by_hand())
+    mean_a, mean_b = 0.45 * 0.8 + 0.55 * 0.2, 0.35 * 0.8 + 0.65 * 0.2
+    assert {name: one.value for name, one in found.items()} == {
+        "demographic_parity_difference": pytest.approx(45 / 100 - 35 / 100),
+        "equalized_odds_difference": pytest.approx(max(40 / 50 - 20 / 40, 15 / 60 - 5 / 50)),
+        "equal_opportunity_difference": pytest.approx(40 / 50 - 20 / 40),
+        "predictive_parity_difference": pytest.approx(40 / 45 - 20 / 35),
+        "calibration_difference": pytest.approx((mean_a - 0.5) * -1 + (mean_b - 0.4)),
+    }
+    for name, one in found.items():
+        assert one.low is not None
+        assert one.high is not None
+        assert 0.0 <= one.low <= one.value <= one.high
+        assert one.high > one.low, name
+        assert one.rows == 200
+
+
+def test_every_measure_is_made_of_metrics() -> None:
+    assert DIFFERENCES
+    for metrics in DIFFERENCES.values():
+        assert set(metrics) <= set(METRICS)
+
+
+def test_the_names_of_groups_do_not_matter() -> None:
+    truth, probability, labels = by_hand()
+    swapped = np.where(labels == "a", "z", "b")
+    assert {k: v.value for k, v in judged(truth, probability, labels).items()} == {
+        k: v.value for k, v in judged(truth, probability, swapped).items()
+    }
+
+
+def test_small_groups_are_left_out_by_name() -> None:
+    truth, probability, labels = by_hand()
+    truth = np.append(truth, [True] * 30)
+    probability = np.append(probability, [0.0] * 30)
+    labels = np.append(labels, ["tiny"] * 30)
+    found = judged(truth, probability, labels)["equal_opportunity_difference"]
+    assert found.value == pytest.approx(0.3)
+    assert found.rows == 200
+    assert found.method == (
+        "bootstrap by class, 200 resamples, shifted by their bias, 2 groups; "
+        "left out: tiny (30 rows)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "positive", "reason"),
+    [
+        (MIN_ROWS - 1, 50, "99 rows"),
+        (MIN_ROWS, MIN_PER_CLASS - 1, "9 positive rows"),
+        (MIN_ROWS, MIN_ROWS - MIN_PER_CLASS + 1, "9 negative rows"),
+        (MIN_ROWS, MIN_PER_CLASS, ""),
+    ],
+)
+def test_what_is_too_small(rows: int, positive: int, reason: str) -> None:
+    assert too_small(rows=rows, positive=positive) == reason
+
+
+def test_one_group_has_no_differences() -> None:
+    truth, probability, _ = by_hand()
+    assert judged(truth, probability, np.array(["a"] * 200)) == {}
+    assert judged(truth[:0], probability[:0], np.array([], dtype=str)) == {}
+
+
+def test_precision_without_selection_leaves_its_measure_out() -> None:
+    truth, probability, labels = by_hand()
+    probability = np.where(labels == "b", 0.1, probability)
+    found = judged(truth, probability, labels)
+    assert set(DIFFERENCES) - set(found) == {"predictive_parity_difference"}
+
+
+def test_noise_between_equal_groups_is_not_called_a_difference() -> None:
+    """Twelve groups that are treated alike look 0.2 apart; no interval may claim more than 0.1."""
+    claims, values = 0, []
+    for seed in range(60):
+        truth, probability = draw(3000, seed=seed)
+        labels = np.random.default_rng(seed + 1000).integers(0, 12, 3000).astype(str)
+        one = judged(truth, probability, labels)["equal_opportunity_difference"]
+        assert one.low is not None
+        values.append(one.value)
+        claims += one.low > 0.1
+    assert np.mean(values) > 0.15
+    assert claims <= 6
+
+
+def test_a_large_difference_is_covered() -> None:
+    truth, probability = draw(1_000_000, seed=10**6)
+
+    def unfair(truth: Bools, probability: Floats, seed: int) -> tuple[Bools, Floats, Texts]:
+        labels = np.random.default_rng(seed).choice(["a", "b"], truth.size)
+        return truth, np.where(labels == "a", np.sqrt(probability), probability), labels
+
+    name, hits = "equalized_odds_difference", 0
+    truth, probability, labels = unfair(truth, probability, 0)
+    chosen = probability >= 0.5
+    rates = [
+        [chosen[(labels == group) & (truth == value)].mean() for group in ("a", "b")]
+        for value in (True, False)
+    ]
+    true = max(abs(a - b) for a, b in rates)
+    for seed in range(100):
+        one = judged(*unfair(*draw(1500, seed=seed), seed))[name]
+        assert one.low is not None
+        assert one.high is not None
+        hits += one.low <= true <= one.high
+    assert hits >= 88
+
+
+def test_values_of_other_rows_are_refused() -> None:
+    truth, probability, labels = by_hand()
+    with pytest.raises(BadData) as refused:
+        judged(truth, probability, labels[1:])
+    assert str(refused.value) == (
+        "group or slice values: found shape [199] beside [200] labels; expected one value per row. "
+        "Take the values from the same rows as the labels."
+    )

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.evaluate.samples import about, variant
+
+from torchyard.core.errors import BadProject
+from torchyard.evaluate.fairness import DIFFERENCES
+from torchyard.evaluate.gates import COSTS, check_gate, judge, passes, refusal
+from torchyard.evaluate.metrics import METRICS
+from torchyard.records.evidence import (
+    Gate,
+    GroupResult,
+    Measured,
+    Objective,
+    Report,
+    Variant,
+    Verdict,
+)
+
+
+def part(field: str, value: str, rows: int, **metrics: Measured) -> GroupResult:
+    return GroupResult(field=field, value=value, rows=rows, positive=rows // 4, metrics=metrics)
+
+
+REPORT = Report(
+    model="fp32",
+    split="test",
+    rows=28_112,
+    positive=7_000,
+    threshold=0.5,
+    metrics={"auroc": about(0.72, rows=28_112), "selection_rate": about(0.2)},
+    baselines={},
+    fairness={"origin": {"equalized_odds_difference": about(0.05)}, "sex": {}},
+    groups=(
+        part("origin", "JFK", 9000, auroc=about(0.7)),
+        part("origin", "EWR", 9000, auroc=about(0.71)),
+        part("sex", "f", 900, auroc=about(0.7)),
+        part("sex", "m", 40),
+    ),
+    slices=(
+        part("carrier", "UA", 9000, auroc=about(0.72, rows=9000)),
+        part("carrier", "HA", 512, auroc=about(0.55, 0.02, rows=512)),
+        part("carrier", "YV", 600, auroc=about(0.56, 0.02, rows=600)),
+        part("carrier", "F9", 700, auroc=about(0.61, 0.02, rows=700)),
+        part("carrier", "OO", 30, auroc=about(0.2, 0.1, rows=30)),
+        part("carrier", "VX", 501),
+    ),
+    reliability=(),
+)
+
+
+def one(
+    gate: Gate, *, of: Variant | None = None, against: dict[str, Measured] | None = None
+) -> Verdict:
+    (verdict,) = judge((gate,), report=REPORT, variant=of or variant(), against=against)
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("limit", "outcome", "reason"),
+    [
+        (0.70, "pass", "0.7200 [0.7100, 0.7300] clears at least 0.70 by 0.0200 (28,112 rows)"),
+        (0.74, "fail", "0.7200 [0.7100, 0.7300] misses at least 0.74 by 0.0200 (28,112 rows)"),
+        (
+            0.715,
+            "inconclusive",
+            "0.7200 [0.7100, 0.7300] leaves at least 0.715 open (28,112 rows): "
+            "about 110,000 rows would settle it",
+        ),
+    ],
+)
+def test_a_metric_against_its_limit(limit: float, outcome: str, reason: str) -> None:
+    assert one(Gate(metric="auroc", at_least=limit, required=False)) == Verdict(
+        gate=f"auroc at least {limit:.3f}".replace("0.700", "0.70").replace("0.740", "0.74"),
+        variant="fp32",
+        outcome=outcome,  # type: ignore[arg-type]
+        required=False,
+        measured=REPORT.metrics["auroc"],
+        limit=limit,
+        reason=reason,
+    )
+
+
+def test_a_metric_that_is_undefined_is_inconclusive() -> None:
+    verdict = one(Gate(metric="precision", at_least=0.5))
+    assert verdict.outcome == "inconclusive"
+    assert verdict.measured is None
+    assert verdict.reason == "precision is undefined on these 28,112 rows"
+
+
+def test_a_difference_between_groups() -> None:
+    verdict = one(Gate(metric="equalized_odds_difference", group="origin", at_most=0.1))
+    assert verdict.outcome == "pass"
+    assert verdict.gate == "equalized_odds_difference between origin groups at most 0.10"
+    assert verdict.reason == "0.0500 [0.0400, 0.0600] clears at most 0.10 by 0.0500 (10,000 rows)"
+
+
+def test_differences_that_do_not_exist_are_inconclusive_and_say_why() -> None:
+    few = one(Gate(metric="equalized_odds_difference", group="sex", at_most=0.1))
+    undefined = one(Gate(metric="predictive_parity_difference", group="origin", at_most=0.1))
+    assert (few.outcome, undefined.outcome) == ("inconclusive", "inconclusive")
+    assert few.reason == (
+        "1 of 2 sex groups have 100 rows and 10 of either class; a difference needs two"
+    )
+    assert undefined.reason == (
+        "it is undefined in one of the origin groups, for example with nothing selected"
+    )
+
+
+def test_the_objective_is_judged_as_gates() -> None:
+    verdicts = judge(
+        (), report=REPORT, variant=variant(), objective=Objective(p99_ms=2, max_size_mb=50)
+    )
+    assert [(one.gate, one.outcome, one.required, one.reason) for one in verdicts] == [
+        (
+            "latency_p99_ms at most 2",
+            "fail",
+            True,
+            "3.0000 misses at most 2 by 1.0000 (2,000 calls on one core)",
+        ),
+        ("size_mb at most 50", "pass", True, "4.0000 clears at most 50 by 46"),
+    ]
+    assert verdicts[0].measured == Measured(
+        value=3.0,
+        low=None,
+        high=None,
+        rows=2000,
+        method="99th percentile of 2,000 calls with one row on one core",
+    )
+
+
+def test_no_objective_is_no_verdict() -> None:
+    assert judge((), report=REPORT, variant=variant(), objective=Objective()) == ()
+
+
+def test_latency_that_was_not_measured_is_inconclusive() -> None:
+    verdict = one(Gate(metric="latency_p99_ms", at_most=5.0), of=variant(p99_ms=None))
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reason == "the latency of one row was not measured: the runtime crashed"
+
+
+def test_against_the_champion() -> None:
+    gate = Gate(metric="auroc", against="champion", drop_at_most=0.005)
+    first = one(gate)
+    assert (first.outcome, first.reason, first.limit) == ("pass", "no champion yet", 0.005)
+    assert one(gate, against={}).reason == "it was not measured against the champion"
+    assert one(gate, against={}).outcome == "inconclusive"
+    better = one(gate, against={"auroc": about(-0.003, 0.002)})
+    assert better.outcome == "pass"
+    assert better.reason == (
+        "-0.0030 [-0.0050, -0.0010] clears at most 0.005 by 0.0080 (10,000 rows)"
+    )
+    assert one(gate, against={"auroc": about(0.01, 0.002)}).outcome == "fail"
+
+
+def test_slices_that_miss_are_named_with_their_numbers() -> None:
+    verdict = one(Gate(metric="auroc", per_slice="carrier", at_least=0.6, min_rows=500))
+    assert verdict.outcome == "fail"
+    assert verdict.gate == "auroc per carrier at least 0.60 (slices of 500 rows or more)"
+    assert verdict.reason == (
+        "2 of 4 slices miss at least 0.60: "
+        "HA 0.5500 [0.5245, 0.5755] by 0.0500 (512 rows), "
+        "YV 0.5600 [0.5345, 0.5855] by 0.0400 (600 rows); "
+        "intervals widened to 98.75 % for 4 slices (Bonferroni); "
+        "too few rows or classes to measure: VX"
+    )
+    assert verdict.measured is not None
+    assert verdict.measured.value == 0.55
+    assert verdict.measured.method.endswith("widened to 98.75 % for 4 slices (Bonferroni)")
+
+
+def test_slices_that_are_open_are_named_with_what_would_settle_them() -> None:
+    verdict = one(Gate(metric="auroc", per_slice="carrier", at_least=0.6, min_rows=650))
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reason == (
+        "1 of 2 slices leave at least 0.60 open: F9 0.6100 [0.5871, 0.6329] (700 rows); "
+        "for F9, about 3,700 rows would settle it; "
+        "intervals widened to 97.5 % for 2 slices (Bonferroni)"
+    )
+
+
+def test_slices_that_all_clear_name_the_narrowest() -> None:
+    verdict = one(Gate(metric="auroc", per_slice="carrier", at_least=0.5, min_rows=550))
+    assert verdict.outcome == "pass"
+    assert verdict.reason == (
+        "all 3 slices clear at least 0.50, YV 0.5600 [0.5356, 0.5844] (600 rows) the narrowest; "
+        "intervals widened to 98.33 % for 3 slices (Bonferroni)"
+    )
+
+
+def test_groups_serve_as_slices_of_a_protected_field() -> None:
+    verdict = one(Gate(metric="auroc", per_slice="origin", at_least=0.6))
+    assert verdict.reason.startswith("all 2 slices clear at least 0.60, JFK 0.7000")
+
+
+def test_no_slice_large_enough_is_inconclusive() -> None:
+    gate = Gate(metric="auroc", per_slice="carrier", at_least=0.6, min_rows=10_000)
+    assert one(gate).outcome == "inconclusive"
+    assert one(gate).reason == "auroc was measured in no slice of carrier of 10,000 rows or more"
+
+
+def test_many_slices_are_not_all_listed() -> None:
+    many = tuple(part("carrier", f"C{i}", 500, auroc=about(0.5, 0.01)) for i in range(9))
+    gate = Gate(metric="auroc", per_slice="carrier", at_least=0.6)
+    (verdict,) = judge((gate,), report=replace(REPORT, slices=many), variant=variant())
+    assert "9 of 9 slices miss at least 0.60: C0" in verdict.reason
+    assert "C4" in verdict.reason
+    assert "C5" not in verdict.reason
+    assert "and 4 more" in verdict.reason
+
+
+def test_only_required_gates_refuse_and_inconclusive_is_not_passed() -> None:
+    verdicts = judge(
+        (
+            Gate(metric="auroc", at_least=0.7),
+            Gate(metric="auroc", at_least=0.9, required=False),
+        ),
+        report=REPORT,
+        variant=variant(),
+    )
+    assert passes(verdicts)
+    assert refusal(verdicts) == []
+    unsettled = judge(
+        (Gate(metric="auroc", at_least=0.9), Gate(metric="brier", at_most=0.2)),
+        report=REPORT,
+        variant=variant(),
+    )
+    assert not passes(unsettled)
+    assert refusal(unsettled) == [
+        "fp32: auroc at least 0.90: fail: "
+        "0.7200 [0.7100, 0.7300] misses at least 0.90 by 0.1800 (28,112 rows)",
+        "fp32: brier at most 0.20: inconclusive: brier is undefined on these 28,112 rows",
+    ]
+
+
+@pytest.mark.parametrize("metric", [*METRICS, *COSTS])
+def test_every_metric_can_be_a_gate(metric: str) -> None:
+    assert one(Gate(metric=metric, at_most=1.0)).gate == f"{metric} at most 1"
+
+
+@pytest.mark.parametrize("metric", DIFFERENCES)
+def test_every_difference_can_be_a_gate(metric: str) -> None:
+    assert one(Gate(metric=metric, group="origin", at_most=1.0)).outcome != "fail"
+
+
+@pytest.mark.parametrize(
+    ("gate", "text"),
+    [
+        (
+            Gate(metric="aurok", at_least=0.7),
+            "gate aurok: found metric 'aurok'; expected a metric of the report. "
+            "Did you mean 'auroc'?",
+        ),
+        (
+            Gate(metric="auroc"),
+            "gate auroc: found 0 limits; expected at_least or at_most, or against='champion' "
+            "with drop_at_most. Give one limit per gate.",
+        ),
+        (Gate(metric="auroc", at_least=0.1, at_most=0.2), "gate auroc: found 2 limits"),
+        (
+            Gate(metric="auroc", against="champion", at_least=0.1),
+            "gate auroc: found against='champion'",
+        ),
+        (
+            Gate(metric="auroc", group="origin", at_least=0.1),
+            "gate auroc: found group='origin'; expected a group with a fairness difference, and "
+            "with nothing else. Fairness differences: demographic_parity_difference, ",
+        ),
+        (
+            Gate(metric="equalized_odds_difference", at_most=0.1),
+            "gate equalized_odds_difference: found no group",
+        ),
+        (
+            Gate(metric="size_mb", per_slice="carrier", at_most=1.0),
+            "gate size_mb: found per_slice; expected at most one of per_slice and against, with "
+            "a metric of rows. Metrics of rows: auroc, ",
+        ),
+        (
+            Gate(metric="auroc", per_slice="carrier", against="champion", drop_at_most=0.1),
+            "gate auroc: found per_slice and against",
+        ),
+        (
+            Gate(metric="selection_rate", against="champion", drop_at_most=0.1),
+            "gate selection_rate, against='champion': found metric 'selection_rate', of which "
+            "neither more nor less is better",
+        ),
+    ],
+)
+def test_a_gate_that_cannot_be_judged_is_refused(gate: Gate, text: str) -> None:
+    with pytest.raises(BadProject) as refused:
+        check_gate(gate)
+    assert str(refused.value).startswith(text)
+    with pytest.raises(BadProject):
+        one(gate)
+
+
+def test_a_field_without_groups_is_refused() -> None:
+    with pytest.raises(BadProject) as refused:
+        one(Gate(metric="equalized_odds_difference", group="orgin", at_most=0.1))
+    assert str(refused.value) == (
+        "gate equalized_odds_difference, group: found 'orgin', whose groups the report does not "
+        "hold; expected a protected field. Did you mean 'origin'?"
+    )
+
+
+def test_a_field_without_slices_is_refused() -> None:
+    with pytest.raises(BadProject) as refused:
+        one(Gate(metric="auroc", per_slice="carier", at_least=0.1))
+    assert str(refused.value) == (
+        "gate auroc, per_slice: found 'carier', of which the report holds no slices; "
+        "expected a slice field. Did you mean 'carrier'?"
+    )

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.evaluate.samples import draw
+
+from torchyard.core.errors import BadData
+from torchyard.core.record import read_record, to_json, write_record
+from torchyard.evaluate import evaluate
+from torchyard.evaluate.fairness import DIFFERENCES
+from torchyard.evaluate.groups import Texts
+from torchyard.evaluate.metrics import METRICS, compute
+from torchyard.records.evidence import Report
+
+
+def labels(rows: int, *, names: str, seed: int) -> Texts:
+    return np.random.default_rng(seed).choice(list(names), rows)
+
+
+def report(*, carriers: str = "UHW", seed: int = 0) -> Report:
+    truth, probability = draw(1200)
+    slices = labels(1200, names=carriers, seed=1).astype("U4")
+    slices[:5] = "tiny"
+    return evaluate(
+        model="fp32",
+        split="test",
+        truth=truth,
+        probability=probability,
+        threshold=0.3,
+        groups={"origin": labels(1200, names="EJ", seed=2)},
+        slices={"carrier": slices},
+        baselines={"majority": np.full(1200, 0.25)},
+        resamples=100,
+        seed=seed,
+    )
+
+
+def test_a_report_holds_every_metric_of_all_rows() -> None:
+    truth, probability = draw(1200)
+    found = report()
+    assert (found.rows, found.positive, found.threshold) == (1200, int(truth.sum()), 0.3)
+    assert set(found.metrics) == set(METRICS)
+    for name, one in found.metrics.items():
+        assert one.value == compute(name, truth=truth, probability=probability, threshold=0.3)
+    assert found.baselines["majority"]["auroc"].value == 0.5
+    assert sum(one.rows for one in found.reliability) == 1200
+
+
+def test_groups_and_slices_are_measured_alone() -> None:
+    truth, probability = draw(1200)
+    found, origin = report(), labels(1200, names="EJ", seed=2)
+    assert [(one.field, one.value) for one in found.groups] == [("origin", "E"), ("origin", "J")]
+    for one in found.groups:
+        members = origin == one.value
+        assert (one.rows, one.positive) == (members.sum(), truth[members].sum())
+        assert one.metrics["auroc"].value == compute(
+            "auroc", truth=truth[members], probability=probability[members]
+        )
+        assert one.metrics["auroc"].rows == one.rows
+    assert set(found.fairness["origin"]) == set(DIFFERENCES)
+    rates = [one.metrics["selection_rate"].value for one in found.groups]
+    parity = found.fairness["origin"]["demographic_parity_difference"]
+    assert parity.value == pytest.approx(abs(rates[0] - rates[1]))
+
+
+def test_slices_too_small_to_measure_are_counted_only() -> None:
+    tiny = next(one for one in report().slices if one.value == "tiny")
+    assert (tiny.rows, tiny.metrics) == (5, {})
+    assert sum(one.rows for one in report().slices) == 1200
+
+
+def test_the_same_arguments_make_the_same_report() -> None:
+    assert report() == report()
+    assert report(seed=1).metrics["auroc"].low != report().metrics["auroc"].low
+
+
+def test_other_slices_change_nothing_else() -> None:
+    assert report(carriers="UHWX").metrics == report().metrics
+    assert report(carriers="UHWX").fairness == report().fairness
+
+
+def test_a_report_survives_the_disk(tmp_path: Path) -> None:
+    write_record(tmp_path / "report.json", report())
+    assert read_record(Report, tmp_path / "report.json") == report()
+    json.dumps(to_json(report()), allow_nan=False)
+
+
+def test_a_split_of_one_class_is_reported_without_what_it_cannot_say() -> None:
+    found = evaluate(
+        model="fp32",
+        split="test",
+        truth=np.zeros(200, dtype=bool),
+        probability=np.linspace(0, 1, 200),
+        threshold=0.5,
+        groups={"origin": np.array(["a"] * 200)},
+        slices={},
+        baselines={},
+        resamples=100,
+    )
+    assert "auroc" not in found.metrics
+    assert found.metrics["false_positive_rate"].value == 0.5
+    assert found.fairness == {"origin": {}}
+    json.dumps(to_json(found), allow_nan=False)
+
+
+def test_an_empty_split_is_refused() -> None:
+    with pytest.raises(BadData) as refused:
+        evaluate(
+            model="fp32",
+            split="test",
+            truth=np.zeros(0, dtype=bool),
+            probability=np.zeros(0),
+            threshold=0.5,
+            groups={},
+            slices={},
+            baselines={},
+        )
+    assert str(refused.value) == (
+        "split 'test': found no rows; expected at least one row. "
+        "Move the split's limits so that it holds rows."
+    )
+
+
+def test_the_door_opens_without_heavy_libraries() -> None:
+    code = (
+        "import sys, torchyard.evaluate;"
+        "print(sorted({'torch', 'sklearn', 'scipy', 'mlflow', 'polars'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
