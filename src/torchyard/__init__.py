@@ -1,8 +1,8 @@
 """From a PyTorch model that impresses once to a product that people rely on.
 
-Declarations of a project file (``ty.Project``, ``ty.Schema``, ...) and ``ty.Yard``, with one call per
-stage of the lifecycle (``ty.Yard().ship()``). Names load when first used, so that
-``import torchyard`` is quick and a project file costs no more than what it says.
+Declarations of a project file (``ty.Project``, ``ty.Schema``, ...) and ``ty.Yard``, with one call
+per stage of the lifecycle (``ty.Yard().ship()``). Names load when first used, so that ``import
+torchyard`` is quick and a project file costs no more than what it says.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.evaluate.samples import draw
 
+from tests.evaluate.samples import draw
 from torchyard.core.errors import BadData, BadProject, BadUsage
 from torchyard.evaluate.bootstrap import (
     bootstrap,

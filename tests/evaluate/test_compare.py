@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
-from tests.evaluate.samples import about
 
+from tests.evaluate.samples import about
 from torchyard.evaluate.compare import Limit, decide, explain, rows_to_settle, widen
 from torchyard.records.evidence import Measured
 

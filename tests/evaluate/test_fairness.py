@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.evaluate.samples import draw
 
+from tests.evaluate.samples import draw
 from torchyard.core.errors import BadData
 from torchyard.evaluate.fairness import DIFFERENCES, fairness
 from torchyard.evaluate.groups import MIN_PER_CLASS, MIN_ROWS, Texts, too_small

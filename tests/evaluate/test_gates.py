@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.evaluate.samples import about, variant
 
+from tests.evaluate.samples import about, variant
 from torchyard.core.errors import BadProject
 from torchyard.evaluate.fairness import DIFFERENCES
 from torchyard.evaluate.gates import COSTS, check_gate, judge, passes, refusal

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as peer
-from tests.evaluate.samples import draw
 
+from tests.evaluate.samples import draw
 from torchyard.core.errors import BadData, BadProject
 from torchyard.evaluate.metrics import METRICS, compute, find
 from torchyard.evaluate.tally import Bools, Floats, count

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.evaluate.samples import draw
 
+from tests.evaluate.samples import draw
 from torchyard.evaluate.reliability import equal_mass_edges, reliability, sum_per_bin
 from torchyard.evaluate.tally import count
 

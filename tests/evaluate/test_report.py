@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.evaluate.samples import draw
 
+from tests.evaluate.samples import draw
 from torchyard.core.errors import BadData
 from torchyard.core.record import read_record, to_json, write_record
 from torchyard.evaluate import evaluate

@@ -162,7 +162,8 @@ def train(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson =
     """
     from torchyard.yard import Yard
 
-    trained = Yard(project, progress=Drawn()).train(training=parse_settings(settings))
+    training = parse_settings(settings)
+    trained = Yard(project, progress=Drawn()).train(training=training)
     run = trained.run
     losses = {
         "train_loss": run.curve[run.best_epoch - 1].train_loss,
@@ -185,7 +186,8 @@ def evaluate(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJso
     """
     from torchyard.yard import Yard
 
-    report = Yard(project, progress=Drawn()).evaluate(training=parse_settings(settings)).report
+    training = parse_settings(settings)
+    report = Yard(project, progress=Drawn()).evaluate(training=training).report
     if as_json:
         show_json(to_json(report))
         return
@@ -199,7 +201,8 @@ def optimize(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJso
     """
     from torchyard.yard import Yard
 
-    optimized = Yard(project, progress=Drawn()).optimize(training=parse_settings(settings))
+    training = parse_settings(settings)
+    optimized = Yard(project, progress=Drawn()).optimize(training=training)
     if as_json:
         show_json({"variants": to_json(optimized.variants)})
         return
@@ -226,9 +229,8 @@ def release(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson
     """
     from torchyard.yard import Yard
 
-    _show_released(
-        Yard(project, progress=Drawn()).release(training=parse_settings(settings)), as_json
-    )
+    training = parse_settings(settings)
+    _show_released(Yard(project, progress=Drawn()).release(training=training), as_json)
 
 
 def ship(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
@@ -240,7 +242,8 @@ def ship(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = 
     """
     from torchyard.yard import Yard
 
-    _show_released(Yard(project, progress=Drawn()).ship(training=parse_settings(settings)), as_json)
+    training = parse_settings(settings)
+    _show_released(Yard(project, progress=Drawn()).ship(training=training), as_json)
 
 
 def show_report(report: Report) -> None:

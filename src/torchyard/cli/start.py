@@ -20,13 +20,21 @@ def register(app: typer.Typer) -> None:
 
 def root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda asked: _print_version() if asked else None,
+            is_eager=True,
+            help="Print the version and leave.",
+        ),
     ] = False,
 ) -> None:
     """From a PyTorch model to a product: data, training, gates, releases, serving, watching."""
-    if version:
-        say(__version__)
-        raise typer.Exit
+
+
+def _print_version() -> None:
+    say(__version__)
+    raise typer.Exit
 
 
 def init(

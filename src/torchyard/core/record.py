@@ -1,7 +1,8 @@
 """Strict records: frozen dataclasses to JSON and back, unknown or missing fields refused.
 
-A record on disk is an object with ``kind`` (the class name) and ``version`` beside its fields, so a
-reader knows what it holds before it believes a word of it.
+A record on disk is an object with ``record`` (the class name) and ``version`` beside its fields, so
+a reader knows what it holds before it believes a word of it. No record may have fields of these
+names.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
-from torchyard.core.errors import BadRecord, nearest
+from torchyard.core.errors import BadRecord
 from torchyard.core.files import write_atomically
 
 Json = Any  # str | int | float | bool | None | list[Json] | dict[str, Json]
@@ -52,11 +53,11 @@ def from_json(kind: type[RecordType], value: Json, *, where: str) -> RecordType:
 
 
 def write_record(path: Path, record: Any) -> None:
-    """Write a record to a file, atomically, with its kind and version.
+    """Write a record to a file, atomically, with its name and version.
 
     Readable (indented, in field order) because people open these files.
     """
-    content = {"kind": type(record).__name__, "version": VERSION, **to_json(record)}
+    content = {"record": type(record).__name__, "version": VERSION, **to_json(record)}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
 
@@ -65,7 +66,7 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
     """Read one record back from a file.
 
     Raises:
-        BadRecord: the file is not JSON, is of another kind or version, or does not fit.
+        BadRecord: the file is not JSON, is another record or version, or does not fit.
     """
     where = path.name
     try:
@@ -79,8 +80,9 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
         ) from error
     if not isinstance(content, dict):
         raise _misfit(where, type(content).__name__, "an object")
-    if content.pop("kind", None) != kind.__name__:
-        raise _misfit(where, "another kind of record", f"kind '{kind.__name__}'")
+    found = content.pop("record", None)
+    if found != kind.__name__:
+        raise _misfit(where, f"record {found!r}", f"record '{kind.__name__}'")
     version = content.pop("version", None)
     if version != VERSION:
         raise BadRecord(
@@ -147,7 +149,7 @@ def _build_record(kind: Any, value: Json, where: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in value:
         if name not in fields:
-            raise _misfit(where, f"unknown field '{name}'", nearest(name, fields))
+            raise _misfit(where, f"unknown field '{name}'", f"one of {', '.join(fields)}")
     for name, field in fields.items():
         optional = field.default is not dataclasses.MISSING
         optional = optional or field.default_factory is not dataclasses.MISSING

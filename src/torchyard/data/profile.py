@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 NUMERIC_BINS = 20
 LONGEST_CATEGORY_LIST = 100
 HOURS = 24
+_HOUR_US = 3_600_000_000
 DECILES = np.arange(1, 10) / 10
 
 _SCORES = Schema(fields=(Field(name="probability", kind="number", ge=0.0, le=1.0),))
@@ -126,7 +127,7 @@ def _field_profile(column: pl.Series, field: Field, known: FieldProfile | None) 
 
 
 def _of_number(column: pl.Series, field: Field, known: FieldProfile | None) -> FieldProfile:
-    values = column.cast(pl.Float64).drop_nulls().to_numpy()
+    values = column.cast(pl.Float64).to_numpy()  # nulls become not-a-number
     ordered = np.sort(values[np.isfinite(values)])
     edges = _edges(ordered, field) if known is None else np.array(known.edges)
     below = np.searchsorted(ordered, edges, side="left")
@@ -179,33 +180,34 @@ def _deciles(ordered: Floats) -> tuple[float, ...]:
 def _of_category(column: pl.Series, field: Field, known: FieldProfile | None) -> FieldProfile:
     present = column.cast(pl.String).drop_nulls().alias("value")
     present = present.filter(present != "")
-    tally = present.value_counts(name="rows")
     if known is None:
+        tally = present.value_counts(name="rows")
         tally = tally.sort("rows", "value", descending=[True, False]).head(LONGEST_CATEGORY_LIST)
     else:
-        values = pl.DataFrame({"value": pl.Series(known.values, dtype=pl.String)})
-        tally = values.join(tally, on="value", how="left", maintain_order="left").fill_null(0)
-    counts = tuple(tally["rows"].to_list())
+        tally = present.filter(present.is_in(known.values)).value_counts(name="rows")
+    found = {str(value): int(rows) for value, rows in tally.iter_rows()}
+    values = tuple(found) if known is None else known.values
+    counts = tuple(found.get(value, 0) for value in values)
     return FieldProfile(
         name=field.name,
         kind=field.kind,
         rows=len(column),
         missing=len(column) - len(present),
-        values=tuple(tally["value"].to_list()),
+        values=values,
         counts=counts,
         other=len(present) - sum(counts),
     )
 
 
 def _of_timestamp(column: pl.Series, field: Field) -> FieldProfile:
-    times = column.cast(pl.Datetime("us")).drop_nulls()
-    seconds = times.cast(pl.Int64).to_numpy() / 1e6
-    counts = np.bincount(times.dt.hour().to_numpy().astype(np.int64), minlength=HOURS)
+    micros = column.cast(pl.Datetime("us")).drop_nulls().cast(pl.Int64).to_numpy()
+    seconds = micros / 1e6
+    counts = np.bincount(micros // _HOUR_US % HOURS, minlength=HOURS)
     return FieldProfile(
         name=field.name,
         kind=field.kind,
         rows=len(column),
-        missing=len(column) - len(times),
+        missing=len(column) - micros.size,
         minimum=float(seconds.min()) if seconds.size else None,
         maximum=float(seconds.max()) if seconds.size else None,
         counts=tuple(counts.tolist()),

@@ -131,7 +131,10 @@ def _one_epoch(
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
         if settings.clip_norm is not None:
-            fabric.clip_gradients(module, optimizer, max_norm=settings.clip_norm)
+            # a gradient that is not finite shows in the loss, which says so in better words
+            fabric.clip_gradients(
+                module, optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+            )
         optimizer.step()
         schedule.step()
         total += loss.detach() * labels.shape[0]

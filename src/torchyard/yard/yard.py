@@ -82,10 +82,14 @@ class Yard:
             training: settings that replace those of the project file for this call.
 
         Raises:
-            BadProject: the file does not load.
+            BadProject: the file does not load, or a gate names a metric that does not exist.
             BadUsage: ``training`` names a setting that does not exist, or of another type.
         """
+        from torchyard.evaluate import check_gate
+
         loaded = load_project(self.workspace)
+        for gate in loaded.project.gates:
+            check_gate(gate)
         if training:
             settings = changed(loaded.project.training, training)
             project = dataclasses.replace(loaded.project, training=settings)

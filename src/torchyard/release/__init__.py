@@ -1,0 +1,28 @@
+"""Release: sealed, signed folders, and who serves which of them.
+
+Takes: evidence and files.
+Makes: sealed folders, the model card, channel events, MLflow's mirror of both.
+Never: computes a number about a model; opens a folder it does not trust.
+"""
+
+from torchyard.release.channels import ChannelLog
+from torchyard.release.contents import Contents
+from torchyard.release.find import list_releases, resolve
+from torchyard.release.folder import open_release, seal
+from torchyard.release.layout import Release, write_contents
+from torchyard.release.registry import mirror, register
+from torchyard.release.signing import ensure_key
+
+__all__ = [
+    "ChannelLog",
+    "Contents",
+    "Release",
+    "ensure_key",
+    "list_releases",
+    "mirror",
+    "open_release",
+    "register",
+    "resolve",
+    "seal",
+    "write_contents",
+]

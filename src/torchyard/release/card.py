@@ -1,0 +1,334 @@
+"""What a model card says, every sentence of it from evidence (Mitchell et al. 2019).
+
+Not here: how it looks, see ``page.py``; what to warn of, see ``limits.py``. The card holds no time
+and no place, so the same evidence gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+
+from torchyard.core.digest import short
+from torchyard.core.record import Json
+from torchyard.records.evidence import GroupResult, Measured, Report, Variant, Verdict
+from torchyard.records.schema import Field
+from torchyard.release.contents import Contents
+from torchyard.release.limits import find_limits
+from torchyard.release.page import (
+    Block,
+    Bullets,
+    Page,
+    Reliability,
+    Section,
+    Table,
+    Text,
+    render_html,
+    render_markdown,
+)
+
+_FALLS = frozenset({"log_loss", "brier", "expected_calibration_error"})
+_HEADLINES = ("auroc", "average_precision", "log_loss", "brier")
+_SHOWN_SLICES = 20
+_SHOWN_VALUES = 8
+_PIPELINE = "tabular-classification"
+
+
+def model_card(contents: Contents) -> str:
+    """The card as Markdown with Hugging Face's metadata as YAML front matter."""
+    return render_markdown(compose_card(contents))
+
+
+def card_html(contents: Contents) -> str:
+    """The card as one HTML page that needs nothing from the network."""
+    return render_html(compose_card(contents))
+
+
+def compose_card(contents: Contents) -> Page:
+    """The card as a page of blocks, about the variant at the top of the ladder on the test rows."""
+    report = serving_report(contents)
+    sections = (
+        Section(title="In plain words", blocks=_plain_words(contents, report)),
+        Section(title="What it predicts", blocks=_prediction(contents)),
+        Section(title="Intended use", blocks=_use(contents)),
+        Section(title="Data", blocks=_data(contents, report)),
+        Section(title="Quality", blocks=(_metrics(report, find_baselines(contents)),)),
+        Section(title="Calibration", blocks=_calibration(contents, report)),
+        Section(title="Fairness", blocks=_fairness(report)),
+        Section(title="Slices", blocks=_slices(report)),
+        Section(title="Variants", blocks=_variants(contents)),
+        Section(title="Gates", blocks=_gates(contents.evidence.verdicts)),
+        Section(title="Limits", blocks=(Bullets(find_limits(contents, report)),)),
+        Section(title="Lineage", blocks=(_lineage(contents),)),
+    )
+    return Page(
+        title=contents.model,
+        summary=contents.description or f"Predicts {contents.task.label}.",
+        metadata=_metadata(contents, report),
+        sections=sections,
+    )
+
+
+def serving_report(contents: Contents) -> Report:
+    """The report of the variant that serves first, or the first report there is."""
+    reports = [one for one in contents.evidence.reports if one.split == "test"]
+    reports = reports or list(contents.evidence.reports)
+    return next((one for one in reports if one.model == contents.ladder[0]), reports[0])
+
+
+def find_baselines(contents: Contents) -> Mapping[str, Mapping[str, Measured]]:
+    """The simple models' metrics, from whichever report was made beside them."""
+    return next((one.baselines for one in contents.evidence.reports if one.baselines), {})
+
+
+def _metadata(contents: Contents, report: Report) -> dict[str, Json]:
+    """Hugging Face model card metadata, with ``model-index`` for the measured numbers."""
+    metrics = [
+        {"type": name, "name": name, "value": measured.value}
+        for name, measured in report.metrics.items()
+    ]
+    result = {
+        "task": {"type": _PIPELINE, "name": contents.task.kind.replace("_", " ")},
+        "dataset": {
+            "type": contents.model,
+            "name": f"{contents.model}, version {contents.dataset.number}",
+            "split": report.split,
+        },
+        "metrics": metrics,
+    }
+    return {
+        **({"license": contents.license} if contents.license else {}),
+        "library_name": "torchyard",
+        "pipeline_tag": _PIPELINE,
+        "tags": ["torchyard", "onnx", "tabular", contents.task.kind.replace("_", "-")],
+        "model-index": [{"name": contents.model, "results": [result]}],
+    }
+
+
+def _plain_words(contents: Contents, report: Report) -> tuple[Block, ...]:
+    no, yes = contents.task.classes
+    sentences = [
+        f"Given a row, the model states the probability of '{yes}' against '{no}', and answers "
+        f"'{yes}' from {contents.task.threshold:g} on.",
+        f"It was tried on {report.rows:,} rows it had not seen, of which {report.positive:,} were "
+        f"'{yes}'.",
+    ]
+    name = next((one for one in _HEADLINES if one in report.metrics), None)
+    if name is not None:
+        rivals = {
+            baseline: metrics[name]
+            for baseline, metrics in find_baselines(contents).items()
+            if name in metrics
+        }
+        beside = "; ".join(f"{rival}: {_shown(found)}" for rival, found in rivals.items())
+        sentences.append(
+            f"There its {name} is {_shown(report.metrics[name])}"
+            + (f" ({beside})." if beside else ".")
+        )
+    return (Text(" ".join(sentences)), Text("Intervals in this card are 95 % intervals."))
+
+
+def _prediction(contents: Contents) -> tuple[Block, ...]:
+    rows = tuple(
+        (field.name, field.kind, _rule(field), _marks(field), field.description)
+        for field in contents.schema.fields
+    )
+    lead = f"The label is '{contents.task.label}'. A row has these fields."
+    return (Table(lead, ("field", "kind", "allowed", "notes", "meaning"), rows),)
+
+
+def _use(contents: Contents) -> tuple[Block, ...]:
+    return (
+        Text(contents.description or "The project does not say what the answers are used for."),
+        Text(
+            "Rows that break a field's rule are refused. Nothing is known about rows from other "
+            "sources than the data below, nor about uses other than the one above."
+        ),
+    )
+
+
+def _data(contents: Contents, report: Report) -> tuple[Block, ...]:
+    dataset, run = contents.dataset, contents.run
+    facts = Table(
+        "",
+        ("fact", "value"),
+        (
+            ("version", f"{dataset.number} ({short(dataset.digest)})"),
+            ("source", dataset.source),
+            ("accepted rows", f"{dataset.rows:,}"),
+            ("quarantined rows", f"{dataset.quarantined:,}"),
+            ("training rows", f"{run.train_rows:,}"),
+            ("validation rows", f"{run.validation_rows:,}"),
+            (f"{report.split} rows", f"{report.rows:,}"),
+        ),
+    )
+    if not dataset.findings:
+        return facts, Text("Validation found nothing to report.")
+    rows = tuple(
+        (found.field, found.rule, found.severity, f"{found.rows:,} of {found.rows_checked:,}",
+         found.meaning)
+        for found in dataset.findings
+    )  # fmt: skip
+    return facts, Table("Findings.", ("field", "rule", "severity", "rows", "meaning"), rows)
+
+
+def _metrics(report: Report, baselines: Mapping[str, Mapping[str, Measured]]) -> Table:
+    rows = tuple(
+        (
+            name,
+            _shown(measured),
+            *(_shown(metrics.get(name)) for metrics in baselines.values()),
+            measured.method,
+        )
+        for name, measured in report.metrics.items()
+    )
+    lead = f"'{report.model}' on {report.rows:,} {report.split} rows, beside simple models."
+    return Table(lead, ("metric", report.model, *baselines, "interval"), rows)
+
+
+def _calibration(contents: Contents, report: Report) -> tuple[Block, ...]:
+    fitted = contents.evidence.calibration
+    said = (
+        f"Temperature {fitted.temperature:.3f}, fitted on {fitted.rows:,} validation rows: log "
+        f"loss there {fitted.log_loss_before:.4f} before, {fitted.log_loss_after:.4f} after."
+    )
+    return (Text(said), Reliability(report.reliability)) if report.reliability else (Text(said),)
+
+
+def _fairness(report: Report) -> tuple[Block, ...]:
+    if not report.groups and not report.fairness:
+        return (Text("No field is declared protected, so no groups were compared."),)
+    differences = tuple(
+        (field, name, _shown(measured))
+        for field, found in report.fairness.items()
+        for name, measured in found.items()
+    )
+    return (
+        *_groups_table("Each group of a protected field.", report.groups),
+        Table("Largest differences between groups.", ("field", "difference", "value"), differences),
+    )
+
+
+def _slices(report: Report) -> tuple[Block, ...]:
+    if not report.slices:
+        return (Text("No slices were declared."),)
+    name = _common_metric(report.slices)
+    ordered = sorted(report.slices, key=lambda one: _badness(one, name))
+    lead = f"Worst first by {name}" if name else "In the order declared"
+    if len(ordered) > _SHOWN_SLICES:
+        lead += f"; {_SHOWN_SLICES} of {len(ordered)}"
+    return _groups_table(f"{lead}.", ordered[:_SHOWN_SLICES])
+
+
+def _groups_table(lead: str, groups: Iterable[GroupResult]) -> tuple[Block, ...]:
+    groups = tuple(groups)
+    names = tuple(dict.fromkeys(chain.from_iterable(one.metrics for one in groups)))
+    names = tuple(name for name in _HEADLINES if name in names) or names[:3]
+    rows = tuple(
+        (
+            f"{one.field} = {one.value}",
+            f"{one.rows:,}",
+            f"{one.positive:,}",
+            *(_shown(one.metrics.get(name)) for name in names),
+        )
+        for one in groups
+    )
+    return (Table(lead, ("rows where", "rows", "positive", *names), rows),)
+
+
+def _variants(contents: Contents) -> tuple[Block, ...]:
+    rows = tuple(
+        (one.name, _role(one, contents.ladder), one.precision, f"{one.size_bytes / 1e6:.2f} MB",
+         *(_speed(one, batch) for batch in (1, 32)), _outcome(one.name, contents.evidence.verdicts))
+        for one in contents.evidence.variants
+    )  # fmt: skip
+    hardware = sorted({one.hardware for one in contents.evidence.variants if one.hardware})
+    lead = f"p50 / p99 milliseconds in process, measured on {'; '.join(hardware) or 'no machine'}."
+    return (
+        Table(lead, ("variant", "role", "precision", "size", "1 row", "32 rows", "required"), rows),
+    )
+
+
+def _gates(verdicts: Iterable[Verdict]) -> tuple[Block, ...]:
+    rows = tuple(
+        (one.gate, one.variant, "required" if one.required else "advisory", one.outcome,
+         _shown(one.measured), f"{one.limit:g}", one.reason)
+        for one in verdicts
+    )  # fmt: skip
+    if not rows:
+        return (Text("The project declares no gates."),)
+    header = ("gate", "variant", "weight", "verdict", "measured", "limit", "reason")
+    return (Table("", header, rows),)
+
+
+def _lineage(contents: Contents) -> Table:
+    made = contents.lineage
+    return Table(
+        "Digests of what the release was made from.",
+        ("what", "digest"),
+        (
+            ("dataset version", made.dataset),
+            ("feature graph", made.features),
+            ("run", made.run),
+            ("weights", made.weights),
+            ("model source", made.source),
+            ("git commit", made.git_commit or "none"),
+        ),
+    )
+
+
+def _shown(measured: Measured | None) -> str:
+    if measured is None:
+        return "-"
+    if measured.low is None or measured.high is None:
+        return f"{measured.value:.4g}"
+    return f"{measured.value:.4g} ({measured.low:.4g} to {measured.high:.4g})"
+
+
+def _rule(field: Field) -> str:
+    if field.values:
+        more = len(field.values) - _SHOWN_VALUES
+        shown = ", ".join(field.values[:_SHOWN_VALUES])
+        return f"{shown} and {more} more" if more > 0 else shown
+    low = "" if field.ge is None else f"from {field.ge:g}"
+    high = "" if field.le is None else f"to {field.le:g}"
+    return " ".join(part for part in (low, high, field.unit or "") if part) or "any"
+
+
+def _marks(field: Field) -> str:
+    marks = {"optional": field.optional, "protected": field.protected, "personal": field.personal}
+    return ", ".join(name for name, holds in marks.items() if holds)
+
+
+def _common_metric(groups: Iterable[GroupResult]) -> str | None:
+    """The headline metric that most slices have."""
+    counts = {name: sum(name in one.metrics for one in groups) for name in _HEADLINES}
+    best = max(counts, key=lambda name: counts[name])
+    return best if counts[best] else None
+
+
+def _badness(group: GroupResult, name: str | None) -> float:
+    """Smaller is worse; slices without the metric come last."""
+    if name is None:
+        return 0.0
+    measured = group.metrics.get(name)
+    if measured is None:
+        return float("inf")
+    return -measured.value if name in _FALLS else measured.value
+
+
+def _role(variant: Variant, ladder: tuple[str, ...]) -> str:
+    if variant.name in ladder:
+        return f"serves, rung {ladder.index(variant.name) + 1}"
+    return variant.finding or ("not shipped" if variant.servable else "yardstick")
+
+
+def _speed(variant: Variant, batch: int) -> str:
+    found = next((one for one in variant.latency if one.batch == batch), None)
+    return f"{found.p50_ms:.3f} / {found.p99_ms:.3f}" if found else "-"
+
+
+def _outcome(variant: str, verdicts: Iterable[Verdict]) -> str:
+    """The worst outcome of a variant's required gates."""
+    found = {one.outcome for one in verdicts if one.variant == variant and one.required}
+    return next((name for name in ("fail", "inconclusive", "pass") if name in found), "no gates")

@@ -1,0 +1,314 @@
+"""Who serves: an append-only table of decisions, and the fold that turns it into a state.
+
+The table is the truth and is never changed; "current" is computed. It works unchanged on SQLite
+(the default: one file, WAL) and on PostgreSQL. Not here: whether a decision makes sense, see the
+rollout room.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import sqlalchemy as sa
+
+from torchyard.core.digest import short
+from torchyard.core.errors import BadRecord, Refused
+from torchyard.core.record import from_json
+from torchyard.records.live import Action, ChannelEvent, ModelState
+
+_BUSY_MS = 5_000
+_ATTEMPTS = 20
+
+_TABLE = sa.Table(
+    "channel_events",
+    sa.MetaData(),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.Column("model", sa.String(63), nullable=False, index=True),
+    sa.Column("action", sa.String(16), nullable=False),
+    sa.Column("release", sa.String(71), nullable=False),
+    sa.Column("weight", sa.Float(53), nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+
+class ChannelLog:
+    """The channel events of all models.
+
+    Args:
+        url: an SQLAlchemy URL: ``sqlite:////srv/yard/channels.db`` or
+            ``postgresql+psycopg://host/name``. Nothing is opened or made before the first use.
+        clock: gives an aware time for new events.
+
+    Example:
+        >>> log = ChannelLog("sqlite:////nowhere/channels.db")
+        >>> log.last_number(), log.states()
+        (0, {})
+    """
+
+    def __init__(
+        self, url: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._url = sa.make_url(url)
+        self._clock = clock
+        self._engine = sa.create_engine(self._url)
+        self._exists = False
+        if self._url.get_backend_name() == "sqlite":
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+
+    def __enter__(self) -> ChannelLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the log opens new ones when it is used again."""
+        self._engine.dispose()
+
+    def append(
+        self,
+        *,
+        model: str,
+        action: Action,
+        release: str,
+        weight: float,
+        by: str,
+        reason: str,
+        expect_last: int | None = None,
+    ) -> ChannelEvent:
+        """Add one event, with the next number, in one statement.
+
+        Args:
+            model: whose traffic it is about.
+            action: what was decided.
+            release: the id of the release that it is about.
+            weight: that release's share of the traffic, 0 to 1.
+            by: who decided.
+            reason: why, in their words.
+            expect_last: the number of the model's last event that the decision was taken on, 0 for
+                none. Optimistic concurrency: a decision taken on an older state is refused.
+
+        Raises:
+            Refused: another event of the model came in between.
+        """
+        self._make_table()
+        values: dict[str, str | float] = {
+            "at": self._clock().astimezone(UTC).isoformat(timespec="milliseconds"),
+            "model": model,
+            "action": action,
+            "release": release,
+            "weight": weight,
+            "by": by,
+            "reason": reason,
+        }
+        number = self._insert(values, model, expect_last)
+        return _event({"number": number, **values})
+
+    def events(self, model: str | None = None) -> tuple[ChannelEvent, ...]:
+        """All events, or one model's, in order.
+
+        Raises:
+            BadRecord: a row is not an event.
+        """
+        query = sa.select(_TABLE).order_by(_TABLE.c.number)
+        if model is not None:
+            query = query.where(_TABLE.c.model == model)
+        if not self._has_table():
+            return ()
+        with self._engine.connect() as connection:
+            return tuple(_event(dict(row)) for row in connection.execute(query).mappings())
+
+    def last_number(self) -> int:
+        """The number of the last event of any model, 0 when there is none.
+
+        Cheap enough to ask several times a second: one look-up at the end of the primary key.
+        """
+        if not self._has_table():
+            return 0
+        with self._engine.connect() as connection:
+            return int(connection.execute(_LAST_NUMBER).scalar_one())
+
+    def states(self) -> dict[str, ModelState]:
+        """Who serves each model now: the fold of all events."""
+        return fold(self.events())
+
+    def _insert(
+        self, values: Mapping[str, str | float], model: str, expect_last: int | None
+    ) -> int:
+        """Insert with the next number; who loses a race for a number asks for the next.
+
+        On SQLite the statement takes the write lock first, so no race exists. Elsewhere two
+        writers may compute the same number: the primary key lets one through.
+        """
+        statement = _insert_next(values, model, expect_last)
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._engine.begin() as connection:
+                    number = connection.execute(statement).scalar_one_or_none()
+                break
+            except sa.exc.IntegrityError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        if number is None:
+            raise Refused(
+                where=f"channel of model '{model}'",
+                found=f"another decision since event {expect_last}",
+                expected="a decision taken on the present state",
+                remedy="Look at the status again, then decide again.",
+            )
+        return int(number)
+
+    def _make_table(self) -> None:
+        if self._exists:
+            return
+        if self._url.get_backend_name() == "sqlite" and self._url.database:
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+        with self._engine.begin() as connection:
+            # IF NOT EXISTS: two first events at the same time both go through.
+            connection.execute(sa.schema.CreateTable(_TABLE, if_not_exists=True))
+            for index in _TABLE.indexes:
+                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        self._exists = True
+
+    def _has_table(self) -> bool:
+        if not self._exists:
+            file = self._url.database
+            if self._url.get_backend_name() == "sqlite" and not (file and Path(file).exists()):
+                return False
+            self._exists = sa.inspect(self._engine).has_table(_TABLE.name)
+        return self._exists
+
+
+def fold(
+    events: Iterable[ChannelEvent], *, start: Mapping[str, ModelState] | None = None
+) -> dict[str, ModelState]:
+    """The state of every model after some events.
+
+    ``fold(a + b) == fold(b, start=fold(a))``, so a follower applies only what is new.
+
+    Args:
+        events: in order of their numbers.
+        start: the states before the first of them.
+
+    Raises:
+        BadRecord: an event cannot follow the ones before it, for example a canary without a
+            champion.
+    """
+    states = dict(start or {})
+    for event in events:
+        state = states.get(event.model, _nobody(event.model))
+        states[event.model] = _RULES[event.action](state, event)
+    return states
+
+
+def rollback_target(state: ModelState) -> str | None:
+    """Who serves everything after a rollback; None when there is nothing to return to.
+
+    The champion when a challenger is beside it, else the champion before it.
+    """
+    if state.challenger is not None:
+        return state.champion
+    return state.previous[-1] if state.previous else None
+
+
+def _deploy(state: ModelState, event: ChannelEvent) -> ModelState:
+    return _alone(event.release, _earlier(state, event.release), event)
+
+
+def _canary(state: ModelState, event: ChannelEvent) -> ModelState:
+    if state.champion is None or state.champion == event.release or not 0 < event.weight < 1:
+        raise _cannot_follow(event, "a champion, another release beside it, a weight in (0, 1)")
+    routes = {state.champion: 1 - event.weight, event.release: event.weight}
+    return replace(state, challenger=event.release, routes=routes, last_event=event.number)
+
+
+def _promote(state: ModelState, event: ChannelEvent) -> ModelState:
+    if state.challenger != event.release:
+        raise _cannot_follow(event, "the challenger's id")
+    return _alone(event.release, _earlier(state, event.release), event)
+
+
+def _rollback(state: ModelState, event: ChannelEvent) -> ModelState:
+    if event.release != rollback_target(state):
+        raise _cannot_follow(event, "the champion beside a challenger, else the one before it")
+    previous = state.previous if state.challenger is not None else state.previous[:-1]
+    return _alone(event.release, previous, event)
+
+
+_RULES: dict[Action, Callable[[ModelState, ChannelEvent], ModelState]] = {
+    "deploy": _deploy,
+    "canary": _canary,
+    "promote": _promote,
+    "rollback": _rollback,
+}
+
+
+def _nobody(model: str) -> ModelState:
+    return ModelState(
+        model=model, champion=None, challenger=None, routes={}, previous=(), last_event=0
+    )
+
+
+def _alone(release: str, previous: tuple[str, ...], event: ChannelEvent) -> ModelState:
+    return ModelState(
+        model=event.model,
+        champion=release,
+        challenger=None,
+        routes={release: 1.0},
+        previous=previous,
+        last_event=event.number,
+    )
+
+
+def _earlier(state: ModelState, new: str) -> tuple[str, ...]:
+    """Earlier champions once ``new`` serves; one that goes on serving is not its own past."""
+    if state.champion is None or state.champion == new:
+        return state.previous
+    return (*state.previous, state.champion)
+
+
+def _cannot_follow(event: ChannelEvent, expected: str) -> BadRecord:
+    return BadRecord(
+        where=f"channel event {event.number} of model '{event.model}'",
+        found=f"{event.action} of {short(event.release)} at weight {event.weight:g}",
+        expected=expected,
+        remedy="The table was edited by hand: remove that event, or restore a copy of the table.",
+    )
+
+
+def _event(row: dict[str, str | float]) -> ChannelEvent:
+    return from_json(ChannelEvent, row, where=f"channel event {row['number']}")
+
+
+_LAST_NUMBER = sa.select(sa.func.coalesce(sa.func.max(_TABLE.c.number), 0))
+
+
+def _insert_next(
+    values: Mapping[str, str | float], model: str, expect_last: int | None
+) -> sa.sql.expression.Insert:
+    """``INSERT ... SELECT max(number) + 1, ... WHERE nothing happened since ... RETURNING``."""
+    number = _LAST_NUMBER.scalar_subquery() + 1
+    row = sa.select(
+        number, *(sa.literal(value, _TABLE.c[name].type) for name, value in values.items())
+    )
+    if expect_last is not None:
+        own = _LAST_NUMBER.where(_TABLE.c.model == model).scalar_subquery()
+        row = row.where(own == expect_last)
+    return sa.insert(_TABLE).from_select(["number", *values], row).returning(_TABLE.c.number)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")

@@ -1,0 +1,69 @@
+"""What goes into a release, before it is laid out: the evidence and where its files are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchyard.core.record import Json
+from torchyard.records.dataset import DatasetVersion, Profile
+from torchyard.records.evidence import Evidence, Variant
+from torchyard.records.manifest import Lineage
+from torchyard.records.schema import Schema, Task
+from torchyard.records.training import FeatureGraph, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """Everything that a release folder and its model card are written from.
+
+    Attributes:
+        model: the project's name.
+        description: who uses the answers and for what, in a sentence; may be empty.
+        license: an SPDX identifier for the model card, or None.
+        schema: the raw fields of a row.
+        task: what is predicted.
+        dataset: the version of the data that was trained on.
+        features: the fitted feature graph; ``features_graph`` is its ONNX file.
+        run: the training run.
+        evidence: what was measured and judged.
+        ladder: the servable variants to ship, the one to serve first, first.
+        variant_files: for each of them the ONNX file from raw columns to probabilities.
+        reference: input distributions, in the schema's fields.
+        reference_answers: one field, ``probability``: the calibrated probability of the second
+            class over the reference rows, 0 to 1.
+        golden_requests: rows as a client sends them.
+        golden_answers: for each of them the calibrated probabilities in the task's class order.
+        golden_tolerance: the largest absolute difference of a probability that a replay may show.
+        lineage: the digests of what the release was made from.
+    """
+
+    model: str
+    description: str
+    license: str | None
+    schema: Schema
+    task: Task
+    dataset: DatasetVersion
+    features: FeatureGraph
+    features_graph: Path
+    run: Run
+    evidence: Evidence
+    ladder: tuple[str, ...]
+    variant_files: dict[str, Path]
+    reference: Profile
+    reference_answers: Profile
+    golden_requests: tuple[dict[str, Json], ...]
+    golden_answers: tuple[tuple[float, ...], ...]
+    golden_tolerance: float
+    lineage: Lineage
+
+    def variant(self, name: str) -> Variant:
+        """The measured variant of that name.
+
+        Raises:
+            KeyError: the evidence has none.
+        """
+        for variant in self.evidence.variants:
+            if variant.name == name:
+                return variant
+        raise KeyError(name)

@@ -1,0 +1,101 @@
+"""What a model card warns of: known failure modes and open questions, read off the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchyard.records.evidence import GroupResult, Measured, Report
+from torchyard.release.contents import Contents
+
+FEW_ROWS = 100
+_RISES = ("auroc", "average_precision")
+_FALLS = ("log_loss", "brier")
+_SHOWN = 8
+
+
+def find_limits(contents: Contents, report: Report) -> tuple[str, ...]:
+    """Sentences about where the model is weak, unproven or unmeasured; never empty.
+
+    A slice or group counts as worse only when its whole 95 % interval lies on the bad side of the
+    overall value, so that small ones do not look bad by chance.
+
+    Args:
+        contents: the release's evidence.
+        report: of the variant that serves first.
+    """
+    found = (
+        *_weak_rows(report),
+        *_small_groups(report),
+        *_open_gates(contents),
+        *_set_aside(contents),
+        *_missing_variants(contents),
+    )
+    always = (
+        f"Measured on one set of {report.split} rows; quality on later or other rows is what "
+        "monitoring is for.",
+        "Latency holds for the hardware named above only.",
+    )
+    return found + always
+
+
+def _weak_rows(report: Report) -> Iterator[str]:
+    weak = [line for group in _parts(report) for line in _worse(group, report)]
+    yield from weak[:_SHOWN]
+    if len(weak) > _SHOWN:
+        yield f"{len(weak) - _SHOWN} more groups or slices are worse than all rows together."
+
+
+def _parts(report: Report) -> tuple[GroupResult, ...]:
+    """Groups and slices; a protected field that is also a slice field counts once."""
+    every = (*report.groups, *report.slices)
+    return tuple({(one.field, one.value): one for one in every}.values())
+
+
+def _worse(group: GroupResult, report: Report) -> Iterator[str]:
+    for name in (*_RISES, *_FALLS):
+        overall, own = report.metrics.get(name), group.metrics.get(name)
+        if overall is not None and own is not None and _surely_worse(own, overall.value, name):
+            yield (
+                f"Where {group.field} is {group.value} ({group.rows:,} rows), {name} is "
+                f"{own.value:.4g} against {overall.value:.4g} on all rows."
+            )
+            return
+
+
+def _surely_worse(own: Measured, overall: float, name: str) -> bool:
+    if own.low is None or own.high is None:
+        return False
+    return own.high < overall if name in _RISES else own.low > overall
+
+
+def _small_groups(report: Report) -> Iterator[str]:
+    small = [one for one in _parts(report) if one.rows < FEW_ROWS]
+    if small:
+        named = ", ".join(f"{one.field} = {one.value} ({one.rows})" for one in small[:_SHOWN])
+        more = f" and {len(small) - _SHOWN} more" if len(small) > _SHOWN else ""
+        yield f"Fewer than {FEW_ROWS} test rows, so little is known: {named}{more}."
+
+
+def _open_gates(contents: Contents) -> Iterator[str]:
+    shipped = (one for one in contents.evidence.verdicts if one.variant in contents.ladder)
+    for verdict in shipped:
+        if verdict.outcome != "pass":
+            yield (
+                f"Gate '{verdict.gate}' is {verdict.outcome} for '{verdict.variant}': "
+                f"{verdict.reason}"
+            )
+
+
+def _set_aside(contents: Contents) -> Iterator[str]:
+    dataset = contents.dataset
+    if dataset.quarantined:
+        yield (
+            f"{dataset.quarantined:,} rows broke a rule and were set aside: the model has not "
+            "seen their like."
+        )
+
+
+def _missing_variants(contents: Contents) -> Iterator[str]:
+    for variant in contents.evidence.variants:
+        if variant.finding is not None:
+            yield f"Variant '{variant.name}' is not there: {variant.finding}"

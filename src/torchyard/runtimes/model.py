@@ -1,0 +1,135 @@
+"""One opened model: raw columns in, calibrated probabilities out. ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from torchyard.core.errors import BadModel, BadRecord, BadUsage, nearest
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Columns = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
+Probabilities = np.ndarray[Any, np.dtype[np.float32]]
+
+OUTPUT = "probabilities"
+RUNTIMES = ("onnxruntime",)
+
+
+@final
+class Model:
+    """A session that is open for good. ``run`` may be called from several threads at once.
+
+    Attributes:
+        inputs: names of the raw columns the graph reads, in graph order.
+    """
+
+    __slots__ = ("_file", "_outputs", "_session", "inputs")
+
+    def __init__(self, session: onnxruntime.InferenceSession, *, file: str) -> None:
+        self._session = session
+        self._file = file
+        self._outputs = [OUTPUT]
+        self.inputs: tuple[str, ...] = tuple(node.name for node in session.get_inputs())
+
+    def run(self, columns: Columns) -> Probabilities:
+        """Answer some rows.
+
+        Args:
+            columns: input name to array ``[rows, 1]`` as in ARCHITECTURE.md, "Raw columns". Names
+                that the graph does not read are passed over.
+
+        Returns:
+            Probabilities, ``float32 [rows, classes]``, each in 0 to 1.
+
+        Raises:
+            BadUsage: a column the graph reads is missing.
+            BadModel: the graph failed on these rows.
+        """
+        try:
+            feed = {name: columns[name] for name in self.inputs}
+        except KeyError as error:
+            raise BadUsage(
+                where=self._file,
+                found=f"no column {error}",
+                expected=f"columns {', '.join(self.inputs)}",
+                remedy="Pass one array [rows, 1] for every input of the graph.",
+            ) from error
+        try:
+            answer: Probabilities = self._session.run(self._outputs, feed)[0]
+        except Exception as error:  # ONNX Runtime raises its own family under no common base
+            raise BadModel(
+                where=self._file,
+                found=str(error),
+                expected="an answer for these columns",
+                remedy="Compare their types and shapes with the graph's inputs.",
+            ) from error
+        return answer
+
+
+def open_model(path: Path, *, runtime: str = "onnxruntime", threads: int = 1) -> Model:
+    """Open one variant's file.
+
+    Args:
+        path: an ONNX file whose one answer is ``probabilities``, ``float32 [rows, classes]``.
+        runtime: ``onnxruntime`` is the only one.
+        threads: threads inside one call, at least 1. They do not spin while they wait, so that
+            several sessions can share the cores.
+
+    Raises:
+        BadUsage: the runtime is not known, or ``threads`` is below 1.
+        BadRecord: the file is missing, damaged or answers something else.
+    """
+    if runtime not in RUNTIMES:
+        raise BadUsage(
+            where=f"runtime of {path.name}",
+            found=repr(runtime),
+            expected="a runtime this torchyard can open",
+            remedy=nearest(runtime, RUNTIMES),
+        )
+    if threads < 1:
+        raise BadUsage(
+            where=f"threads for {path.name}",
+            found=str(threads),
+            expected="1 or more",
+            remedy="Leave it out to use one thread.",
+        )
+    session = _open_session(path, threads)
+    outputs = {node.name: node.type for node in session.get_outputs()}
+    if outputs.get(OUTPUT) != "tensor(float)":
+        listed = ", ".join(f"{name}: {kind}" for name, kind in outputs.items())
+        raise _damaged(path, f"outputs {listed}", f"an output {OUTPUT}: tensor(float)")
+    return Model(session, file=path.name)
+
+
+def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    try:
+        content = path.read_bytes()
+        return onnxruntime.InferenceSession(
+            content, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error), "a readable ONNX file") from error
+    except Exception as error:  # ONNX Runtime raises its own family under no common base
+        raise _damaged(path, str(error), "an ONNX graph that ONNX Runtime can open") from error
+
+
+def _damaged(path: Path, found: str, expected: str) -> BadRecord:
+    return BadRecord(
+        where=str(path),
+        found=found,
+        expected=expected,
+        remedy="Restore the file from its release, or export the variant again.",
+    )

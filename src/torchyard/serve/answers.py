@@ -1,0 +1,106 @@
+"""Answers as bytes. The only place that knows HTTP's status codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+
+from torchyard.core.errors import YardError
+
+JSON = b"application/json"
+TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+_STATUS_OF = {
+    "bad_usage": 400,
+    "bad_data": 422,
+    "not_found": 404,
+    "not_ready": 503,
+    "overloaded": 503,
+}
+_RETRY = ((b"retry-after", b"1"),)
+_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, a body and its type; ``headers`` beyond type, length and connection."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def to_bytes(self, *, is_last: bool, without_body: bool = False) -> bytes:
+        """The answer on the wire.
+
+        Args:
+            is_last: whether the connection closes after it.
+            without_body: for HEAD, whose answer has a GET's head alone.
+        """
+        extra = b"".join(b"%b: %b\r\n" % header for header in self.headers)
+        return b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
+            _LINES[self.status],
+            self.content_type,
+            len(self.body),
+            extra,
+            b"connection: close\r\n" if is_last else b"",
+            b"" if without_body else self.body,
+        )
+
+
+def answer_json(value: object, *, status: int = 200) -> Answer:
+    """A JSON answer."""
+    return Answer(status, msgspec.json.encode(value))
+
+
+def answer_text(text: bytes) -> Answer:
+    """Prometheus' text format."""
+    return Answer(200, text, TEXT)
+
+
+def accepted(value: object) -> Answer:
+    """What was handed in is kept (202)."""
+    return answer_json(value, status=202)
+
+
+def refuse(error: YardError) -> Answer:
+    """A refusal in its four parts, under its family's status."""
+    status = _STATUS_OF.get(error.code, 500)
+    body = msgspec.json.encode(error.as_dict())
+    return Answer(status, body, headers=_RETRY if status == 503 else ())
+
+
+def refuse_method(method: str, path: str, allowed: tuple[str, ...]) -> Answer:
+    """405: the route exists, for other methods."""
+    names = " or ".join(allowed)
+    body = _parts("method_not_allowed", path, method, names, f"Send {names}.")
+    return Answer(405, body, headers=((b"allow", ", ".join(allowed).encode()),))
+
+
+def refuse_http(status: int, *, found: str, expected: str, remedy: str) -> Answer:
+    """What is wrong with the HTTP itself: 400, 408, 413, 415, 417, 431 or 501."""
+    return Answer(status, _parts("bad_http", "HTTP request", found, expected, remedy))
+
+
+def fail(incident: str) -> Answer:
+    """500, without a word about the inside; ``incident`` finds it in the server's output."""
+    found = f"a fault of the server, incident {incident}"
+    remedy = "Look for the incident in the server's output."
+    return Answer(500, _parts("internal", "this worker", found, "an answer", remedy))
+
+
+def _parts(error: str, where: str, found: str, expected: str, remedy: str) -> bytes:
+    parts: Mapping[str, str] = {
+        "error": error,
+        "where": where,
+        "found": found,
+        "expected": expected,
+        "remedy": remedy,
+    }
+    return msgspec.json.encode(parts)

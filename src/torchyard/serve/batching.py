@@ -1,0 +1,209 @@
+"""Batches that cost no waiting: what queued while the loop was busy becomes the next batch.
+
+No timers wait for company. A cheap model runs on the loop itself, after all sockets of the turn
+were read; a dear one on threads ("lanes"), where the next batch is whatever queued meanwhile. No
+HTTP here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from itertools import accumulate
+from typing import NamedTuple, final
+
+from torchyard.core.errors import Overloaded
+from torchyard.serve.engine import Scores
+
+Score = Callable[[Sequence[object]], Scores]
+Done = Callable[[Scores | Exception], None]
+
+_SMOOTHING = 0.2  # weight of the newest batch in the running mean of a row's time
+
+
+class _Waiting(NamedTuple):
+    rows: list[object]
+    deadline: float
+    done: Done
+
+
+@final
+class Batcher:
+    """The queue in front of one engine. Use from the loop's thread only.
+
+    Args:
+        score: answers a batch of rows, in order.
+        loop: where cheap batches run and answers are delivered.
+        lanes: threads for batches that are dear or too large for the loop.
+        lane_count: batches that may be on lanes at once.
+        is_cheap: whether ``score`` may run on the loop.
+        max_batch_rows: most rows of one batch; a larger request is a batch by itself.
+        max_queue_rows: most rows that may wait.
+        clock: seconds, monotonic; deadlines are on the same clock.
+        observe: told the rows of every batch that ran.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        lanes: Executor,
+        lane_count: int,
+        is_cheap: bool,
+        max_batch_rows: int,
+        max_queue_rows: int,
+        clock: Callable[[], float],
+        observe: Callable[[int], None],
+    ) -> None:
+        self._score = score
+        self._loop = loop
+        self._lanes = lanes
+        self._lane_count = lane_count
+        self._is_cheap = is_cheap
+        self._max_batch_rows = max_batch_rows
+        self._max_queue_rows = max_queue_rows
+        self._clock = clock
+        self._observe = observe
+        self._queue: deque[_Waiting] = deque()
+        self._queued_rows = 0
+        self._busy_lanes = 0
+        self._row_s = 0.0
+        self._is_scheduled = False
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def submit(self, rows: list[object], deadline: float, done: Done) -> None:
+        """Queue one request's rows; ``done`` gets their scores, or why there are none, once.
+
+        Raises:
+            Overloaded: the queue is full, or what is ahead takes longer than the deadline allows.
+        """
+        ahead = self._queued_rows
+        if ahead and ahead + len(rows) > self._max_queue_rows:
+            raise overloaded(
+                f"{ahead} rows waiting", f"at most {self._max_queue_rows} with this request's"
+            )
+        wait_s = ahead * self._row_s / (1 if self._is_cheap else self._lane_count)
+        if self._clock() + wait_s >= deadline:
+            raise overloaded(f"a wait of {1000 * wait_s:.0f} ms", "an answer before the deadline")
+        self._queue.append(_Waiting(rows, deadline, done))
+        self._queued_rows += len(rows)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        self._expire()
+        while self._queue and self._busy_lanes < self._lane_count:
+            batch = self._take()
+            if self._is_cheap and _rows(batch) <= self._max_batch_rows:
+                self._settle(batch, *_answers(self._score, batch, self._clock))
+                if self._queue:  # let the sockets have their turn between two batches
+                    self._schedule()
+                return
+            self._send(batch)
+        if self._queue and self._expiry is None:
+            first = min(waiting.deadline for waiting in self._queue)
+            delay_s = max(first - self._clock(), 0.001)
+            self._expiry = self._loop.call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        self._expiry = None
+        self._flush()
+
+    def _expire(self) -> None:
+        """Refuse what waited past its deadline, so that nobody runs it for nothing."""
+        now = self._clock()
+        if all(waiting.deadline > now for waiting in self._queue):
+            return
+        late = [waiting for waiting in self._queue if waiting.deadline <= now]
+        self._queue = deque(waiting for waiting in self._queue if waiting.deadline > now)
+        self._queued_rows -= _rows(late)
+        for waiting in late:
+            self._deliver(waiting, overloaded("a deadline that passed", "a free lane before it"))
+
+    def _take(self) -> list[_Waiting]:
+        """The next batch: in order, at least one request, at most ``max_batch_rows`` if several."""
+        batch = [self._queue.popleft()]
+        rows = len(batch[0].rows)
+        while self._queue and rows + len(self._queue[0].rows) <= self._max_batch_rows:
+            batch.append(self._queue.popleft())
+            rows += len(batch[-1].rows)
+        self._queued_rows -= rows
+        return batch
+
+    def _send(self, batch: list[_Waiting]) -> None:
+        self._busy_lanes += 1
+        future = self._loop.run_in_executor(self._lanes, _answers, self._score, batch, self._clock)
+        future.add_done_callback(lambda future: self._land(batch, future))
+
+    def _land(
+        self, batch: list[_Waiting], future: asyncio.Future[tuple[list[Scores | Exception], float]]
+    ) -> None:
+        self._busy_lanes -= 1
+        self._settle(batch, *future.result())
+        self._flush()
+
+    def _settle(
+        self, batch: list[_Waiting], answers: list[Scores | Exception], seconds: float
+    ) -> None:
+        rows = _rows(batch)
+        self._observe(rows)
+        self._row_s += _SMOOTHING * (seconds / rows - self._row_s)
+        for waiting, answer in zip(batch, answers, strict=True):
+            self._deliver(waiting, answer)
+
+    def _deliver(self, waiting: _Waiting, answer: Scores | Exception) -> None:
+        try:
+            waiting.done(answer)
+        except Exception as error:  # one request's fault must not cost its neighbours their answer
+            self._loop.call_exception_handler(
+                {"message": "delivering an answer failed", "exception": error}
+            )
+
+
+def overloaded(found: str, expected: str) -> Overloaded:
+    """The refusal of a request that cannot be answered in time."""
+    return Overloaded(
+        where="this worker",
+        found=found,
+        expected=expected,
+        remedy="Try again after a second, send fewer rows at once, or start more workers.",
+    )
+
+
+def _answers(
+    score: Score, batch: list[_Waiting], clock: Callable[[], float]
+) -> tuple[list[Scores | Exception], float]:
+    """One answer per request and the seconds it took. A failing batch is asked request by request.
+
+    So a row that breaks the model breaks only its own request.
+    """
+    began = clock()
+    answers: list[Scores | Exception]
+    try:
+        scores = score([row for waiting in batch for row in waiting.rows])
+        ends = accumulate(len(waiting.rows) for waiting in batch)
+        answers = [
+            scores[end - len(waiting.rows) : end] for waiting, end in zip(batch, ends, strict=True)
+        ]
+    except Exception as error:  # whatever a model raises belongs to its requests
+        answers = [error] if len(batch) == 1 else [_alone(score, waiting) for waiting in batch]
+    return answers, clock() - began
+
+
+def _alone(score: Score, waiting: _Waiting) -> Scores | Exception:
+    try:
+        return score(waiting.rows)
+    except Exception as error:  # see _answers
+        return error
+
+
+def _rows(batch: Sequence[_Waiting]) -> int:
+    return sum(len(waiting.rows) for waiting in batch)

@@ -1,0 +1,209 @@
+"""One release, ready to answer rows. No transport: no requests, sockets, queues or logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, final
+
+import msgspec
+import numpy as np
+
+from torchyard.core.digest import short
+from torchyard.core.errors import BadModel, NotReady, YardError
+from torchyard.records.evidence import Latency, Variant
+from torchyard.records.manifest import Manifest
+from torchyard.records.schema import Schema, Task
+from torchyard.runtimes import Model, open_model
+from torchyard.serve.decode import RowDecoder
+
+Scores = list[list[float]]
+
+CHEAP_MS = 1.0  # below it a call costs less than handing it to a thread and back
+CHEAP_BATCH_ROWS = 128
+DEAR_BATCH_ROWS = 8
+_REPLAY_ROWS = 64
+
+
+class ServableRelease(Protocol):
+    """What serving reads of an opened release; ``torchyard.release.Release`` is one."""
+
+    @property
+    def id(self) -> str:
+        """``sha256:`` and 64 hex digits."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its model's name and its ladder."""
+
+    @property
+    def schema(self) -> Schema:
+        """The raw fields of a row."""
+
+    @property
+    def task(self) -> Task:
+        """The classes and the threshold."""
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """Servable variants by name, as they were measured."""
+
+    @property
+    def golden_tolerance(self) -> float:
+        """The largest absolute difference that a replayed golden answer may have."""
+
+    def variant_path(self, name: str) -> Path:
+        """The file of a variant."""
+
+    def golden_requests(self) -> list[dict[str, Any]]:
+        """Rows as JSON objects."""
+
+    def golden_answers(self) -> list[list[float]]:
+        """Their probabilities, in the task's class order."""
+
+
+@final
+class Engine:
+    """A release with its first variant open. ``score`` may be called from several threads.
+
+    Attributes:
+        release: the release's id, ``sha256:...``.
+        version: its twelve digits, the model version of the Open Inference Protocol.
+        model: the model's name.
+        variant: the name of the variant that answers.
+        schema: the raw fields of a row.
+        task: the classes and the threshold.
+        max_rows: most rows of one request.
+        decoder: reads this release's rows.
+        is_cheap: whether one row takes less than a millisecond on the machine that sealed it.
+        best_batch_rows: rows per call that gave that machine most rows per second.
+    """
+
+    def __init__(self, release: ServableRelease, *, max_rows: int, threads: int = 1) -> None:
+        name = release.manifest.ladder[0]
+        variant = release.variants[name]
+        self.release = release.id
+        self.version = short(release.id)
+        self.model = release.manifest.model
+        self.variant = name
+        self.schema = release.schema
+        self.task = release.task
+        self.max_rows = max_rows
+        self.decoder = RowDecoder(release.schema, max_rows=max_rows)
+        self.is_cheap = any(seen.batch == 1 and seen.p50_ms < CHEAP_MS for seen in variant.latency)
+        self.best_batch_rows = (
+            CHEAP_BATCH_ROWS if self.is_cheap else _best_batch_rows(variant.latency)
+        )
+        self._model: Model = open_model(
+            release.variant_path(name), runtime=variant.runtime, threads=threads
+        )
+
+    def score(self, rows: Sequence[object]) -> Scores:
+        """Calibrated probabilities of decoded rows: one list per row, in the task's class order.
+
+        Raises:
+            BadModel: the graph failed, or answered something that is not a number.
+        """
+        answer = self._model.run(self.decoder.columns(rows))
+        if answer.shape != (len(rows), len(self.task.classes)) or not np.isfinite(answer).all():
+            raise BadModel(
+                where=f"release {self.version}, variant {self.variant}",
+                found=f"answers {answer.shape} with {np.sum(~np.isfinite(answer))} not finite",
+                expected=f"finite probabilities ({len(rows)}, {len(self.task.classes)})",
+                remedy="Bound fields with extreme values, or: torchyard rollback",
+            )
+        scores: Scores = answer.tolist()
+        return scores
+
+    def labels(self, scores: Scores) -> list[str]:
+        """The class each row is answered with, by the task's threshold."""
+        (no, yes), threshold = self.task.classes, self.task.threshold
+        return [yes if row[1] >= threshold else no for row in scores]
+
+
+def open_engine(release: ServableRelease, *, max_rows: int, threads: int = 1) -> Engine:
+    """Open a release's first variant, replay its golden requests through it, and warm it.
+
+    Args:
+        release: an opened release.
+        max_rows: most rows of one request.
+        threads: threads inside one model call.
+
+    Raises:
+        NotReady: a golden request is refused, or its answer differs by more than the release's
+            tolerance.
+        BadRecord: the variant's file is damaged.
+    """
+    engine = Engine(release, max_rows=max_rows, threads=threads)
+    _replay(engine, release)
+    _warm(engine, release.golden_requests()[0])
+    return engine
+
+
+def replay(release: ServableRelease) -> float:
+    """Answer a release's golden requests from its own file, as a worker would.
+
+    Returns:
+        The largest absolute difference of a probability from the golden answers, 0 to 1.
+
+    Raises:
+        NotReady: a golden request is refused, or the difference exceeds the release's tolerance.
+        BadRecord: the variant's file is damaged.
+    """
+    return _replay(Engine(release, max_rows=_REPLAY_ROWS), release)
+
+
+def _replay(engine: Engine, release: ServableRelease) -> float:
+    requests, answers = release.golden_requests(), release.golden_answers()
+    if not requests or len(requests) != len(answers):
+        raise _unlike(
+            engine, f"{len(requests)} golden requests, {len(answers)} answers", "the same number"
+        )
+    scores: Scores = []
+    step = min(_REPLAY_ROWS, engine.max_rows)
+    for start in range(0, len(requests), step):
+        scores += _answer(engine, requests[start : start + step], start)
+    worst = 0.0
+    for place, (score, answer) in enumerate(zip(scores, answers, strict=True)):
+        if len(score) != len(answer):
+            raise _unlike(engine, f"golden answer {place}: {answer}", f"{len(score)} numbers")
+        difference = max(abs(one - other) for one, other in zip(score, answer, strict=True))
+        if not difference <= release.golden_tolerance:
+            raise _unlike(
+                engine,
+                f"golden request {place} answered {score}",
+                f"{answer} within {release.golden_tolerance:g}",
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _answer(engine: Engine, requests: Sequence[Mapping[str, Any]], start: int) -> Scores:
+    try:
+        return engine.score(engine.decoder.decode(msgspec.json.encode({"rows": requests})).rows)
+    except YardError as error:
+        raise _unlike(
+            engine, f"golden requests from {start} on: {error}", "rows that the schema accepts"
+        ) from error
+
+
+def _warm(engine: Engine, request: Mapping[str, Any]) -> None:
+    """Run the batch sizes that serving will use, so that no client pays for first-time work."""
+    row = engine.decoder.decode(msgspec.json.encode({"rows": [request]})).rows[0]
+    for rows in sorted({1, 2, engine.best_batch_rows}):
+        engine.score([row] * rows)
+
+
+def _best_batch_rows(latency: tuple[Latency, ...]) -> int:
+    if not latency:
+        return DEAR_BATCH_ROWS
+    return max(latency, key=lambda seen: seen.batch / seen.p50_ms).batch
+
+
+def _unlike(engine: Engine, found: str, expected: str) -> NotReady:
+    return NotReady(
+        where=f"release {engine.version}, variant {engine.variant}",
+        found=found,
+        expected=expected,
+        remedy="It does not answer as it was judged: seal it again on a machine like this one.",
+    )

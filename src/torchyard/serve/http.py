@@ -1,0 +1,270 @@
+"""One connection: keep-alive, pipelining, timeouts; answers leave in the order of the requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast, final
+
+from torchyard.serve.answers import CONTINUE, Answer
+from torchyard.serve.reading import Request, RequestReader
+
+MOST_PIPELINED = 64
+LINGER_S = 2.0  # how long a refused client may go on sending before its connection is cut
+DRAIN_IDLE_S = 0.3  # how long a stopping worker still takes requests from a connection at rest
+
+
+@final
+class Exchange:
+    """One request and the way to answer it, once.
+
+    Attributes:
+        method: upper case; HEAD is given as GET.
+        path: the target without its query, not percent-decoded.
+        headers: names in lower case.
+        body: whole.
+        arrived: seconds on the listener's clock when it was complete.
+        route: set by the application: the route's name, for metrics.
+        model: set by the application: the model's name, for metrics.
+        is_last: the connection closes after the answer.
+        wire: the answer's bytes, once there is one.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_is_head",
+        "arrived",
+        "body",
+        "headers",
+        "is_last",
+        "method",
+        "model",
+        "path",
+        "route",
+        "wire",
+    )
+
+    def __init__(self, connection: Connection, request: Request, *, arrived: float) -> None:
+        self._connection = connection
+        self._is_head = request.method == "HEAD"
+        self.method = "GET" if self._is_head else request.method
+        self.path = request.path
+        self.headers = request.headers
+        self.body = request.body
+        self.is_last = not request.keeps_alive
+        self.arrived = arrived
+        self.route = ""
+        self.model = ""
+        self.wire: bytes | None = None
+
+    def answer(self, answer: Answer) -> None:
+        """Answer. Nothing happens when the exchange was answered before."""
+        if self.wire is None:
+            connection = self._connection
+            self.is_last = self.is_last or connection.ends_with(self)
+            self.wire = answer.to_bytes(is_last=self.is_last, without_body=self._is_head)
+            connection.answered(self, answer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one connection may ask for. Sizes in bytes, times in seconds."""
+
+    head_bytes: int
+    body_bytes: int
+    head_s: float
+    body_s: float
+    idle_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Listener:
+    """What all connections of a worker share.
+
+    Attributes:
+        handle: given every complete request; it must not raise.
+        observe: told of every answer, with its status.
+        limits: see ``Limits``.
+        clock: seconds, monotonic.
+        connections: those that are open.
+        is_draining: connections end after the answers they owe.
+    """
+
+    handle: Callable[[Exchange], None]
+    observe: Callable[[Exchange, int], None]
+    limits: Limits
+    clock: Callable[[], float]
+    connections: set[Connection]
+    is_draining: bool = False
+
+    @property
+    def idle_s(self) -> float:
+        """How long a connection may rest now."""
+        return DRAIN_IDLE_S if self.is_draining else self.limits.idle_s
+
+    def connect(self) -> Connection:
+        """A protocol for a new connection."""
+        return Connection(self)
+
+    def sweep(self) -> None:
+        """Close what took too long; called a few times a second."""
+        now = self.clock()
+        for connection in tuple(self.connections):
+            connection.sweep(now)
+
+
+@final
+class Connection(asyncio.Protocol):
+    """One client's connection.
+
+    It ends when its reader is closed (by a refusal, by the client, by ``Connection: close``) and
+    everything pending has been answered.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._transport: asyncio.Transport | None = None
+        self._reader = RequestReader(
+            take=self._take,
+            refuse=self._refuse,
+            go_on=self._go_on,
+            head_bytes=listener.limits.head_bytes,
+            body_bytes=listener.limits.body_bytes,
+        )
+        self._pending: deque[Exchange] = deque()
+        self._since = listener.clock()
+        self._is_lingering = False
+        self._is_paused = False
+        self._is_blocked = False  # the client does not take its answers
+        self._owes_continue = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio: the connection is open."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._listener.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Asyncio: the connection is gone; answers still to come are dropped."""
+        self._transport = None
+        self._reader.close()
+        self._pending.clear()
+        self._listener.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Asyncio: the client sent something."""
+        reader = self._reader
+        if not reader.is_inside and not self._is_lingering:
+            self._since = self._listener.clock()
+        reader.feed(data)
+        if len(self._pending) >= MOST_PIPELINED:
+            self._pause()
+
+    def eof_received(self) -> bool:
+        """Asyncio: the client sends no more; it may still wait for answers."""
+        self._reader.close()
+        return bool(self._pending) and not self._is_lingering
+
+    def pause_writing(self) -> None:
+        """Asyncio: the client does not take its answers fast enough."""
+        self._is_blocked = True
+        self._since = self._listener.clock()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """Asyncio: the client takes its answers again."""
+        self._is_blocked = False
+        self._resume()
+
+    def ends_with(self, exchange: Exchange) -> bool:
+        """Whether nothing will follow this exchange."""
+        if not self._pending or self._pending[-1] is not exchange:
+            return False
+        return self._reader.is_closed or (self._listener.is_draining and not self._reader.is_inside)
+
+    def answered(self, exchange: Exchange, answer: Answer) -> None:
+        """Send what can be sent, in order, now that this exchange has its answer."""
+        self._listener.observe(exchange, answer.status)
+        pending = self._pending
+        if not pending or pending[0] is not exchange:
+            return
+        if not self._is_blocked:
+            self._since = self._listener.clock()
+        while pending and (wire := pending[0].wire) is not None:
+            if pending.popleft().is_last:
+                self._reader.close()
+            self._write(wire)
+        if pending:
+            return
+        if self._reader.is_closed:
+            self._end()
+        elif self._owes_continue:
+            self._owes_continue = False
+            self._write(CONTINUE)
+        if self._is_paused and not self._is_blocked:
+            self._resume()
+
+    def sweep(self, now: float) -> None:
+        """Close the connection if what it waits for took too long."""
+        limits, waited_s = self._listener.limits, now - self._since
+        if self._is_lingering or self._is_blocked:
+            if waited_s > (LINGER_S if self._is_lingering else limits.body_s):
+                self._abort()
+        elif self._reader.is_inside:
+            if waited_s > (limits.body_s if self._reader.is_in_body else limits.head_s):
+                self._reader.give_up()
+        elif not self._pending and waited_s > self._listener.idle_s:
+            self._close()
+
+    def _take(self, request: Request) -> None:
+        exchange = Exchange(self, request, arrived=self._listener.clock())
+        if not request.keeps_alive:
+            self._reader.close()
+        self._pending.append(exchange)
+        self._listener.handle(exchange)
+
+    def _refuse(self, answer: Answer) -> None:
+        unread = Request("", b"", {}, b"", keeps_alive=False)
+        exchange = Exchange(self, unread, arrived=self._listener.clock())
+        exchange.route = "unreadable"
+        self._is_lingering = True
+        self._pending.append(exchange)
+        exchange.answer(answer)
+
+    def _go_on(self) -> None:
+        if self._pending:  # an interim answer must not overtake the answers before it
+            self._owes_continue = True
+        else:
+            self._write(CONTINUE)
+
+    def _end(self) -> None:
+        transport = self._transport
+        if self._is_lingering and transport is not None and not transport.is_closing():
+            # Closing now, with bytes unread, would reset the connection and take the answer away.
+            self._since = self._listener.clock()
+            transport.write_eof()
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _write(self, content: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(content)
+
+    def _pause(self) -> None:
+        if self._transport is not None and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._transport is not None and self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()

@@ -1,0 +1,140 @@
+"""The routes of the Open Inference Protocol, version 2, over REST. Versions are releases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from torchyard.core.digest import short
+from torchyard.core.errors import BadData, BadUsage, NotFound, nearest
+from torchyard.serve.answers import Answer, answer_json
+from torchyard.serve.app import Application
+from torchyard.serve.engine import Engine, Scores
+from torchyard.serve.follow import Served
+from torchyard.serve.http import Exchange
+from torchyard.serve.predict import routing_key
+from torchyard.serve.tensors import DATATYPES, InferBody, decode_infer, rows_of
+from torchyard.version import __version__
+
+OUTPUTS = ("probabilities", "label")
+
+
+def server(app: Application, exchange: Exchange) -> None:
+    """``GET /v2``."""
+    name = app.settings.project_name
+    exchange.answer(answer_json({"name": name, "version": __version__, "extensions": []}))
+
+
+def metadata(app: Application, exchange: Exchange, model: str, version: str = "") -> None:
+    """``GET /v2/models/{model}`` and ``/v2/models/{model}/versions/{version}``."""
+    served = app.served(model)
+    exchange.model = model
+    engine = _version(served, version) if version else served.champion
+    exchange.answer(answer_json(_described(model, served, engine)))
+
+
+def model_ready(app: Application, exchange: Exchange, model: str, version: str = "") -> None:
+    """``GET /v2/models/{model}/ready`` and ``.../versions/{version}/ready``."""
+    served = app.served(model)
+    exchange.model = model
+    if version:
+        _version(served, version)
+    exchange.answer(answer_json({"name": model, "ready": True}))
+
+
+def infer(app: Application, exchange: Exchange, model: str, version: str = "") -> None:
+    """``POST /v2/models/{model}/infer`` and ``.../versions/{version}/infer``.
+
+    A single row has the request's ``id`` as its id; row ``i`` of several has ``id-i``. The split
+    goes by ``parameters.key``, else by the header ``X-Routing-Key``, else by the id.
+    """
+    served = app.served(model)
+    exchange.model = model
+    if b"inference-header-content-length" in exchange.headers:
+        raise BadUsage(
+            where="header Inference-Header-Content-Length",
+            found="binary tensor data",
+            expected="tensors as JSON",
+            remedy="Ask your client for JSON tensors: binary_data=False.",
+        )
+    request = decode_infer(exchange.body)
+    name = request.id or app.ids.make(1)[0]
+    engine = _version(served, version) if version else _split(exchange, served, request, name)
+    wanted = _wanted(request)
+    rows = rows_of(request.inputs, engine.decoder, max_rows=app.settings.max_rows)
+    ids = [name] if len(rows) == 1 else [f"{name}-{row}" for row in range(len(rows))]
+    app.score(exchange, engine, rows, ids, partial(_outputs, engine, name, wanted))
+
+
+def _split(exchange: Exchange, served: Served, request: InferBody, name: str) -> Engine:
+    key = (request.parameters or {}).get("key")
+    routed = str(key) if key is not None else routing_key(exchange) or name
+    return served.engines[served.split.pick(routed)]
+
+
+def _version(served: Served, version: str) -> Engine:
+    engines = {engine.version: engine for engine in served.engines.values()}
+    if version not in engines:
+        raise NotFound(
+            where=f"model {served.state.model}",
+            found=f"version '{version}'",
+            expected="the first 12 digits of a release that is served",
+            remedy=nearest(version, engines),
+        )
+    return engines[version]
+
+
+def _wanted(request: InferBody) -> Sequence[str]:
+    if request.outputs is None:
+        return OUTPUTS
+    names = [wanted.name for wanted in request.outputs]
+    for place, name in enumerate(names):
+        if name not in OUTPUTS:
+            raise BadData(
+                where=f"$.outputs[{place}].name",
+                found=f"'{name}'",
+                expected=" or ".join(OUTPUTS),
+                remedy=nearest(name, OUTPUTS),
+            )
+    return names or OUTPUTS
+
+
+def _outputs(engine: Engine, name: str, wanted: Sequence[str], scores: Scores) -> Answer:
+    tensors = {
+        "probabilities": {
+            "datatype": "FP32",
+            "shape": [len(scores), len(engine.task.classes)],
+            "data": [score for row in scores for score in row],
+        },
+        "label": {
+            "datatype": "BYTES",
+            "shape": [len(scores)],
+            "data": engine.labels(scores),
+        },
+    }
+    return answer_json(
+        {
+            "model_name": engine.model,
+            "model_version": engine.version,
+            "id": name,
+            "parameters": {"release": engine.release, "variant": engine.variant},
+            "outputs": [{"name": output, **tensors[output]} for output in wanted],
+        }
+    )
+
+
+def _described(model: str, served: Served, engine: Engine) -> dict[str, object]:
+    inputs = [
+        {"name": field.name, "datatype": DATATYPES[field.kind][0], "shape": [-1, 1]}
+        for field in engine.schema.fields
+    ]
+    return {
+        "name": model,
+        "versions": [short(release) for release in reversed(served.split.releases)],
+        "platform": "onnx_onnxruntime",
+        "inputs": inputs,
+        "outputs": [
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(engine.task.classes)]},
+            {"name": "label", "datatype": "BYTES", "shape": [-1]},
+        ],
+    }

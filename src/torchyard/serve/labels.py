@@ -1,0 +1,131 @@
+"""The label log: the truth about earlier answers, on disk before it is acknowledged."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Annotated, NamedTuple, final
+
+import msgspec
+from msgspec import Meta
+
+from torchyard.core.errors import NotReady
+from torchyard.serve.misfit import JsonFault, misfit, not_json, place_of
+from torchyard.serve.segments import Segments
+
+Done = Callable[[Exception | None], None]
+
+
+class Label(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """What turned out for the row that was answered under ``id``; true is the second class."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=256)]
+    label: bool
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    labels: Annotated[list[Label], Meta(min_length=1, max_length=10_000)]
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+
+
+class _Waiting(NamedTuple):
+    model: str
+    lines: bytes
+    done: Done
+
+
+def decode_labels(body: bytes) -> list[Label]:
+    """Read ``{"labels": [{"id": ..., "label": true}, ...]}``, 1 to 10,000 of them.
+
+    Raises:
+        BadUsage: the body is not JSON.
+        BadData: it does not fit; ``where`` is a path such as ``$.labels[2].label``.
+    """
+    try:
+        return _DECODER.decode(body).labels
+    except JsonFault as error:
+        if not isinstance(error, msgspec.ValidationError):
+            raise not_json(error) from error
+        what, path = place_of(error)
+        raise misfit(path, what, known=("labels", "id", "label")) from error
+
+
+@final
+class LabelLog:
+    """Writes labels to ``labels/<model>/``. What queued during one fsync shares the next.
+
+    Args:
+        open_segments: makes the segments of a model, by its name.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, open_segments: Callable[[str], Segments], *, clock: Callable[[], float]
+    ) -> None:
+        self._open_segments = open_segments
+        self._clock = clock
+        self._segments: dict[str, Segments] = {}
+        self._queue: deque[_Waiting] = deque()
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="label-log", daemon=True)
+
+    def start(self) -> None:
+        """Start the writer's thread."""
+        self._thread.start()
+
+    def append(self, model: str, labels: list[Label], done: Done) -> None:
+        """Queue labels; ``done`` is called from the writer's thread when they are on disk.
+
+        It gets None, or ``NotReady`` when the disk did not take them.
+        """
+        at = self._clock()
+        lines = [{"id": label.id, "label": label.label, "at": at} for label in labels]
+        content = msgspec.json.Encoder().encode_lines(lines)
+        self._queue.append(_Waiting(model, content, done))
+        self._wake.set()
+
+    def close(self) -> None:
+        """Write what is queued, close the segments, end the thread."""
+        self._is_stopping = True
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self.flush()
+        for segments in self._segments.values():
+            segments.close()
+
+    def flush(self) -> None:
+        """Write out the queue, one fsync per model."""
+        batches: dict[str, list[_Waiting]] = {}
+        while self._queue:
+            waiting = self._queue.popleft()
+            batches.setdefault(waiting.model, []).append(waiting)
+        for model, batch in batches.items():
+            problem = self._write(model, b"".join(waiting.lines for waiting in batch))
+            for waiting in batch:
+                waiting.done(problem)
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            self._wake.wait()
+            self._wake.clear()
+            self.flush()
+
+    def _write(self, model: str, lines: bytes) -> Exception | None:
+        segments = self._segments.get(model)
+        if segments is None:
+            segments = self._segments[model] = self._open_segments(model)
+        try:
+            segments.append(lines, durably=True)
+        except OSError as error:
+            return NotReady(
+                where=f"label log of {model}",
+                found=error.strerror or str(error),
+                expected="room on the disk",
+                remedy="Nothing was kept of these labels: make room and send them again.",
+            )
+        return None

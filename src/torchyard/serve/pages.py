@@ -1,0 +1,75 @@
+"""The routes that say what the server is and how it does: index, models, health, metrics."""
+
+from __future__ import annotations
+
+from torchyard.core.record import to_json
+from torchyard.serve.answers import answer_json, answer_text
+from torchyard.serve.app import Application
+from torchyard.serve.follow import Served
+from torchyard.serve.http import Exchange
+from torchyard.serve.metrics import add_up, render
+from torchyard.version import __version__
+
+
+def index(app: Application, exchange: Exchange) -> None:
+    """``GET /``."""
+    exchange.answer(
+        answer_json(
+            {
+                "name": app.settings.project_name,
+                "torchyard": __version__,
+                "models": {name: f"/v1/models/{name}" for name in app.table.models},
+                "health": "/health/ready",
+                "metrics": "/metrics",
+                "open_inference": "/v2",
+            }
+        )
+    )
+
+
+def live(app: Application, exchange: Exchange) -> None:
+    """``GET /health/live``: the worker's loop turns."""
+    exchange.answer(answer_json({"live": True}))
+
+
+def ready(app: Application, exchange: Exchange) -> None:
+    """``GET /health/ready``: every deployed model is served."""
+    app.check_ready()
+    exchange.answer(answer_json({"ready": True}))
+
+
+def list_models(app: Application, exchange: Exchange) -> None:
+    """``GET /v1/models``."""
+    app.check_ready()
+    models = [
+        {"name": name, "release": served.champion.release, "routes": served.state.routes}
+        for name, served in app.table.models.items()
+    ]
+    exchange.answer(answer_json({"models": models}))
+
+
+def show_model(app: Application, exchange: Exchange, model: str) -> None:
+    """``GET /v1/models/{model}``: what serves it and what a row looks like."""
+    served = app.served(model)
+    exchange.model = model
+    exchange.answer(answer_json(_described(model, served)))
+
+
+def show_metrics(app: Application, exchange: Exchange) -> None:
+    """``GET /metrics``: the numbers of all workers, in Prometheus' text format."""
+    settings = app.settings
+    total = add_up(app.metrics, settings.state, worker=app.worker, workers=settings.workers)
+    exchange.answer(answer_text(render(total)))
+
+
+def _described(model: str, served: Served) -> dict[str, object]:
+    engine = served.champion
+    return {
+        "name": model,
+        "release": engine.release,
+        "variant": engine.variant,
+        "routes": served.state.routes,
+        "challenger": served.state.challenger,
+        "task": to_json(engine.task),
+        "schema": to_json(engine.schema),
+    }

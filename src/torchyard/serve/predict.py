@@ -1,0 +1,75 @@
+"""The plain JSON routes: rows in, predictions out; labels in."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from torchyard.serve.answers import Answer, accepted, answer_json
+from torchyard.serve.app import Application
+from torchyard.serve.decode import Peek
+from torchyard.serve.engine import Engine, Scores
+from torchyard.serve.follow import Served
+from torchyard.serve.http import Exchange
+from torchyard.serve.labels import decode_labels
+from torchyard.serve.misfit import JsonFault
+
+_PEEK = msgspec.json.Decoder(Peek)
+
+
+def predict(app: Application, exchange: Exchange, model: str) -> None:
+    """``POST /v1/models/{model}/predict``: ``{"rows": [...], "ids": [...]?, "key": ...?}``."""
+    served = app.served(model)
+    exchange.model = model
+    engine = served.champion if len(served.engines) == 1 else _split(app, exchange, served)
+    request = engine.decoder.decode(exchange.body)
+    rows = request.rows
+    ids = request.ids or app.ids.make(len(rows))
+    app.score(exchange, engine, rows, ids, partial(_predictions, engine, ids))
+
+
+def take_labels(app: Application, exchange: Exchange, model: str) -> None:
+    """``POST /v1/models/{model}/labels``: answered when they are on disk."""
+    app.served(model)
+    exchange.model = model
+    labels = decode_labels(exchange.body)
+
+    def finish(problem: Exception | None) -> None:
+        if problem is None:
+            exchange.answer(accepted({"accepted": len(labels)}))
+        else:
+            app.refuse(exchange, problem)
+
+    def done(problem: Exception | None) -> None:
+        app.loop.call_soon_threadsafe(finish, problem)
+
+    app.labels.append(model, labels, done)
+
+
+def routing_key(exchange: Exchange) -> str | None:
+    """The key that a header or a proxy chose for the sticky split."""
+    header = exchange.headers.get(b"x-routing-key")
+    return None if header is None else header.decode("latin-1")
+
+
+def _split(app: Application, exchange: Exchange, served: Served) -> Engine:
+    """During a canary the key decides the release, and the release's schema decodes the rows."""
+    try:
+        peek = _PEEK.decode(exchange.body)
+    except JsonFault:
+        peek = Peek()  # the release that gets it will say what is wrong
+    first = peek.ids[0] if peek.ids else None
+    key = peek.key or routing_key(exchange) or first or app.ids.make(1)[0]
+    return served.engines[served.split.pick(key)]
+
+
+def _predictions(engine: Engine, ids: list[str], scores: Scores) -> Answer:
+    classes = engine.task.classes
+    predictions = [
+        {"id": row, "label": label, "probabilities": dict(zip(classes, score, strict=True))}
+        for row, label, score in zip(ids, engine.labels(scores), scores, strict=True)
+    ]
+    return answer_json(
+        {"predictions": predictions, "release": engine.release, "variant": engine.variant}
+    )

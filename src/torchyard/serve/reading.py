@@ -1,0 +1,189 @@
+"""Bytes to requests: one connection's HTTP/1.1 parser, bounded in every direction.
+
+The parsing is llhttp's (through httptools). What to do with a request is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import httptools
+
+from torchyard.serve.answers import Answer, refuse_http
+
+_SWITCHING = frozenset((b"connection", b"upgrade", b"http2-settings"))
+
+
+@dataclass(slots=True)
+class Request:
+    """A complete request.
+
+    Attributes:
+        method: upper case.
+        path: the target without its query, not percent-decoded.
+        headers: names in lower case; of a repeated one the last.
+        body: whole, with any chunking taken off.
+        keeps_alive: whether the client means to send another one.
+    """
+
+    method: str
+    path: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    keeps_alive: bool
+
+
+@final
+class RequestReader:
+    """Feed it bytes; it calls back. After a refusal it reads nothing more.
+
+    A client that offers to switch protocols (``Upgrade: h2c``, as some do on every first request)
+    is read as if it had not.
+
+    Args:
+        take: given each complete request, in order.
+        refuse: given the answer to a request that cannot be read.
+        go_on: the client waits for ``100 Continue`` before it sends its body.
+        head_bytes: largest request line and headers together.
+        body_bytes: largest body.
+    """
+
+    def __init__(
+        self,
+        *,
+        take: Callable[[Request], None],
+        refuse: Callable[[Answer], None],
+        go_on: Callable[[], None],
+        head_bytes: int,
+        body_bytes: int,
+    ) -> None:
+        self._take = take
+        self._refuse = refuse
+        self._go_on = go_on
+        self._most_head_bytes = head_bytes
+        self._most_body_bytes = body_bytes
+        self._parser = httptools.HttpRequestParser(self)
+        self._is_switching = False
+        self._unproductive_bytes = 0
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self.is_inside = False
+        self.is_in_body = False
+        self.is_closed = False
+
+    def feed(self, data: bytes) -> None:
+        """Read on. ``is_inside`` says afterwards whether a request has begun and is not whole."""
+        if self.is_closed:
+            return
+        self._unproductive_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as switch:
+            self._stay(data[switch.args[0] :])
+        except httptools.HttpParserError as error:
+            self._close(400, str(error), "HTTP/1.1", "Check what sends this request.")
+        if self.is_inside and self._unproductive_bytes > self._most_head_bytes:
+            self._close_for_head()
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self.is_closed, self.is_inside = True, False
+
+    def give_up(self) -> None:
+        """Refuse the request that has begun, because the rest of it did not come."""
+        self._close(408, "half a request", "the rest of it in time", "Send requests whole.")
+
+    def on_message_begin(self) -> None:
+        """A request's first byte was read."""
+        self.is_inside, self.is_in_body = True, False
+        self._unproductive_bytes = self._head_bytes = self._body_bytes = 0
+        self._url, self._headers, self._body = b"", {}, []
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target was read."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A whole header was read; after the body come trailers, which are of no use here."""
+        if not self.is_in_body:
+            self._headers[name.lower()] = value
+            self._head_bytes += len(name) + len(value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: refuse now what would be refused at the end."""
+        self.is_in_body = True
+        self._is_switching = self._parser.should_upgrade()
+        if self.is_closed or self._is_switching:
+            return
+        if self._head_bytes + len(self._url) > self._most_head_bytes:
+            self._close_for_head()
+            return
+        length = int(self._headers.get(b"content-length", b"0"))
+        if length > self._most_body_bytes:
+            self._close_for_body(f"a body of {length} bytes")
+        elif expectation := self._headers.get(b"expect"):
+            self._meet(expectation.lower())
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body was read."""
+        if self.is_closed:
+            return
+        self._unproductive_bytes = 0
+        self._body.append(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > self._most_body_bytes:
+            self._close_for_body(f"more than {self._most_body_bytes} bytes of body")
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self.is_closed or self._is_switching:
+            return
+        self.is_inside = False
+        parser, body = self._parser, self._body
+        self._body = []
+        self._take(
+            Request(
+                parser.get_method().decode("ascii"),
+                self._url.partition(b"?")[0],
+                self._headers,
+                body[0] if len(body) == 1 else b"".join(body),
+                parser.should_keep_alive() and parser.get_http_version() == "1.1",
+            )
+        )
+
+    def _meet(self, expectation: bytes) -> None:
+        if expectation == b"100-continue":
+            self._go_on()
+        else:
+            self._close(417, "an unknown Expect header", "100-continue", "Leave the header out.")
+
+    def _stay(self, rest: bytes) -> None:
+        """Read the request again as if the client had not offered to switch protocols."""
+        method, self._is_switching = self._parser.get_method(), False
+        if method == b"CONNECT":
+            self._close(501, "CONNECT", "a request for this server", "Do not use it as a proxy.")
+            return
+        kept = {n: value for n, value in self._headers.items() if n not in _SWITCHING}
+        lines = b"".join(b"%b: %b\r\n" % header for header in kept.items())
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self._url, lines)
+        self._parser = httptools.HttpRequestParser(self)
+        self.feed(head + rest)
+
+    def _close_for_head(self) -> None:
+        most = self._most_head_bytes
+        found, remedy = f"over {most} bytes of headers", "Send fewer or shorter headers."
+        self._close(431, found, f"at most {most}", remedy)
+
+    def _close_for_body(self, found: str) -> None:
+        expected = f"at most {self._most_body_bytes} bytes"
+        self._close(413, found, expected, "Send fewer rows in one request.")
+
+    def _close(self, status: int, found: str, expected: str, remedy: str) -> None:
+        if not self.is_closed:
+            self.close()
+            self._refuse(refuse_http(status, found=found, expected=expected, remedy=remedy))

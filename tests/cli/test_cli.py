@@ -1,0 +1,128 @@
+"""The command line: help with examples, exit status, errors without tracebacks, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from torchyard.cli.main import app, run
+
+COMMANDS = {
+    "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
+    "promote", "rollback", "status", "monitor", "releases", "card",
+}  # fmt: skip
+# adding a flag is a decision: it is added here too
+FLAGS = {
+    "add": {"--reason", "--project", "--json"},
+    "card": {"--project", "--json"},
+    "deploy": {"--canary", "--reason", "--project", "--json"},
+    "diff": {"--project", "--json"},
+    "evaluate": {"--project", "--set", "--json"},
+    "init": {"--json"},
+    "log": {"--project", "--json"},
+    "monitor": {"--every", "--time", "--release", "--model", "--project", "--json"},
+    "optimize": {"--project", "--set", "--json"},
+    "promote": {"--model", "--reason", "--project", "--json"},
+    "release": {"--project", "--set", "--json"},
+    "releases": {"--project", "--json"},
+    "rollback": {"--model", "--reason", "--project", "--json"},
+    "serve": {"--host", "--port", "--workers", "--project", "--json"},
+    "ship": {"--project", "--set", "--json"},
+    "show": {"--project", "--json"},
+    "status": {"--project", "--json"},
+    "train": {"--project", "--set", "--json"},
+}
+
+
+def every_command() -> Iterator[tuple[list[str], object]]:
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        if hasattr(command, "commands"):
+            for inner, nested in command.commands.items():
+                yield [name, inner], nested
+        else:
+            yield [name], command
+
+
+def test_the_commands_are_those_that_scripts_rely_on() -> None:
+    assert {words[0] for words, _ in every_command()} == COMMANDS
+    assert {words[1] for words, _ in every_command() if words[0] == "data"} == {
+        "add", "log", "show", "diff",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [words for words, _ in every_command()], ids=" ".join)
+def test_every_command_helps_with_an_example(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--help"]) == 0
+    assert f"Example: torchyard {' '.join(words)}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_flags_are_frozen() -> None:
+    found = {
+        words[-1]: {
+            max(parameter.opts, key=len)
+            for parameter in command.params  # type: ignore[attr-defined]
+            if parameter.param_type_name == "option" and "--help" not in parameter.opts
+        }
+        for words, command in every_command()
+    }
+    assert found == FLAGS
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["shp"], 2, "No such command"),
+        (["ship", "--fast"], 2, "No such option"),
+        (["deploy", "--canary", "much"], 2, "much"),
+        (["serve", "--port", "99999"], 2, "99999"),
+        (["train", "--set", "seed"], 2, "expected NAME=VALUE"),
+        (["status"], 1, "no project.py here or above"),
+        (["data", "diff"], 2, "Missing argument"),
+        (["init", "Bad Name"], 2, "lower-case letters"),
+    ],
+)
+def test_a_mistake_ends_with_its_status_and_no_traceback(
+    words: list[str], status: int, said: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    assert run(words) == status
+    shown = " ".join(capsys.readouterr().err.split())
+    assert said in shown
+    assert "Traceback" not in shown
+
+
+def test_a_refusal_is_json_for_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["status", "--json"]) == 1
+    refusal = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(refusal) == {"error", "where", "found", "expected", "remedy"}
+    assert refusal["error"] == "bad_project"
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    from torchyard import __version__
+
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_a_new_project_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "churn", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"project": str(tmp_path / "churn")}
+    monkeypatch.chdir(tmp_path / "churn")
+    assert run(["status"]) == 0
+    assert "Nothing is deployed yet" in capsys.readouterr().out

@@ -1,0 +1,259 @@
+"""Batches: who shares one, who is refused, and that nobody gets another's answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from torchyard.core.errors import Overloaded
+from torchyard.serve.batching import Batcher
+from torchyard.serve.engine import Scores
+
+FOREVER = 1e9
+
+
+class Bench:
+    """A batcher over a recording model that answers each row with its own value."""
+
+    def __init__(self, score: Callable[[Sequence[Any]], Scores] | None = None, **changes: Any):
+        self.batches: list[list[Any]] = []
+        self.observed: list[int] = []
+        self.answers: dict[str, Scores | Exception] = {}
+        self.now = 0.0
+        self.lanes = ThreadPoolExecutor(changes.get("lane_count", 1))
+        self._score = score or (lambda rows: [[float(row)] for row in rows])
+        settings: dict[str, Any] = {
+            "lane_count": 1,
+            "is_cheap": True,
+            "max_batch_rows": 8,
+            "max_queue_rows": 100,
+            **changes,
+        }
+        self.batcher = Batcher(
+            self._record,
+            loop=asyncio.get_running_loop(),
+            lanes=self.lanes,
+            clock=lambda: self.now,
+            observe=self.observed.append,
+            **settings,
+        )
+
+    def _record(self, rows: Sequence[Any]) -> Scores:
+        self.batches.append(list(rows))
+        return self._score(rows)
+
+    def ask(self, name: str, *rows: float, deadline: float = FOREVER) -> None:
+        def done(answer: Scores | Exception) -> None:
+            assert name not in self.answers, "answered twice"
+            self.answers[name] = answer
+
+        self.batcher.submit(list(rows), deadline, done)
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.answers) < count:
+                await asyncio.sleep(0.001)
+
+
+def run(scenario: Callable[[], Any]) -> None:
+    asyncio.run(scenario())
+
+
+def test_what_came_in_one_turn_shares_a_batch() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.ask("a", 1)
+        bench.ask("b", 2, 3)
+        bench.ask("c", 4)
+        assert bench.batches == []
+        await bench.until(3)
+        assert bench.batches == [[1, 2, 3, 4]]
+        assert bench.answers == {"a": [[1.0]], "b": [[2.0], [3.0]], "c": [[4.0]]}
+        assert bench.observed == [4]
+
+    run(scenario)
+
+
+def test_a_lone_request_waits_for_nobody() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.ask("a", 1)
+        await asyncio.sleep(0)  # exactly one turn of the loop
+        assert bench.answers == {"a": [[1.0]]}
+
+    run(scenario)
+
+
+def test_batches_are_capped_and_keep_requests_whole() -> None:
+    async def scenario() -> None:
+        bench = Bench(max_batch_rows=4)
+        for name, count in {"a": 3, "b": 2, "c": 2, "d": 1}.items():
+            bench.ask(name, *[1] * count)
+        await bench.until(4)
+        assert [len(batch) for batch in bench.batches] == [3, 4, 1]
+
+    run(scenario)
+
+
+def test_a_request_larger_than_the_cap_leaves_the_loop() -> None:
+    async def scenario() -> None:
+        threads: list[str] = []
+
+        def score(rows: Sequence[Any]) -> Scores:
+            threads.append(threading.current_thread().name)
+            return [[float(row)] for row in rows]
+
+        bench = Bench(score, max_batch_rows=4)
+        bench.ask("big", *range(5))
+        bench.ask("small", 1)
+        await bench.until(2)
+        assert bench.answers["big"] == [[float(n)] for n in range(5)]
+        assert sorted(name.split("-")[0] for name in threads) == [
+            "MainThread",
+            "ThreadPoolExecutor",
+        ]
+
+    run(scenario)
+
+
+def test_a_dear_model_batches_what_queued_while_it_ran() -> None:
+    async def scenario() -> None:
+        gate = threading.Event()
+
+        def score(rows: Sequence[Any]) -> Scores:
+            assert gate.wait(5)
+            return [[float(row)] for row in rows]
+
+        bench = Bench(score, is_cheap=False)
+        bench.ask("first", 0)
+        await asyncio.sleep(0.01)
+        for number in range(1, 6):
+            bench.ask(str(number), number)
+        await asyncio.sleep(0.01)
+        gate.set()
+        await bench.until(6)
+        assert bench.batches == [[0], [1, 2, 3, 4, 5]]
+        assert bench.answers["4"] == [[4.0]]
+
+    run(scenario)
+
+
+def test_lanes_run_side_by_side() -> None:
+    async def scenario() -> None:
+        both = threading.Barrier(2)
+
+        def score(rows: Sequence[Any]) -> Scores:
+            both.wait(5)  # breaks unless two calls are in it at once
+            return [[float(row)] for row in rows]
+
+        bench = Bench(score, is_cheap=False, lane_count=2, max_batch_rows=1)
+        bench.ask("a", 1)
+        bench.ask("b", 2)
+        await bench.until(2)
+        assert bench.answers == {"a": [[1.0]], "b": [[2.0]]}
+
+    run(scenario)
+
+
+def test_a_bad_row_fails_its_own_request_only() -> None:
+    async def scenario() -> None:
+        def score(rows: Sequence[Any]) -> Scores:
+            return [[1 / row] for row in rows]
+
+        bench = Bench(score)
+        for name, row in {"a": 1, "b": 0, "c": 2}.items():
+            bench.ask(name, row)
+        await bench.until(3)
+        assert (bench.answers["a"], bench.answers["c"]) == ([[1.0]], [[0.5]])
+        assert isinstance(bench.answers["b"], ZeroDivisionError)
+
+    run(scenario)
+
+
+def test_a_client_that_fails_to_take_its_answer_costs_no_other() -> None:
+    async def scenario() -> None:
+        problems: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: problems.append(context)
+        )
+        bench = Bench()
+
+        def broken(_: Scores | Exception) -> None:
+            raise ConnectionError("gone")
+
+        bench.ask("a", 1)
+        bench.batcher.submit([9], FOREVER, broken)
+        bench.ask("b", 2)
+        await bench.until(2)
+        assert bench.answers == {"a": [[1.0]], "b": [[2.0]]}
+        assert [problem["message"] for problem in problems] == ["delivering an answer failed"]
+
+    run(scenario)
+
+
+def test_a_full_queue_refuses_at_once() -> None:
+    async def scenario() -> None:
+        bench = Bench(max_queue_rows=3)
+        bench.ask("a", 1, 2)
+        with pytest.raises(Overloaded) as caught:
+            bench.ask("b", 3, 4)
+        assert caught.value.found == "2 rows waiting"
+        assert caught.value.expected == "at most 3 with this request's"
+        assert caught.value.remedy.startswith("Try again after a second")
+        await bench.until(1)
+        bench.ask("larger than the queue, but alone", *range(5))
+        await bench.until(2)
+
+    run(scenario)
+
+
+def test_what_cannot_be_in_time_is_refused_before_it_queues() -> None:
+    async def scenario() -> None:
+        bench: Bench
+
+        def score(rows: Sequence[Any]) -> Scores:
+            bench.now += 1.0 * len(rows)
+            return [[float(row)] for row in rows]
+
+        bench = Bench(score)
+        with pytest.raises(Overloaded, match="found a wait of 0 ms"):
+            bench.ask("late already", 1, deadline=0.0)
+        for _ in range(30):  # lets the running mean of a row's time settle at one second
+            count = len(bench.answers)
+            bench.ask(f"warm {count}", 1)
+            await bench.until(count + 1)
+        bench.ask("ahead", 1, 2, 3)
+        with pytest.raises(Overloaded, match=r"found a wait of (29|30)\d\d ms"):
+            bench.ask("too late", 1, deadline=bench.now + 2.5)
+        bench.ask("just right", 1, deadline=bench.now + 3.5)
+
+    run(scenario)
+
+
+def test_what_waited_past_its_deadline_is_refused_and_not_run() -> None:
+    async def scenario() -> None:
+        gate = threading.Event()
+
+        def score(rows: Sequence[Any]) -> Scores:
+            assert gate.wait(5)
+            return [[float(row)] for row in rows]
+
+        bench = Bench(score, is_cheap=False)
+        bench.ask("running", 1)
+        await asyncio.sleep(0.01)
+        bench.ask("impatient", 2, deadline=0.01)
+        bench.ask("patient", 3)
+        bench.now = 0.02
+        await bench.until(1)  # the timer refuses it while the lane is still taken
+        assert isinstance(bench.answers["impatient"], Overloaded)
+        assert "a deadline that passed" in str(bench.answers["impatient"])
+        gate.set()
+        await bench.until(3)
+        assert bench.batches == [[1], [3]]
+
+    run(scenario)

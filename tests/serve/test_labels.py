@@ -1,0 +1,102 @@
+"""The label log: acknowledged means on disk."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from torchyard.core.errors import BadData, BadUsage, NotReady
+from torchyard.serve.labels import Label, LabelLog, decode_labels
+from torchyard.serve.log import segments_in
+
+
+def open_log(folder: Path) -> LabelLog:
+    return LabelLog(
+        segments_in(folder, worker=0, start=1, most_bytes=1 << 20), clock=lambda: 1700000000.5
+    )
+
+
+def content(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("demo/*.jsonl")))
+
+
+def test_labels_are_read() -> None:
+    labels = decode_labels(b'{"labels": [{"id": "a", "label": true}, {"id": "b", "label": false}]}')
+
+    assert labels == [Label("a", True), Label("b", False)]
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "found", "expected"),
+    [
+        ('{"labels": [{"id": "a", "label": 1}]}', "$.labels[0].label", "int", "bool"),
+        ('{"labels": [{"id": 1, "label": true}]}', "$.labels[0].id", "int", "str"),
+        ('{"labels": [{"id": "a"}]}', "$.labels[0]", "no 'label'", "'label'"),
+        ('{"labels": []}', "$.labels", "too short", "array of length >= 1"),
+        (
+            '{"labels": [{"id": "a", "lable": true}]}',
+            "$.labels[0]",
+            "unknown name 'lable'",
+            "Did you mean 'label'?",
+        ),
+    ],
+)
+def test_a_misfit_is_told(body: str, where: str, found: str, expected: str) -> None:
+    with pytest.raises(BadData) as caught:
+        decode_labels(body.encode())
+
+    error = caught.value
+    assert (error.where, error.found, error.expected) == (where, found, expected)
+
+
+def test_what_is_not_json_is_not_called_a_misfit() -> None:
+    with pytest.raises(BadUsage, match="expected JSON in UTF-8"):
+        decode_labels(b"{")
+
+
+def test_an_acknowledged_label_is_on_disk(tmp_path: Path) -> None:
+    log, seen = open_log(tmp_path), threading.Event()
+    found: list[bytes] = []
+
+    def done(problem: Exception | None) -> None:
+        assert problem is None
+        found.append(content(tmp_path))
+        seen.set()
+
+    log.start()
+    log.append("demo", [Label("a", True), Label("b", False)], done)
+    assert seen.wait(10)
+    log.close()
+
+    assert [json.loads(line) for line in found[0].splitlines()] == [
+        {"id": "a", "label": True, "at": 1700000000.5},
+        {"id": "b", "label": False, "at": 1700000000.5},
+    ]
+
+
+def test_closing_writes_what_is_queued(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    problems: list[Exception | None] = []
+    for number in range(50):
+        log.append("demo", [Label(str(number), True)], problems.append)
+    log.close()
+
+    assert problems == [None] * 50
+    assert len(content(tmp_path).splitlines()) == 50
+
+
+def test_a_disk_that_does_not_take_labels_is_told(tmp_path: Path) -> None:
+    (tmp_path / "demo").write_text("a file where the folder should be")
+    log = open_log(tmp_path)
+    problems: list[Exception | None] = []
+    log.append("demo", [Label("a", True)], problems.append)
+    log.close()
+
+    (problem,) = problems
+    assert isinstance(problem, NotReady)
+    assert problem.where == "label log of demo"
+    assert problem.found == "File exists"
+    assert "make room and send them again" in problem.remedy

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from torchyard.core.errors import BadModel
+from torchyard.records.training import Epoch, FeatureGraph, FeatureTensor, Training
+from torchyard.train import Examples, load_weights, probe, save_weights, train
+from torchyard.train.loop import predict_logits
+
+SETTINGS = Training(max_epochs=4, batch_size=64, learning_rate=1e-2, seed=3)
+GRAPH = FeatureGraph(
+    digest="sha256:0",
+    inputs=("x",),
+    tensors=(
+        FeatureTensor(
+            name="x", dtype="float32", width=3, cardinality=0, fields=("x",), operation="o"
+        ),
+    ),
+    fitted_rows=1,
+)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.layers(x)
+        return logits.squeeze(1)
+
+
+def examples(rows: int, seed: int = 0) -> Examples:
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(rows, 3)).astype(np.float32)
+    return Examples.from_arrays({"x": x}, x[:, 0] + draw.normal(size=rows) > 0)
+
+
+def fit(settings: Training = SETTINGS, **changes: Any) -> Any:
+    return train(
+        changes.pop("build", Net),
+        training=changes.pop("training", examples(512)),
+        validation=examples(256, seed=1),
+        settings=settings,
+        **changes,
+    )
+
+
+def test_training_learns_and_keeps_the_best_epoch() -> None:
+    seen: list[Epoch] = []
+    trained = fit(on_epoch=seen.append)
+    assert tuple(seen) == trained.curve
+    losses = [epoch.validation_loss for epoch in trained.curve]
+    assert losses[trained.best_epoch - 1] == min(losses)
+    assert min(losses) < 0.65 < np.log(2)
+    logits = predict_logits(trained.module, examples(256, seed=1).tensors)
+    labels = torch.from_numpy(logits), examples(256, seed=1).labels.double()
+    again = float(functional.binary_cross_entropy_with_logits(*labels))
+    assert again == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
+    def digest(settings: Training) -> str:
+        return save_weights(fit(settings).module, tmp_path / "weights.safetensors")
+
+    first = digest(SETTINGS)
+    assert digest(SETTINGS) == first
+    assert digest(dataclasses.replace(SETTINGS, seed=4)) != first
+
+
+def test_the_loop_equals_a_plain_pytorch_loop() -> None:
+    """Same seed, same order, same arithmetic: what Fabric adds must change no bit."""
+    data = examples(512)
+    torch.manual_seed(SETTINGS.seed)
+    plain = Net()
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
+    order = torch.Generator().manual_seed(SETTINGS.seed * 1_000_003 + 1)
+    for chosen in torch.randperm(512, generator=order).reshape(-1, 64):
+        loss = functional.binary_cross_entropy_with_logits(
+            plain(data.tensors["x"][chosen]), data.labels[chosen]
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    ours = fit(dataclasses.replace(SETTINGS, max_epochs=1)).module
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(weight, ours.state_dict()[name]), name
+
+
+def test_training_stops_when_validation_no_longer_improves() -> None:
+    class Fixed(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * 0
+
+    trained = fit(dataclasses.replace(SETTINGS, max_epochs=50, patience=2), build=Fixed)
+    assert (len(trained.curve), trained.best_epoch) == (3, 1)
+
+
+def test_a_loss_that_is_not_a_number_is_refused() -> None:
+    class Wild(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * float("nan")
+
+    with pytest.raises(BadModel, match=r"epoch 1, training loss: found nan"):
+        fit(build=Wild)
+
+
+class TakesOther(Net):
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        return super().forward(numbers)
+
+
+class TwoLogits(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :2]
+
+
+class NotFinite(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) / 0
+
+
+class WrongSize(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 1))
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (TakesOther, r"TakesOther.forward: found TypeError.*x float32 \[rows, 3\]"),
+        (TwoLogits, r"an answer of shape \[2, 2\]; expected one logit per row"),
+        (NotFinite, "not finite"),
+        (WrongSize, "shapes cannot be multiplied"),
+    ],
+)
+def test_a_module_that_does_not_fit_is_refused_before_training(build: Any, said: str) -> None:
+    with pytest.raises(BadModel, match=said):
+        probe(build(), GRAPH, examples(8))
+
+
+def test_a_module_that_fits_passes_the_probe() -> None:
+    probe(Net(), GRAPH, examples(8))
+
+
+def test_weights_come_back_and_another_module_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    module = fit().module
+    save_weights(module, path)
+    again = load_weights(Net(), path)
+    assert not again.training
+    assert all(
+        torch.equal(a, b) for a, b in zip(module.parameters(), again.parameters(), strict=True)
+    )
+    with pytest.raises(BadModel, match=r"the weights of WrongSize.*train it again"):
+        load_weights(WrongSize(), path)
