@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.panel import Panel
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "build" / "demo"
 TORCHYARD = str(Path(sys.executable).parent / "torchyard")
 MODEL = "flight-delay"
+PACE = 1500  # requests a second while a decision is awaited
 screen = Console(highlight=False, soft_wrap=True)
 
 
@@ -159,18 +159,13 @@ async def live(port):
     cuts = [0, *(int(len(rows) * share) for share in (0.3, 0.5, 0.7)), len(rows)]
     part = [slice(*pair) for pair in itertools.pairwise(cuts)]
 
-    canary = asyncio.ensure_future(decide("deploy", "--canary", "0.1"))
-    await canary
-    screen.print("[bold cyan]$ torchyard deploy --canary 0.1")
-    share = told(await send(port, MODEL, rows[part[0]], ids[part[0]]), "1 to 9 December, canary")
-    counted = share.releases.get(second["release"], 0) / len(share.answers)
+    sent.append(await under_load(port, rows[part[0]], ids[part[0]], "1 to 9 December",
+                                 "deploy", "--canary", "0.1"))  # fmt: skip
+    canary = told(await send(port, MODEL, rows[part[1]], ids[part[1]]), "10 to 15 December")
+    counted = canary.releases.get(second["release"], 0) / len(canary.answers)
     screen.print(f"  the canary answered {counted:.1%} of them")
-    promoted = asyncio.ensure_future(decide("promote"))
-    sent += [share, told(await send(port, MODEL, rows[part[1]], ids[part[1]], promoted),
-                         "10 to 15 December, promoted meanwhile")]  # fmt: skip
-    screen.print(f"[bold cyan]$ torchyard promote[/]  every worker followed after "
-                 f"{promoted.result()[1]:.2f} s")  # fmt: skip
-    sent.append(told(await send(port, MODEL, rows[part[2]], ids[part[2]]), "16 to 21 December"))
+    sent += [canary, await under_load(port, rows[part[2]], ids[part[2]], "16 to 21 December",
+                                      "promote")]  # fmt: skip
 
     chapter("A sender breaks", "wind_speed now comes in metres per second. Every value is still "
             "possible, so no request is refused.")  # fmt: skip
@@ -180,52 +175,59 @@ async def live(port):
     return sent, second, counted
 
 
-async def go_back(port):
+async def under_load(port, rows, ids, name, *words):
+    """Run a command while requests are in flight, slowly enough that it falls among them."""
     from replay import send
 
-    rows, ids, _ = traffic("2013-12-31", "2014-01-01")
-    back = asyncio.ensure_future(decide("rollback", "--reason", "wind_speed alert"))
+    decision = asyncio.ensure_future(decide(*words))
+    sent = told(await send(port, MODEL, rows, ids, per_second=PACE), f"{name}, meanwhile")
+    in_flight = decision.done() or len(sent.releases) > 1
+    _, seconds = await decision
+    screen.print(f"  [bold cyan]$ torchyard {' '.join(words)}[/]  every worker followed "
+                 f"{seconds:.1f} s after it was typed{'' if in_flight else ', after the last one'}")  # fmt: skip
+    return sent
+
+
+async def go_back(port):
+    rows, ids, _ = traffic("2013-12-30", "2014-01-01")
     again = [f"again/{name}" for name in ids]
-    sent = told(await send(port, MODEL, rows, again, back), "31 December again")
-    screen.print(f"[bold cyan]$ torchyard rollback[/]  every worker followed after "
-                 f"{back.result()[1]:.2f} s")  # fmt: skip
-    return sent, back.result()[0]
+    words = ("rollback", "--reason", "wind_speed alert")
+    return await under_load(port, rows, again, "30 and 31 December again", *words)
 
 
-def summary(first, second, sent, counted, report, rolled_back, seconds):
+def summary(first, second, sent, counted, report, seconds):
     asked = sum(len(part.answers) + len(part.failures) for part in sent)
     failed = sum(len(part.failures) for part in sent)
     auroc = first["metrics"]["auroc"]
-    windows = [window for window in report["windows"] if "auroc" in window["quality"]]
-    lives = [window["quality"]["auroc"]["value"] for window in windows]
-    wind = [alert for alert in report["alerts"] if alert["subject"] == "wind_speed"]
-    others = [alert["subject"] for alert in report["alerts"] if alert["subject"] != "wind_speed"]
-    lines = [
-        f"Shipped     release 1, AUROC {auroc['value']:.3f} [{auroc['low']:.3f}, "
-        f"{auroc['high']:.3f}] on {auroc['rows']:,} unseen flights of October",
-        f"            release 2, AUROC {second['metrics']['auroc']['value']:.3f}, after the same "
-        "gates and a comparison with release 1",
-        f"Served      {asked:,} requests, {failed} failed, through a canary ({counted:.1%} of "
-        "traffic), a promotion and a rollback",
-        f"Watched     live AUROC {min(lives):.3f} to {max(lives):.3f} in {len(lives)} windows of "
-        "a week, from labels that came late",
-        f"Alerted     {wind[0]['message'] if wind else 'no alert on wind_speed'}",
-        f"            also moved, as winter came: {', '.join(others) or 'nothing'}",
-        f"Rolled back {rolled_back['champion'][7:19]} serves again",
-        "",
-        f"Took {seconds:.0f} s. Where to look next, in {os.path.relpath(FOLDER)}:",
-        f"  {card_page(first)}",
-        "    the model card of release 1",
-        f"  .torchyard/reports/{MODEL}.html    what was watched",
-        "  ../../.venv/bin/torchyard --help   every command; project.py and model.py are all "
-        "there is to write",
-    ]  # fmt: skip
+    lives = [w["quality"]["auroc"]["value"] for w in report["windows"] if "auroc" in w["quality"]]
+    wind = [a["message"] for a in report["alerts"] if "m/s instead of mph" in a["message"]]
+    fields = {field["name"] for window in report["windows"] for field in window["fields"]}
+    moved = {alert["subject"] for alert in report["alerts"]} & fields - {"wind_speed"}
+    status = result("status")["models"][MODEL]
+    folder = os.path.relpath(FOLDER, HERE.parents[1])
+    page = f".torchyard/releases/{first['release'].removeprefix('sha256:')}/card.html"
     screen.print()
-    screen.print(Panel("\n".join(lines), title="What happened", border_style="green"))
-
-
-def card_page(released):
-    return f".torchyard/releases/{released['release'].removeprefix('sha256:')}/card.html"
+    screen.rule("[bold green]What happened", align="left")
+    for name, text in (
+        ("Shipped", f"release 1, AUROC {auroc['value']:.3f} [{auroc['low']:.3f}, "
+         f"{auroc['high']:.3f}] on {auroc['rows']:,} flights of October that it had not seen"),
+        ("", f"release 2, AUROC {second['metrics']['auroc']['value']:.3f}, through the same gates "
+         "and a comparison with release 1"),
+        ("Served", f"{asked:,} requests, {failed} failed, through a canary ({counted:.1%} of "
+         "traffic), a promotion and a rollback"),
+        ("Watched", f"live AUROC from {min(lives):.3f} to {max(lives):.3f} in {len(lives)} weekly "
+         "windows, from labels that came late"),
+        ("Alerted", wind[0] if wind else "nothing about wind_speed: that is a fault of the demo"),
+        ("", f"as winter came: {', '.join(sorted(moved)) or 'nothing else'} moved too"),
+        ("Returned", f"{status['champion'][7:19]} serves again, which is release 1"
+         if status["champion"] == first["release"] else "not to release 1: a fault of the demo"),
+        ("Took", f"{seconds:.0f} s"),
+        ("Look at", f"{folder}/{page}\n(the model card of release 1)"),
+        ("", f"{folder}/.torchyard/reports/{MODEL}.html\n(what was watched)"),
+        ("", "examples/flights/project.py and model.py (all there was to write)"),
+        ("", f"cd {folder} && ../../.venv/bin/torchyard --help"),
+    ):  # fmt: skip
+        screen.print(f"[bold]{name:<9}[/] {text}".replace("\n", "\n" + " " * 10))
 
 
 def main():
@@ -248,12 +250,11 @@ def main():
         chapter("What the monitor sees", "The prediction log, week by week, against the "
                 "distributions that the release carries.")  # fmt: skip
         command("monitor", "--every", "7d", "--time", "scheduled")
-        report = result("monitor", "--every", "7d", "--time", "scheduled")
-        chapter("Back to the first release", "Again under load.")
-        again, rolled_back = asyncio.run(go_back(port))
+        report = json.loads((FOLDER / ".torchyard" / "reports" / f"{MODEL}.json").read_text())
+        chapter("Back to the first release", "Again while requests are in flight.")
+        sent.append(asyncio.run(go_back(port)))
         command("status")
-    summary(first, second, [*sent, again], counted, report, rolled_back,
-            time.monotonic() - started)  # fmt: skip
+    summary(first, second, sent, counted, report, time.monotonic() - started)
 
 
 if __name__ == "__main__":

@@ -25,14 +25,16 @@ class Sent:
         return counts
 
 
-async def send(port, model, rows, ids, during=None):
-    """POST each row under its id; run the coroutine `during` meanwhile."""
-    sent, work = Sent(), iter(zip(ids, rows, strict=True))
+async def send(port, model, rows, ids, per_second=None):
+    """POST each row under its id, as fast as answers come or at most `per_second`."""
+    sent, work = Sent(), enumerate(zip(ids, rows, strict=True))
     started = time.perf_counter()
 
     async def connection():
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for identity, row in work:
+        for number, (identity, row) in work:
+            if per_second:
+                await asyncio.sleep(started + number / per_second - time.perf_counter())
             body = json.dumps({"rows": [row], "ids": [identity]}).encode()
             tick = time.perf_counter()
             status, answer = await post(reader, writer, f"/v1/models/{model}/predict", body)
@@ -45,8 +47,7 @@ async def send(port, model, rows, ids, during=None):
         writer.close()
         await writer.wait_closed()
 
-    extra = [during] if during is not None else []
-    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)), *extra)
+    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
     sent.seconds = time.perf_counter() - started
     return sent
 

@@ -90,6 +90,15 @@ def test_what_counts_as_missing() -> None:
     assert (empty.missing, empty.counts, empty.quantiles, empty.mean) == (2, (0,), (), None)
 
 
+@pytest.mark.parametrize("value", [3.0, 0.1, -7.7, 1e-300, 1.7e308])
+def test_deciles_of_a_constant_are_that_constant(value: float) -> None:
+    for rows in range(1, 12):
+        made = one([value] * rows, "number")
+        assert made.quantiles == (value,) * 9
+        both = Profile(rows=rows, fields=(made,))
+        assert merge(both, both).fields[0].quantiles == (value,) * 9
+
+
 def test_huge_numbers_stay_writable() -> None:
     made = one([1.7e308, 1.7e308, -1.7e308, 1.79769e308], "number")
     numbers = [made.mean, *made.edges, *made.quantiles]
@@ -158,6 +167,7 @@ def test_parts_add_up_to_the_whole(
         assert got.mean == pytest.approx(expected.mean, abs=1e-6)
         assert replace(got, mean=None, quantiles=()) == replace(expected, mean=None, quantiles=())
         assert list(got.quantiles) == sorted(got.quantiles)
+        assert list(expected.quantiles) == sorted(expected.quantiles)
         assert len(got.quantiles) == len(expected.quantiles)
 
 

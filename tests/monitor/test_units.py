@@ -5,9 +5,12 @@ from __future__ import annotations
 from itertools import permutations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from torchyard.monitor.units import _ALIASES, UNITS, mistaken_unit
+
+Floats = npt.NDArray[np.float64]
 
 DECILES = np.arange(1, 10) / 10
 PAIRS = [
@@ -17,14 +20,12 @@ PAIRS = [
 ]
 
 
-def converted(
-    values: np.ndarray[tuple[int], np.dtype[np.float64]], one: str, other: str
-) -> list[float]:
+def converted(values: Floats, one: str, other: str) -> list[float]:
     a, b = UNITS[one], UNITS[other]
-    return ((values * a.scale + a.offset - b.offset) / b.scale).tolist()
+    return [float(x) for x in (values * a.scale + a.offset - b.offset) / b.scale]
 
 
-def draw(unit: str, rows: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def draw(unit: str, rows: int, seed: int) -> Floats:
     """Deciles of a sample: room temperatures in that unit, or positive amounts."""
     random = np.random.default_rng(seed)
     if UNITS[unit].quantity == "temperature":

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,7 +109,9 @@ class Server:
 
     def predict(self, rows: list[dict[str, Any]], **more: Any) -> httpx.Response:
         body = {"rows": rows, **more}
-        return httpx.post(f"{self.url}/v1/models/{MODEL}/predict", json=body, timeout=10)
+        return httpx.post(
+            f"{self.url}/v1/models/{MODEL}/predict", json=body, timeout=PATIENCE_S, verify=False
+        )
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -139,13 +142,13 @@ def start(place: Place, **settings: Any) -> subprocess.Popen[str]:
         [sys.executable, "-c", _PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if settings.get("quiet") else None,
         text=True,
         env={**os.environ, "PYTHONWARNINGS": "default"},
     )
     assert process.stdin is not None
     process.stdin.write(line + "\n")
     process.stdin.close()
+    process.stdin = None
     return process
 
 
@@ -153,10 +156,14 @@ def start(place: Place, **settings: Any) -> subprocess.Popen[str]:
 def serving(place: Place, *, until: str = "serving", **settings: Any) -> Iterator[Server]:
     """A server that has announced a line beginning with ``until``."""
     process = start(place, **settings)
+    alarm = threading.Timer(2 * PATIENCE_S, process.kill)
     try:
+        alarm.start()
         lines = list(_lines_until(process, until))
+        alarm.cancel()
         yield Server(place, process, read_record(ServerState, place.state / "server.json"), lines)
     finally:
+        alarm.cancel()
         if process.poll() is None:
             process.terminate()
             try:

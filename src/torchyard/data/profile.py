@@ -173,8 +173,11 @@ def _deciles(ordered: Floats) -> tuple[float, ...]:
     lower = np.floor(place).astype(np.int64)
     share = place - lower
     upper = np.minimum(lower + 1, ordered.size - 1)
-    # Two products, not a difference: the difference of two huge numbers is infinite.
-    return tuple((ordered[lower] * (1 - share) + ordered[upper] * share).tolist())
+    # Two products, not a difference: the difference of two huge numbers is infinite. Their sum is
+    # rounded, so it is held between the two: deciles of a constant are that constant.
+    between = ordered[lower] * (1 - share) + ordered[upper] * share
+    held = np.clip(between, ordered[lower], ordered[upper])
+    return tuple(np.maximum.accumulate(held).tolist())
 
 
 def _of_category(column: pl.Series, field: Field, known: FieldProfile | None) -> FieldProfile:
@@ -250,7 +253,8 @@ def _mixed_deciles(a: FieldProfile, b: FieldProfile) -> tuple[float, ...]:
         for one, two in zip(_along(grid, *curves[0]), _along(grid, *curves[1]), strict=True)
     )
     rising = np.maximum.accumulate(np.stack([below, upto], axis=1).ravel())
-    return tuple(np.interp(DECILES, rising, np.repeat(grid, 2)).tolist())
+    deciles = np.interp(DECILES, rising, np.repeat(grid, 2)).clip(grid[0], grid[-1])
+    return tuple(np.maximum.accumulate(deciles).tolist())
 
 
 def _cumulative(field: FieldProfile) -> tuple[Floats, Floats, Floats]:

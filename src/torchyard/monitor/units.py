@@ -117,7 +117,8 @@ def mistaken_unit(
     A unit explains the values when at least seven of the nine deciles lie within 15 % of the
     reference's converted ones, each at least three times closer than to the unconverted one (so
     knots for mph, 13 % apart, must fit within about 4 %). Of several units the one with the
-    smallest median error is named.
+    smallest median error is named. A quantity can swing that far by itself: a window should be
+    long enough that its deciles seldom halve (for the weather, a week rather than a day).
 
     Args:
         reference: nine deciles in the declared unit.

@@ -62,13 +62,8 @@ def watch(
     if not segments(predictions / model):
         raise _nothing_logged(model, predictions / model)
     given, unreadable_labels = read_labels(labels / model)
-    gathered = gather(
-        read_predictions(predictions / model, reference.schema),
-        cut,
-        reference,
-        labels=given,
-        since=_naive(since),
-    )
+    batches = read_predictions(predictions / model, reference.schema)
+    gathered = gather(batches, cut, reference, labels=given, since=_naive(since))
     judged = [
         _judged(traffic, cut, reference, limits or Limits(), np.random.default_rng([seed, number]))
         for number, traffic in enumerate(gathered.windows)

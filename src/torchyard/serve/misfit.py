@@ -145,6 +145,8 @@ def found_in(what: str) -> str:
 
 def _expected_in(what: str) -> str:
     wanted, _, _ = what.partition(", got ")
+    if not wanted.startswith("Expected "):
+        return "a value that fits"
     return wanted.removeprefix("Expected ").replace("`", "")
 
 

@@ -112,7 +112,7 @@ class RequestReader:
         """A whole header was read; after the body come trailers, which are of no use here."""
         if not self.is_in_body:
             self._headers[name.lower()] = value
-            self._head_bytes += len(name) + len(value)
+            self._head_bytes += len(name) + len(value) + 4  # with its colon and line's end
 
     def on_headers_complete(self) -> None:
         """The head is whole: refuse now what would be refused at the end."""

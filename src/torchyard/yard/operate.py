@@ -13,6 +13,7 @@ from pathlib import Path
 from torchyard.core.digest import PREFIX
 from torchyard.core.errors import BadUsage, NotFound
 from torchyard.core.files import write_atomically
+from torchyard.core.record import write_record
 from torchyard.records.live import ChannelEvent, ModelState, MonitorReport, ServerState, WorkerState
 from torchyard.release import ChannelLog, Release, list_releases, open_release, resolve
 from torchyard.rollout import canary, deploy, promote, rollback, wait_until_followed
@@ -179,7 +180,7 @@ def monitor(
         release: whose reference; None for the champion's.
 
     Returns:
-        The report, and the HTML page written about it.
+        The report, and the HTML page written about it (beside it Markdown and JSON).
     """
     from torchyard.monitor import Reference, render_html, render_markdown, watch
 
@@ -208,6 +209,7 @@ def monitor(
         time=time,
     )
     page = workspace.reports / f"{name}.html"
+    write_record(page.with_suffix(".json"), report)
     write_atomically(page, render_html(report).encode())
     write_atomically(page.with_suffix(".md"), render_markdown(report).encode())
     return report, page

@@ -44,7 +44,7 @@ class Released:
 
 
 def judge_variants(opened: OpenProject, optimized: Optimized) -> tuple[Verdict, ...]:
-    """Hold every variant that was built against every gate of the project.
+    """Hold every servable variant that was built against every gate of the project.
 
     Gates against the champion compare on the same test rows, paired.
     """
@@ -53,7 +53,7 @@ def judge_variants(opened: OpenProject, optimized: Optimized) -> tuple[Verdict, 
     champion = _champion_scores(opened, optimized.evaluated.trained.featured)
     verdicts: list[Verdict] = []
     for variant in optimized.variants:
-        if variant.finding is None:
+        if variant.servable and variant.finding is None:
             verdicts += judge(
                 opened.project.gates,
                 objective=opened.project.objective,
@@ -117,10 +117,8 @@ def _ladder(
 
     passed = [v for v in optimized.variants if v.servable and v.finding is None]
     kept = [variant for variant in passed if passes(own(variant.name))]
-    for verdict in verdicts:
-        if verdict.variant != YARDSTICK:
-            mark = verdict.outcome if verdict.required else f"{verdict.outcome}, advisory"
-            opened.progress.note(f"{verdict.variant}: {verdict.gate}: {mark}: {verdict.reason}")
+    for variant in passed:
+        _tell(opened, variant.name, own(variant.name))
     if not kept:
         first = passed[0].name if passed else YARDSTICK
         reasons = refusal(own(first))
@@ -131,6 +129,16 @@ def _ladder(
             remedy="Improve the model or its data, or change the gate in project.py and say why.",
         )
     return _ordered(opened, optimized, tuple(variant.name for variant in kept))
+
+
+def _tell(opened: OpenProject, variant: str, verdicts: tuple[Verdict, ...]) -> None:
+    """One line per variant, and one for every gate that did not simply pass."""
+    passed = sum(verdict.outcome == "pass" for verdict in verdicts)
+    opened.progress.note(f"{variant}: {passed} of {len(verdicts)} gates pass")
+    for verdict in verdicts:
+        if verdict.outcome != "pass":
+            mark = verdict.outcome if verdict.required else f"{verdict.outcome}, advisory"
+            opened.progress.note(f"{variant}: {verdict.gate}: {mark}: {verdict.reason}")
 
 
 def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) -> tuple[str, ...]:
