@@ -60,11 +60,11 @@ def test_a_planted_fault_is_found_in_its_week(tmp_path: Path) -> None:
     assert broken.quality["auroc"].value < 0.56
     assert quiet.first < quiet.last < "2013-12-09T" < broken.first < broken.last
     by_subject = {alert.subject: alert for alert in report.alerts}
-    assert by_subject["auroc"].severity == "critical"
+    assert by_subject["quality"].severity == "critical"
     wind = by_subject["wind_speed"]
     assert "values look like m/s instead of mph" in wind.message
     assert f"; since 2013-12-09 in {broken.rows:,} rows. Check the sender's unit." in wind.message
-    assert wind.severity == "warning"
+    assert wind.severity == "critical"
 
 
 def test_the_same_logs_give_the_same_report(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_markdown_tells_the_story(tmp_path: Path) -> None:
     text = render_markdown(report)
     assert text.startswith("# Monitoring of flights\n\n4,000 rows in 2 windows, compared with")
     assert "2 log lines could not be read or placed." in text
-    assert "- **warning** `wind_speed` moved: median" in text
+    assert "- **critical** `wind_speed` moved: median" in text
     assert text.count("\n| 2013-12-") == 2
     assert "- 2013-12-09T05:0" in text.partition("## What moved")[2]
 
@@ -140,7 +140,7 @@ def test_the_page_loads_nothing_and_draws_every_field(tmp_path: Path) -> None:
     assert page.startswith("<!doctype html>")
     assert page.count("<svg") == 6  # five fields and the answers
     assert page.count("<circle") == 1
-    assert '<div class="alert critical"><strong>critical</strong> auroc got worse' in page
+    assert '<div class="alert critical"><strong>critical</strong> Quality got worse: auroc' in page
     for way_out in ("http", "src=", "href=", "url(", "<script", "@import"):
         assert way_out not in page
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
-from operator import itemgetter
 from typing import Literal
 
 from torchyard.monitor.drift import Judgement
 from torchyard.monitor.explain import Cause
 from torchyard.monitor.quality import LIVE_METRICS, worse_than
 from torchyard.records.evidence import Measured
-from torchyard.records.live import Alert, Window
+from torchyard.records.live import Alert, FieldDrift, Window
 
 ANSWERS = "answers"
-SEVERAL_FIELDS = 3
+QUALITY = "quality"
 
+# A sender's mistake first, then what may be the world itself.
 _ADVICE: dict[Cause, str] = {
     "unit": "Check the sender's unit.",
     "missing": "Find out why the sender leaves it out.",
@@ -40,112 +39,152 @@ class JudgedWindow:
 def raise_alerts(
     judged: Sequence[JudgedWindow], *, quality: Mapping[str, Measured]
 ) -> tuple[Alert, ...]:
-    """What to look at: critical alerts first, mistakes before shifts, then by when they opened.
+    """What to look at: mistakes of a sender, worse quality, then shifts.
 
-    A field's alert opens at the first window that drifted for a cause and closes at the first that
-    did not, so a lasting change is one alert, told by its strongest window. It is critical when in
-    one of its windows three or more fields drifted, or the answers did. The answers' own alert is
-    critical when a field drifted with them. A metric whose whole interval is worse than the whole
-    interval on the test split is always critical.
+    One alert per field and cause, told by its strongest window, however often it came and went;
+    fields that go missing in the same windows are one alert, for they have one cause. A wrong unit,
+    missing and unseen values are critical: rows are not what the model was made for. So is a metric
+    whose whole interval is worse than the whole interval on the test split. Values that moved, and
+    answers that did, are warnings: seasons move them too, and quality shows whether it hurts.
 
     Args:
         judged: windows in order.
         quality: the metrics of the release on its test split.
     """
-    alerts = [*_field_alerts(judged), *_answer_alerts(judged), *_quality_alerts(judged, quality)]
-    return tuple(sorted(alerts, key=_urgency))
+    alerts = [
+        *_mistakes(judged),
+        *_worse_quality(judged, quality),
+        *_answers_moved(judged),
+        *_fields_with(judged, "values", severity="warning"),
+    ]
+    return tuple(sorted(alerts, key=lambda alert: alert.severity != "critical"))
 
 
-def _urgency(alert: Alert) -> tuple[bool, bool, str]:
-    is_shift = alert.message.endswith(_ADVICE["values"])
-    return alert.severity != "critical", is_shift, alert.window_first
+def _mistakes(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
+    yield from _fields_with(judged, "unit", severity="critical")
+    yield from _gone_missing(judged)
+    yield from _fields_with(judged, "unseen", severity="critical")
 
 
-def _field_alerts(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
-    for place in range(len(judged[0].fields) if judged else 0):
-        for run in _runs(judged, [item.fields[place].cause for item in judged]):
-            worst = max((item.fields[place] for item in run), key=lambda found: found.drift.psi)
-            critical = any(
-                item.answers.drift.drifted or _drifted_fields(item) >= SEVERAL_FIELDS
-                for item in run
-            )
-            yield _alert(
-                run,
-                severity="critical" if critical else "warning",
-                subject=worst.drift.name,
-                what=f"`{worst.drift.name}` moved: {worst.drift.explanation}",
-                advice=_ADVICE[worst.cause or "values"],
-            )
-
-
-def _answer_alerts(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
-    for run in _runs(judged, [item.answers.drift.drifted for item in judged]):
-        worst = max((item.answers.drift for item in run), key=lambda drift: drift.psi)
+def _fields_with(
+    judged: Sequence[JudgedWindow], cause: Cause, *, severity: Literal["warning", "critical"]
+) -> Iterator[Alert]:
+    for place, windows in _places(judged, cause):
+        strongest = _strongest(windows, place)
         yield _alert(
-            run,
-            severity="critical" if any(_drifted_fields(item) for item in run) else "warning",
+            judged,
+            windows,
+            severity=severity,
+            subject=strongest.name,
+            what=f"`{strongest.name}` moved: {strongest.explanation}",
+            advice=_ADVICE[cause],
+        )
+
+
+def _gone_missing(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
+    together: dict[tuple[str, ...], list[tuple[int, list[JudgedWindow]]]] = {}
+    for place, windows in _places(judged, "missing"):
+        moments = tuple(item.window.first for item in windows)
+        together.setdefault(moments, []).append((place, windows))
+    for fields in together.values():
+        windows = fields[0][1]
+        found = [_strongest(windows, place) for place, _ in fields]
+        names = ", ".join(f"`{drift.name}`" for drift in found)
+        low, high = (pick(drift.missing for drift in found) for pick in (min, max))
+        share = f"{high:.0%}" if f"{low:.0%}" == f"{high:.0%}" else f"{low:.0%} to {high:.0%}"
+        usual = max(drift.missing_reference for drift in found)
+        yield _alert(
+            judged,
+            windows,
+            severity="critical",
+            subject=", ".join(drift.name for drift in found),
+            what=f"{names} missing in {share} of rows, was at most {usual:.1%}",
+            advice=_ADVICE["missing"],
+        )
+
+
+def _answers_moved(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
+    windows = [item for item in judged if item.answers.drift.drifted]
+    if windows:
+        strongest = max((item.answers.drift for item in windows), key=lambda drift: drift.psi)
+        yield _alert(
+            judged,
+            windows,
+            severity="warning",
             subject=ANSWERS,
-            what=f"Answers moved: probability's {worst.explanation}",
+            what=f"Answers moved: probability's {strongest.explanation}",
             advice=_ANSWERS_ADVICE,
         )
 
 
-def _quality_alerts(
+def _worse_quality(
     judged: Sequence[JudgedWindow], quality: Mapping[str, Measured]
 ) -> Iterator[Alert]:
-    for metric in LIVE_METRICS:
-        known = quality.get(metric)
-        live = [item.window.quality.get(metric) for item in judged]
-        worse = [
-            now is not None
-            and known is not None
-            and worse_than(current=now, reference=known, metric=metric)
-            for now in live
+    worse = {
+        metric: [item for item in judged if _is_worse(item.window, metric, quality)]
+        for metric in LIVE_METRICS
+    }
+    windows = [item for item in judged if any(item in found for found in worse.values())]
+    if windows:
+        told = [
+            _comparison(metric, found, quality[metric]) for metric, found in worse.items() if found
         ]
-        for run in _runs(judged, worse):
-            yield _quality_alert(run, metric, quality[metric])
+        yield _alert(
+            judged,
+            windows,
+            severity="critical",
+            subject=QUALITY,
+            what=f"Quality got worse: {'; '.join(told)}",
+            advice=_QUALITY_ADVICE,
+        )
 
 
-def _quality_alert(run: Sequence[JudgedWindow], metric: str, known: Measured) -> Alert:
-    values = [item.window.quality[metric] for item in run]
+def _is_worse(window: Window, metric: str, quality: Mapping[str, Measured]) -> bool:
+    now, known = window.quality.get(metric), quality.get(metric)
+    if now is None or known is None:
+        return False
+    return worse_than(current=now, reference=known, metric=metric)
+
+
+def _comparison(metric: str, windows: Sequence[JudgedWindow], known: Measured) -> str:
+    values = [item.window.quality[metric] for item in windows]
     worst = max(values, key=lambda now: abs(now.value - known.value))
-    return _alert(
-        run,
-        severity="critical",
-        subject=metric,
-        what=f"{metric} got worse: {_interval(worst)} on {worst.rows:,} labelled rows, "
-        f"was {_interval(known)} on the test split",
-        advice=_QUALITY_ADVICE,
-    )
+    return f"{metric} {_interval(worst)} on {worst.rows:,} labelled rows, was {_interval(known)}"
 
 
-def _drifted_fields(item: JudgedWindow) -> int:
-    return sum(found.drift.drifted for found in item.fields)
+def _places(
+    judged: Sequence[JudgedWindow], cause: Cause
+) -> Iterator[tuple[int, list[JudgedWindow]]]:
+    """Places of fields that moved for a cause, each with the windows in which it did."""
+    for place in range(len(judged[0].fields) if judged else 0):
+        windows = [item for item in judged if item.fields[place].cause == cause]
+        if windows:
+            yield place, windows
 
 
-def _runs(
-    judged: Sequence[JudgedWindow], reasons: Sequence[Cause | bool | None]
-) -> Iterator[Sequence[JudgedWindow]]:
-    """The longest stretches of consecutive windows with the same reason, where there is one."""
-    for reason, run in groupby(zip(reasons, judged, strict=True), key=itemgetter(0)):
-        if reason:
-            yield [item for _, item in run]
+def _strongest(windows: Sequence[JudgedWindow], place: int) -> FieldDrift:
+    return max((item.fields[place].drift for item in windows), key=lambda drift: drift.psi)
 
 
 def _alert(
-    run: Sequence[JudgedWindow],
+    judged: Sequence[JudgedWindow],
+    windows: Sequence[JudgedWindow],
     *,
     severity: Literal["warning", "critical"],
     subject: str,
     what: str,
     advice: str,
 ) -> Alert:
-    first, last = run[0].window, run[-1].window
-    rows = sum(item.window.rows for item in run)
+    first, last = windows[0].window, windows[-1].window
+    rows = sum(item.window.rows for item in windows)
+    lasting = [item.window for item in judged if item.window.first >= first.first]
+    when = f"since {_moment(first)} in {rows:,} rows"
+    if len(windows) < len(lasting):
+        when = f"in {len(windows)} of {len(lasting)} windows since {_moment(first)}, {rows:,} rows"
     return Alert(
         severity=severity,
         subject=subject,
-        message=f"{what}; since {_moment(first)} in {rows:,} rows. {advice}",
+        message=f"{what}; {when}. {advice}",
         window_first=first.first,
         window_last=last.last,
     )
