@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,23 +13,23 @@ import numpy as np
 from torchyard.core.digest import PREFIX, short
 from torchyard.core.errors import Refused
 from torchyard.core.files import staged_folder
-from torchyard.core.record import Json, to_json
-from torchyard.records.evidence import Evidence, Measured, Parity, Report, Verdict
+from torchyard.core.record import to_json
+from torchyard.records.evidence import Evidence, Measured, Report, Verdict
 from torchyard.records.manifest import Lineage
 from torchyard.records.schema import Field, Schema
 from torchyard.records.training import Run
-from torchyard.yard.results import YARDSTICK, Array, Featured, OpenProject, Optimized
+from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
+from torchyard.yard.results import (
+    YARDSTICK,
+    Array,
+    Featured,
+    OpenProject,
+    Optimized,
+    TrainedModel,
+)
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from torchyard.release import Contents
-
-PARITY_ROWS = 256
-GOLDEN_ROWS = 32
-# The same file on another processor may order float32 sums differently; what this lets through
-# is far below any decision, what it stops is a wrong file, vocabulary or temperature.
-GOLDEN_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def judge_variants(opened: OpenProject, optimized: Optimized) -> tuple[Verdict, 
     """
     from torchyard.evaluate import judge
 
-    champion = _champion_scores(opened, optimized.evaluated.trained.featured)
+    champion = _champion_scores(opened, optimized.evaluated.trained)
     verdicts: list[Verdict] = []
     for variant in optimized.variants:
         if variant.servable and variant.finding is None:
@@ -73,7 +72,6 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
     """
     verdicts = judge_variants(opened, optimized)
     ladder = _ladder(opened, optimized, verdicts)
-    champion = _champion(opened)
 
     def make(folder: Path) -> None:
         identity, number = _seal(opened, optimized, verdicts, ladder)
@@ -90,7 +88,6 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
         "task": to_json(opened.project.task),
         "schema": to_json(opened.project.schema),
         "description": opened.project.description,
-        "champion": champion,
     }
 
     def is_there(folder: Path) -> bool:
@@ -212,10 +209,10 @@ def _champion(opened: OpenProject) -> str | None:
     return state.champion if state else None
 
 
-def _champion_scores(opened: OpenProject, featured: Featured) -> Array | None:
+def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None:
     """What the champion answers to the test rows, ``float64 [rows]``, from its own file.
 
-    None when nothing serves yet, or when no gate asks.
+    None when nothing serves yet, when the champion is this very run, or when no gate asks.
     """
     from torchyard.features import columns_from_frame
     from torchyard.release import open_release
@@ -227,7 +224,9 @@ def _champion_scores(opened: OpenProject, featured: Featured) -> Array | None:
     sealed = open_release(
         opened.workspace.releases / champion.removeprefix(PREFIX), trusted=opened.workspace.trusted
     )
-    rows = featured.rows("test")
+    if sealed.manifest.lineage.run == trained.run.id:
+        return None
+    rows = trained.featured.rows("test")
     missing = [name for name in sealed.schema.names if name not in rows.columns]
     if missing:
         raise Refused(
@@ -279,7 +278,7 @@ def _contents(
 
     project, evaluated = opened.project, optimized.evaluated
     trained, featured = evaluated.trained, evaluated.trained.featured
-    golden, answers = _golden(opened, optimized.file(ladder[0]), featured)
+    golden, answers = golden_requests(opened, optimized.file(ladder[0]), featured)
     scores = Schema(fields=(Field(name="probability", kind="number"),))
     return Contents(
         model=project.name,
@@ -332,81 +331,3 @@ def _lineage(featured: Featured, run: Run) -> Lineage:
         source=run.model_source,
         git_commit=run.environment.git_commit,
     )
-
-
-def _golden(
-    opened: OpenProject, file: Path, featured: Featured
-) -> tuple[tuple[dict[str, Json], ...], tuple[tuple[float, ...], ...]]:
-    """Test rows as requests, and how the variant that serves first answers them."""
-    from torchyard.data.rows import request_rows
-    from torchyard.features import columns_from_frame
-    from torchyard.runtimes import open_model
-
-    schema, test = opened.project.schema, featured.rows("test")
-    rows = test.sample(min(GOLDEN_ROWS, test.height), seed=opened.project.training.seed)
-    answers = open_model(file).run(columns_from_frame(schema, rows))
-    return (
-        tuple(request_rows(rows, schema)),
-        tuple(tuple(float(p) for p in row) for row in answers),
-    )
-
-
-def check_parity(opened: OpenProject, featured: Featured) -> Parity:
-    """Feed real rows through serving's own path and compare with what training saw, bit by bit.
-
-    Serving's path: JSON text, the request decoder, raw columns, the feature graph; row by row, all
-    at once, and backwards.
-
-    Raises:
-        Refused: any element differs.
-    """
-    from torchyard.features import difference
-
-    test = featured.rows("test")
-    chosen = np.sort(
-        np.random.default_rng(0).choice(test.height, min(PARITY_ROWS, test.height), replace=False)
-    )
-    trained_on = {name: np.array(t[chosen]) for name, t in featured.tensors("test").items()}
-    serve = _serving_path(opened, featured, test)
-    singles = [serve(chosen[place : place + 1]) for place in range(len(chosen))]
-    ways = {
-        "row by row": {n: np.concatenate([s[n] for s in singles]) for n in trained_on},
-        "one batch": serve(chosen),
-        "backwards": {name: tensor[::-1] for name, tensor in serve(chosen[::-1]).items()},
-    }
-    compared = [difference(trained_on, served) for served in ways.values()]
-    parity = Parity(
-        rows=len(chosen),
-        elements=sum(elements for elements, _, _ in compared),
-        worst_difference=max(worst for _, _, worst in compared),
-        differing_elements=sum(differing for _, differing, _ in compared),
-        orders=tuple(ways),
-    )
-    if parity.differing_elements:
-        raise Refused(
-            where="parity of training and serving",
-            found=f"{parity.differing_elements} of {parity.elements} feature values that differ, "
-            f"by up to {parity.worst_difference:g}",
-            expected="bit-identical features on both paths",
-            remedy="Run the features stage again: rm -r .torchyard/stages/features",
-        )
-    return parity
-
-
-def _serving_path(
-    opened: OpenProject, featured: Featured, rows: pl.DataFrame
-) -> Callable[[Array], dict[str, Array]]:
-    """What a request with the rows at some places goes through, up to the feature tensors."""
-    from torchyard.data.rows import request_rows
-    from torchyard.features import Encoder
-    from torchyard.serve.decode import RowDecoder
-
-    schema = opened.project.schema
-    decoder = RowDecoder(schema, max_rows=PARITY_ROWS)
-    encoder = Encoder(featured.graph_file, threads=1)
-
-    def serve(places: Array) -> dict[str, Array]:
-        body = json.dumps({"rows": request_rows(rows[places.tolist()], schema)})
-        return encoder.encode(decoder.columns(decoder.decode(body.encode()).rows))
-
-    return serve

@@ -1,0 +1,106 @@
+"""Proof that serving computes what training computed, and examples to prove it again by.
+
+The parity check runs before sealing; the golden requests travel with the release, and every worker
+replays them before it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from torchyard.core.errors import Refused
+from torchyard.core.record import Json
+from torchyard.records.evidence import Parity
+from torchyard.yard.results import Array, Featured, OpenProject
+
+if TYPE_CHECKING:
+    import polars as pl
+
+PARITY_ROWS = 256
+GOLDEN_ROWS = 32
+# The same file on another processor may order float32 sums differently; what this lets through
+# is far below any decision, what it stops is a wrong file, vocabulary or temperature.
+GOLDEN_TOLERANCE = 1e-4
+
+
+def check_parity(opened: OpenProject, featured: Featured) -> Parity:
+    """Feed real rows through serving's own path and compare with what training saw, bit by bit.
+
+    Serving's path: JSON text, the request decoder, raw columns, the feature graph; row by row, all
+    at once, and backwards.
+
+    Raises:
+        Refused: any element differs.
+    """
+    from torchyard.features import difference
+
+    test = featured.rows("test")
+    chosen = np.sort(
+        np.random.default_rng(0).choice(test.height, min(PARITY_ROWS, test.height), replace=False)
+    )
+    trained_on = {name: np.array(t[chosen]) for name, t in featured.tensors("test").items()}
+    serve = _serving_path(opened, featured, test)
+    singles = [serve(chosen[place : place + 1]) for place in range(len(chosen))]
+    ways = {
+        "row by row": {n: np.concatenate([s[n] for s in singles]) for n in trained_on},
+        "one batch": serve(chosen),
+        "backwards": {name: tensor[::-1] for name, tensor in serve(chosen[::-1]).items()},
+    }
+    compared = [difference(trained_on, served) for served in ways.values()]
+    parity = Parity(
+        rows=len(chosen),
+        elements=sum(elements for elements, _, _ in compared),
+        worst_difference=max(worst for _, _, worst in compared),
+        differing_elements=sum(differing for _, differing, _ in compared),
+        orders=tuple(ways),
+    )
+    if parity.differing_elements:
+        raise Refused(
+            where="parity of training and serving",
+            found=f"{parity.differing_elements} of {parity.elements} feature values that differ, "
+            f"by up to {parity.worst_difference:g}",
+            expected="bit-identical features on both paths",
+            remedy="Run the features stage again: rm -r .torchyard/stages/features",
+        )
+    return parity
+
+
+def golden_requests(
+    opened: OpenProject, file: Path, featured: Featured
+) -> tuple[tuple[dict[str, Json], ...], tuple[tuple[float, ...], ...]]:
+    """Test rows as requests, and how the variant that serves first answers them."""
+    from torchyard.data.rows import request_rows
+    from torchyard.features import columns_from_frame
+    from torchyard.runtimes import open_model
+
+    schema, test = opened.project.schema, featured.rows("test")
+    rows = test.sample(min(GOLDEN_ROWS, test.height), seed=opened.project.training.seed)
+    answers = open_model(file).run(columns_from_frame(schema, rows))
+    return (
+        tuple(request_rows(rows, schema)),
+        tuple(tuple(float(p) for p in row) for row in answers),
+    )
+
+
+def _serving_path(
+    opened: OpenProject, featured: Featured, rows: pl.DataFrame
+) -> Callable[[Array], dict[str, Array]]:
+    """What a request with the rows at some places goes through, up to the feature tensors."""
+    from torchyard.data.rows import request_rows
+    from torchyard.features import Encoder
+    from torchyard.serve.decode import RowDecoder
+
+    schema = opened.project.schema
+    decoder = RowDecoder(schema, max_rows=PARITY_ROWS)
+    encoder = Encoder(featured.graph_file, threads=1)
+
+    def serve(places: Array) -> dict[str, Array]:
+        body = json.dumps({"rows": request_rows(rows[places.tolist()], schema)})
+        return encoder.encode(decoder.columns(decoder.decode(body.encode()).rows))
+
+    return serve
