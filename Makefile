@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q
 # uv does not read pip's settings: hand it pip's find-links, if there are any
 LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null || printf '%s' "$$PIP_FIND_LINKS")
 
-.PHONY: demo test test-all check format clean
+.PHONY: demo test test-all check format bench clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.ready: pyproject.toml constraints.txt src/torchyard/version.py
@@ -41,3 +41,6 @@ format: $(VENV)/.ready
 
 clean:
 	rm -rf examples/flights/.torchyard .mypy_cache .ruff_cache .hypothesis
+
+bench: $(VENV)/.ready
+	@for script in benchmarks/*.py; do echo "$$script:"; $(BIN)/python $$script || exit 1; done

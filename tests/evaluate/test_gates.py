@@ -144,7 +144,7 @@ def test_latency_that_was_not_measured_is_inconclusive() -> None:
 def test_against_the_champion() -> None:
     gate = Gate(metric="auroc", against="champion", drop_at_most=0.005)
     first = one(gate)
-    assert (first.outcome, first.reason, first.limit) == ("pass", "no champion yet", 0.005)
+    assert (first.outcome, first.reason, first.limit) == ("pass", "no other release serves", 0.005)
     assert one(gate, against={}).reason == "it was not measured against the champion"
     assert one(gate, against={}).outcome == "inconclusive"
     better = one(gate, against={"auroc": about(-0.003, 0.002)})

@@ -164,7 +164,7 @@ def test_answers_are_logged_and_counted(tmp_path: Path, engine: Engine) -> None:
         await bench.answers(1)
         bench.app.predictions.flush()
         bench.app.predictions.close()
-        assert bench.app.metrics.counters["rows"]["demo",] == 1
+        assert bench.app.metrics.histograms["batch_rows"]["demo",].total == 1
 
     run(scenario, tmp_path, engine)
     (path,) = (tmp_path / "demo").iterdir()

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from torchyard.serve.engine import Engine
-from torchyard.serve.log import Answered, PredictionLog, encode, segments_in
+from torchyard.serve.log import PredictionLog, encode, segments_in
 from torchyard.serve.segments import Segments
 
 ROW = {"carrier": "DL", "departs": "2026-02-01T09:30:00", "seat": "12A"}
 
 
-def answered(engine: Engine, *ids: str, **fields: Any) -> Answered:
+def answered(engine: Engine, *ids: str, **fields: Any) -> dict[str, Any]:
     body = json.dumps({"rows": [{**ROW, **fields}] * len(ids)}).encode()
     rows = engine.decoder.decode(body).rows
-    return Answered(engine, 1700000000.25, list(ids), rows, engine.score(rows))
+    return {"at": 1700000000.25, "ids": ids, "rows": rows, "scores": engine.score(rows)}
 
 
 def open_log(folder: Path, dropped: Counter[str], *, most_rows: int = 1000) -> PredictionLog:
@@ -38,7 +38,7 @@ def lines(folder: Path) -> list[Any]:
 
 
 def test_a_line_is_what_the_record_says(engine: Engine) -> None:
-    content = encode([answered(engine, "a", distance=1000.0)])
+    content = encode(engine, **answered(engine, "a", distance=1000.0))
 
     assert content.endswith(b"\n")
     assert json.loads(content) == {
@@ -56,7 +56,7 @@ def test_rows_are_logged_in_order_and_flushed_when_closed(tmp_path: Path, engine
     dropped: Counter[str] = Counter()
     log = open_log(tmp_path, dropped)
     for number in range(200):
-        log.append(answered(engine, f"{number}-0", f"{number}-1"))
+        log.append(engine, **answered(engine, f"{number}-0", f"{number}-1"))
     log.close()
 
     expected = [f"{number}-{place}" for number in range(200) for place in (0, 1)]
@@ -67,7 +67,7 @@ def test_rows_are_logged_in_order_and_flushed_when_closed(tmp_path: Path, engine
 def test_the_writers_thread_flushes_by_itself(tmp_path: Path, engine: Engine) -> None:
     log = open_log(tmp_path, Counter())
     log.start()
-    log.append(answered(engine, "a"))
+    log.append(engine, **answered(engine, "a"))
     end = time.monotonic() + 10
     while not lines(tmp_path):
         assert time.monotonic() < end
@@ -81,10 +81,10 @@ def test_a_full_queue_drops_and_counts_rows(tmp_path: Path, engine: Engine) -> N
     dropped: Counter[str] = Counter()
     log = open_log(tmp_path, dropped, most_rows=5)
     for name in "abcd":
-        log.append(answered(engine, f"{name}0", f"{name}1"))
+        log.append(engine, **answered(engine, f"{name}0", f"{name}1"))
     assert dropped == {"demo": 4}
     log.flush()
-    log.append(answered(engine, "e0"))
+    log.append(engine, **answered(engine, "e0"))
     log.close()
 
     assert [line["id"] for line in lines(tmp_path)] == ["a0", "a1", "b0", "b1", "e0"]
@@ -101,9 +101,9 @@ def test_a_full_disk_drops_and_counts_rows_and_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(Segments, "append", fail)
-        log.append(answered(engine, "a", "b", "c"))
+        log.append(engine, **answered(engine, "a", "b", "c"))
         log.flush()
-    log.append(answered(engine, "d"))
+    log.append(engine, **answered(engine, "d"))
     log.close()
 
     assert dropped == {"demo": 3}

@@ -29,8 +29,8 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
 def busy(requests: int) -> Metrics:
     metrics = Metrics()
     for number in range(requests):
-        metrics.count("requests", ("demo", "/predict", "200"))
-        metrics.observe("request_seconds", ("demo", "/predict"), 0.001 * (number + 1))
+        metrics.observe("request_seconds", ("demo", "/predict", "200"), 0.001 * (number + 1))
+        metrics.observe("batch_rows", ("demo",), 2)
     metrics.serving([("demo", "sha256:aa")])
     return metrics
 
@@ -39,8 +39,10 @@ def test_what_was_counted_is_rendered() -> None:
     found = samples(busy(3))
 
     assert found["torchyard_requests_total", ("200", "demo", "/predict")] == 3
-    assert found["torchyard_request_seconds_count", ("demo", "/predict")] == 3
-    assert abs(found["torchyard_request_seconds_sum", ("demo", "/predict")] - 0.006) < 1e-12
+    assert found["torchyard_request_seconds_count", ("200", "demo", "/predict")] == 3
+    seconds = found["torchyard_request_seconds_sum", ("200", "demo", "/predict")]
+    assert abs(seconds - 0.006) < 1e-12
+    assert found["torchyard_rows_total", ("demo",)] == 6
     assert found["torchyard_release_workers", ("demo", "sha256:aa")] == 1
 
 
@@ -63,7 +65,7 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
     total = samples(add_up(busy(1), tmp_path, worker=0, workers=4))
 
     assert total["torchyard_requests_total", ("200", "demo", "/predict")] == 31
-    assert total["torchyard_request_seconds_count", ("demo", "/predict")] == 31
+    assert total["torchyard_request_seconds_count", ("200", "demo", "/predict")] == 31
     assert total["torchyard_release_workers", ("demo", "sha256:aa")] == 3
 
 
@@ -73,7 +75,7 @@ def test_a_restarted_worker_goes_on_counting(tmp_path: Path) -> None:
     restarted = Metrics()
     restarted.add(read_snapshot(path))
     restarted.serving(())
-    restarted.count("requests", ("demo", "/predict", "200"))
+    restarted.observe("request_seconds", ("demo", "/predict", "200"), 0.5)
     found = samples(restarted)
 
     assert found["torchyard_requests_total", ("200", "demo", "/predict")] == 6
@@ -82,13 +84,13 @@ def test_a_restarted_worker_goes_on_counting(tmp_path: Path) -> None:
 
 def test_an_absent_or_damaged_snapshot_counts_nothing(tmp_path: Path) -> None:
     assert read_snapshot(tmp_path / "none.json") == Snapshot()
-    (tmp_path / "cut.json").write_text('{"counters": {"requests"')
+    (tmp_path / "cut.json").write_text('{"counters": {"rejected"')
     assert read_snapshot(tmp_path / "cut.json") == Snapshot()
 
 
 def test_a_snapshot_is_a_copy() -> None:
     metrics = busy(1)
     taken = metrics.snapshot()
-    metrics.observe("request_seconds", ("demo", "/predict"), 1.0)
+    metrics.observe("request_seconds", ("demo", "/predict", "200"), 1.0)
 
     assert sum(taken.histograms["request_seconds"][0][1].counts) == 1

@@ -160,7 +160,7 @@ _Decision = tuple[Outcome, str, Measured | None]
 
 def _against(gate: Gate, against: Mapping[str, Measured] | None) -> _Decision:
     if against is None:
-        return "pass", "no champion yet", None
+        return "pass", "no other release serves", None
     if gate.metric not in against:
         return "inconclusive", "it was not measured against the champion", None
     return _decided(against[gate.metric], gate)

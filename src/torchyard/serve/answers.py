@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,8 +27,7 @@ _LINES = {
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A status, a body and its type; ``headers`` beyond type, length and connection."""
 
     status: int
@@ -43,13 +42,12 @@ class Answer:
             is_last: whether the connection closes after it.
             without_body: for HEAD, whose answer has a GET's head alone.
         """
-        extra = b"".join(b"%b: %b\r\n" % header for header in self.headers)
-        return b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
+        headers = (*self.headers, (b"connection", b"close")) if is_last else self.headers
+        return b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
             _LINES[self.status],
             self.content_type,
             len(self.body),
-            extra,
-            b"connection: close\r\n" if is_last else b"",
+            b"".join([b"%b: %b\r\n" % header for header in headers]) if headers else b"",
             b"" if without_body else self.body,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import final
 
 from torchyard.core.errors import BadUsage, NotFound, NotReady, Overloaded, YardError, nearest
@@ -18,12 +19,13 @@ from torchyard.serve.follow import Served, Table
 from torchyard.serve.http import Exchange
 from torchyard.serve.ids import Ids
 from torchyard.serve.labels import LabelLog
-from torchyard.serve.log import Answered, PredictionLog
+from torchyard.serve.log import PredictionLog
 from torchyard.serve.metrics import Metrics
 from torchyard.serve.settings import Settings
 
 LONGEST_DEADLINE_MS = 600_000
 
+_CODES = {status.value: str(status.value) for status in HTTPStatus}
 _OUTPUT = logging.getLogger("torchyard.serve")
 
 
@@ -144,9 +146,8 @@ class Application:
 
     def observe(self, exchange: Exchange, status: int) -> None:
         """Count an answer."""
-        place = (exchange.model, exchange.route)
-        self.metrics.count("requests", (*place, str(status)))
-        self.metrics.observe("request_seconds", place, self.clock() - exchange.arrived)
+        labels = (exchange.model, exchange.route, _CODES[status])
+        self.metrics.observe("request_seconds", labels, self.clock() - exchange.arrived)
 
     def _finish(
         self,
@@ -161,8 +162,8 @@ class Application:
             self.refuse(exchange, scores)
             return
         exchange.answer(form(scores))
-        self.metrics.count("rows", (engine.model,), len(rows))
-        self.predictions.append(Answered(engine, self.wall_clock(), ids, rows, scores))
+        at = self.wall_clock()
+        self.predictions.append(engine, at=at, ids=ids, rows=rows, scores=scores)
 
     def _deadline_ms(self, exchange: Exchange) -> int:
         text = exchange.headers.get(b"x-request-timeout-ms")

@@ -69,6 +69,7 @@ class RowDecoder:
         self._attributes = Schema(
             fields=tuple(replace(field, name=f"f{n}") for n, field in enumerate(schema.fields))
         )
+        self._has_personal = any(field.personal for field in schema.fields)
         self._logged = [
             (field.name, f"f{n}") for n, field in enumerate(schema.fields) if not field.personal
         ]
@@ -109,8 +110,10 @@ class RowDecoder:
         columns = columns_from_rows(self._attributes, rows)
         return dict(zip(self.schema.names, columns.values(), strict=True))
 
-    def without_personal(self, row: object) -> dict[str, object]:
-        """A decoded row for the log: missing values absent, personal fields left out."""
+    def loggable(self, row: object) -> object:
+        """A decoded row for the log's encoder: missing values and personal fields absent."""
+        if not self._has_personal:
+            return row
         return {
             name: value
             for name, attribute in self._logged
@@ -137,6 +140,7 @@ def _row_struct(schema: Schema) -> type[msgspec.Struct]:
         rename=dict(zip((f"f{n}" for n in range(len(members))), schema.names, strict=True)),
         kw_only=True,
         forbid_unknown_fields=True,
+        omit_defaults=True,
         gc=False,  # rows hold scalars only, so they can be in no cycle
     )
 

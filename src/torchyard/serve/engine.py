@@ -20,7 +20,8 @@ from torchyard.serve.decode import RowDecoder
 Scores = list[list[float]]
 
 CHEAP_MS = 1.0  # below it a call costs less than handing it to a thread and back
-CHEAP_BATCH_ROWS = 128
+LONGEST_ON_LOOP_MS = 2.0  # a batch of a cheap model holds the loop no longer than about this
+MOST_ON_LOOP_ROWS = 128
 DEAR_BATCH_ROWS = 8
 _REPLAY_ROWS = 64
 
@@ -76,7 +77,8 @@ class Engine:
         max_rows: most rows of one request.
         decoder: reads this release's rows.
         is_cheap: whether one row takes less than a millisecond on the machine that sealed it.
-        best_batch_rows: rows per call that gave that machine most rows per second.
+        best_batch_rows: rows per call; for a cheap model as many as the loop can spare the time
+            for, for a dear one what gave that machine most rows per second.
     """
 
     def __init__(self, release: ServableRelease, *, max_rows: int, threads: int = 1) -> None:
@@ -91,9 +93,8 @@ class Engine:
         self.max_rows = max_rows
         self.decoder = RowDecoder(release.schema, max_rows=max_rows)
         self.is_cheap = any(seen.batch == 1 and seen.p50_ms < CHEAP_MS for seen in variant.latency)
-        self.best_batch_rows = (
-            CHEAP_BATCH_ROWS if self.is_cheap else _best_batch_rows(variant.latency)
-        )
+        rows_for = _rows_on_loop if self.is_cheap else _rows_on_lane
+        self.best_batch_rows = rows_for(variant.latency)
         self._model: Model = open_model(
             release.variant_path(name), runtime=variant.runtime, threads=threads
         )
@@ -194,10 +195,15 @@ def _warm(engine: Engine, request: Mapping[str, Any]) -> None:
         engine.score([row] * rows)
 
 
-def _best_batch_rows(latency: tuple[Latency, ...]) -> int:
+def _rows_on_loop(latency: tuple[Latency, ...]) -> int:
+    row_ms = min(seen.p50_ms / seen.batch for seen in latency)
+    return max(1, min(MOST_ON_LOOP_ROWS, int(LONGEST_ON_LOOP_MS / max(row_ms, 1e-6))))
+
+
+def _rows_on_lane(latency: tuple[Latency, ...]) -> int:
     if not latency:
         return DEAR_BATCH_ROWS
-    return max(latency, key=lambda seen: seen.batch / seen.p50_ms).batch
+    return max(latency, key=lambda seen: seen.batch / max(seen.p50_ms, 1e-6)).batch
 
 
 def _unlike(engine: Engine, found: str, expected: str) -> NotReady:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, NamedTuple, final
 
 import msgspec
@@ -96,7 +97,8 @@ class LabelLog:
             self._thread.join()
         self.flush()
         for segments in self._segments.values():
-            segments.close()
+            with suppress(OSError):  # what was acknowledged is on disk already
+                segments.close()
 
     def flush(self) -> None:
         """Write out the queue, one fsync per model."""

@@ -1,7 +1,9 @@
-"""The prediction log: off the hot path, bounded, and never the reason a request fails.
+"""The prediction log: bounded, and never the reason a request fails.
 
-The loop appends to a queue; a thread writes it out. A full queue or a full disk loses rows, counts
-them, and goes on serving. The line format is documented in ``torchyard.records.live``.
+The loop encodes rows once their answer is out (about a microsecond each) and a thread writes the
+bytes. Encoding in the thread would be worse: it holds the interpreter, and the loop would wait for
+it. A full queue or a full disk loses rows, counts them, and goes on serving. The line format is
+documented in ``torchyard.records.live``.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -17,20 +20,24 @@ import msgspec
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.segments import Segments
 
-FLUSH_S = 0.1
-_CHUNK_ROWS = 64  # encoding holds the interpreter: small chunks keep the loop's latency even
+FLUSH_S = 0.05
 
-Row = dict[str, object]
+_ENCODER = msgspec.json.Encoder()
 
 
-class Answered(NamedTuple):
-    """One request's answered rows. ``at`` is seconds since the epoch."""
-
-    engine: Engine
+class _Line(msgspec.Struct, gc=False):
+    id: str
     at: float
-    ids: list[str]
-    rows: Sequence[object]
-    scores: Scores
+    release: str
+    variant: str
+    row: object
+    scores: list[float]
+
+
+class _Waiting(NamedTuple):
+    model: str
+    lines: bytes
+    rows: int
 
 
 @final
@@ -55,7 +62,7 @@ class PredictionLog:
         self._most_rows = most_rows
         self._count_dropped = count_dropped
         self._segments: dict[str, Segments] = {}
-        self._queue: deque[Answered] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._taken_rows = 0  # only the loop's thread adds here
         self._written_rows = 0  # only the writer's thread adds here
         self._stop = threading.Event()
@@ -65,14 +72,31 @@ class PredictionLog:
         """Start the writer's thread."""
         self._thread.start()
 
-    def append(self, answered: Answered) -> None:
-        """Queue rows; they are on file within half a second. Called on the loop only."""
-        rows = len(answered.ids)
-        if self._taken_rows - self._written_rows + rows > self._most_rows:
-            self._count_dropped(answered.engine.model, rows)
+    def append(
+        self,
+        engine: Engine,
+        *,
+        at: float,
+        ids: Sequence[str],
+        rows: Sequence[object],
+        scores: Scores,
+    ) -> None:
+        """Queue answered rows; they are on file within half a second. Called on the loop only.
+
+        Args:
+            engine: who answered.
+            at: seconds since the epoch.
+            ids: one for each row.
+            rows: decoded by the engine's decoder.
+            scores: their probabilities.
+        """
+        count = len(ids)
+        if self._taken_rows - self._written_rows + count > self._most_rows:
+            self._count_dropped(engine.model, count)
             return
-        self._taken_rows += rows
-        self._queue.append(answered)
+        self._taken_rows += count
+        lines = encode(engine, at=at, ids=ids, rows=rows, scores=scores)
+        self._queue.append(_Waiting(engine.model, lines, count))
 
     def close(self) -> None:
         """Write what is queued, close the segments, end the thread."""
@@ -81,51 +105,50 @@ class PredictionLog:
             self._thread.join()
         self.flush()
         for segments in self._segments.values():
-            try:
+            with suppress(OSError):  # its lines were written; only their durability is unknown
                 segments.close()
-            except OSError:
-                continue  # its lines were written; only their durability is unknown
 
     def flush(self) -> None:
         """Write out the queue. Called by the writer's thread, and by tests without one."""
+        batches: dict[str, list[_Waiting]] = {}
         while self._queue:
-            chunk = [self._queue.popleft()]
-            rows = len(chunk[0].ids)
-            while self._queue and rows < _CHUNK_ROWS and _same(self._queue[0], chunk[0]):
-                chunk.append(self._queue.popleft())
-                rows += len(chunk[-1].ids)
-            self._write(chunk[0].engine.model, chunk, rows)
+            waiting = self._queue.popleft()
+            batches.setdefault(waiting.model, []).append(waiting)
+        for model, batch in batches.items():
+            rows = sum(waiting.rows for waiting in batch)
+            self._write(model, b"".join([waiting.lines for waiting in batch]), rows)
             self._written_rows += rows
 
     def _run(self) -> None:
         while not self._stop.wait(FLUSH_S):
             self.flush()
 
-    def _write(self, model: str, chunk: list[Answered], rows: int) -> None:
+    def _write(self, model: str, lines: bytes, rows: int) -> None:
         segments = self._segments.get(model)
         if segments is None:
             segments = self._segments[model] = self._open_segments(model)
         try:
-            segments.append(encode(chunk))
+            segments.append(lines)
         except OSError:
             self._count_dropped(model, rows)
 
 
-def encode(chunk: Sequence[Answered]) -> bytes:
-    """The log's lines for some answered rows, personal fields left out."""
-    lines = [
-        {
-            "id": name,
-            "at": answered.at,
-            "release": answered.engine.release,
-            "variant": answered.engine.variant,
-            "row": answered.engine.decoder.without_personal(row),
-            "scores": scores,
-        }
-        for answered in chunk
-        for name, row, scores in zip(answered.ids, answered.rows, answered.scores, strict=True)
-    ]
-    return msgspec.json.Encoder().encode_lines(lines)
+def encode(
+    engine: Engine,
+    *,
+    at: float,
+    ids: Sequence[str],
+    rows: Sequence[object],
+    scores: Scores,
+) -> bytes:
+    """The log's lines for some answered rows, personal fields left out; see ``append``."""
+    release, variant, loggable = engine.release, engine.variant, engine.decoder.loggable
+    return _ENCODER.encode_lines(
+        [
+            _Line(name, at, release, variant, loggable(row), score)
+            for name, row, score in zip(ids, rows, scores, strict=True)
+        ]
+    )
 
 
 def segments_in(
@@ -133,7 +156,3 @@ def segments_in(
 ) -> Callable[[str], Segments]:
     """A maker of segments per model below one folder."""
     return lambda model: Segments(root / model, worker=worker, start=start, most_bytes=most_bytes)
-
-
-def _same(one: Answered, other: Answered) -> bool:
-    return one.engine.model == other.engine.model

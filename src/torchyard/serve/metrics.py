@@ -24,13 +24,17 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 2048.0, 10000.0)
 _BUCKETS = {"request_seconds": SECONDS, "batch_rows": ROWS}
 _HELP = {
-    "requests": ("Requests answered.", ("model", "route", "code")),
-    "request_seconds": ("Seconds from a whole request to its answer.", ("model", "route")),
-    "rows": ("Rows answered.", ("model",)),
+    "request_seconds": ("Seconds from a whole request to its answer.", ("model", "route", "code")),
     "batch_rows": ("Rows of one model call.", ("model",)),
     "rejected": ("Requests refused for lack of time or room.", ("model",)),
     "log_dropped_rows": ("Answered rows that could not be logged.", ("model",)),
     "release_workers": ("Workers that serve a release.", ("model", "release")),
+}
+
+# Totals that a histogram keeps anyway: requests are its observations, rows the sum of its values.
+_DERIVED = {
+    "requests": ("request_seconds", "Requests answered."),
+    "rows": ("batch_rows", "Rows answered."),
 }
 
 Labels = tuple[str, ...]
@@ -122,6 +126,11 @@ class Metrics:
             family = kind(f"torchyard_{name}", text, labels=labels)
             for key, value in values.items():
                 family.add_metric(key, value)
+            yield family
+        for name, (source, text) in _DERIVED.items():
+            family = CounterMetricFamily(f"torchyard_{name}", text, labels=_HELP[source][1])
+            for key, one in self.histograms[source].items():
+                family.add_metric(key, sum(one.counts) if name == "requests" else one.total)
             yield family
         for name, seen in self.histograms.items():
             text, labels = _HELP[name]

@@ -65,10 +65,10 @@ def _split(app: Application, exchange: Exchange, served: Served) -> Engine:
 
 
 def _predictions(engine: Engine, ids: list[str], scores: Scores) -> Answer:
-    classes = engine.task.classes
+    no, yes = engine.task.classes
     predictions = [
-        {"id": row, "label": label, "probabilities": dict(zip(classes, score, strict=True))}
-        for row, label, score in zip(ids, engine.labels(scores), scores, strict=True)
+        {"id": name, "label": label, "probabilities": {no: score[0], yes: score[1]}}
+        for name, label, score in zip(ids, engine.labels(scores), scores, strict=True)
     ]
     return answer_json(
         {"predictions": predictions, "release": engine.release, "variant": engine.variant}

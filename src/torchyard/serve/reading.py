@@ -144,15 +144,17 @@ class RequestReader:
         if self.is_closed or self._is_switching:
             return
         self.is_inside = False
-        parser, body = self._parser, self._body
+        parser, headers, body = self._parser, self._headers, self._body
         self._body = []
+        # HTTP/1.0 keeps alive only if a Connection header says so; its dialect is not spoken here.
+        is_modern = b"connection" not in headers or parser.get_http_version() == "1.1"
         self._take(
             Request(
                 parser.get_method().decode("ascii"),
                 self._url.partition(b"?")[0],
-                self._headers,
+                headers,
                 body[0] if len(body) == 1 else b"".join(body),
-                parser.should_keep_alive() and parser.get_http_version() == "1.1",
+                parser.should_keep_alive() and is_modern,
             )
         )
 

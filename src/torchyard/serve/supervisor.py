@@ -26,7 +26,8 @@ from torchyard.records.live import ServerState, WorkerState
 from torchyard.serve.settings import Settings, WorkerStart
 
 SERVER = "server.json"
-MOST_DEATHS = 5  # in a row, each before the worker said anything of itself
+MOST_FALSE_STARTS = 5  # in a row, each a death before the worker said anything of itself
+_YOUNG_S = 10.0  # a worker that dies younger makes the pause before the next one longer
 _BACKLOG = 2048
 _TICK_S = 0.05
 _SHORTEST_PAUSE_S = 0.1
@@ -75,8 +76,9 @@ class _Worker:
         self.number = number
         self._settings = settings
         self._door = door
-        self._deaths = 0
-        self._start_at = 0.0
+        self._early_deaths = 0
+        self._false_starts = 0
+        self._start_at = time.monotonic()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -103,17 +105,18 @@ class _Worker:
         status = self.process.poll()
         if status is None:
             return None
-        self._deaths = 1 if self.state is not None else self._deaths + 1
+        now = time.monotonic()
+        self._early_deaths = self._early_deaths + 1 if now - self._start_at < _YOUNG_S else 1
+        self._false_starts = self._false_starts + 1 if self.state is None else 0
         self.process = None
-        if self._deaths >= MOST_DEATHS:
+        if self._false_starts >= MOST_FALSE_STARTS:
             raise NotReady(
                 where=f"worker {self.number}",
-                found=f"{_death(status)}, {self._deaths} times in a row at its start",
+                found=f"{_death(status)}, {self._false_starts} times in a row at its start",
                 expected="a worker that stays",
                 remedy="Its last words are in the server's output above.",
             )
-        pause_s = min(_SHORTEST_PAUSE_S * 2 ** (self._deaths - 1), _LONGEST_PAUSE_S)
-        self._start_at = time.monotonic() + pause_s
+        self._start_at = now + pause_s(self._early_deaths)
         return f"worker {self.number}: {_death(status)}; restarting"
 
     def ask_to_stop(self) -> None:
@@ -170,6 +173,16 @@ class _Announcer:
                 f"serving {self.settings.project_name} at http://{host}:{self.port}"
                 f" with {count} {noun}"
             )
+
+
+def pause_s(early_deaths: int) -> float:
+    """Seconds before a worker is started again: doubling with every early death, at most 5.
+
+    Example:
+        >>> [pause_s(deaths) for deaths in (1, 2, 3, 100)]
+        [0.1, 0.2, 0.4, 5.0]
+    """
+    return float(min(_SHORTEST_PAUSE_S * 2.0 ** min(early_deaths - 1, 10), _LONGEST_PAUSE_S))
 
 
 def _watch(workers: list[_Worker], stop: threading.Event, announcer: _Announcer) -> None:
