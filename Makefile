@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q
 # uv does not read pip's settings: hand it pip's find-links, if there are any
 LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null || printf '%s' "$$PIP_FIND_LINKS")
 
-.PHONY: demo test test-all check format bench clean
+.PHONY: demo test test-all check static format bench clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.ready: pyproject.toml constraints.txt src/torchyard/version.py
@@ -29,11 +29,12 @@ test: $(VENV)/.ready
 test-all: $(VENV)/.ready
 	$(PYTEST) -m 'slow or not slow'
 
-check: $(VENV)/.ready
+check: static test
+
+static: $(VENV)/.ready
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/mypy
-	$(PYTEST) tests/architecture
 
 format: $(VENV)/.ready
 	$(BIN)/ruff format src tests benchmarks examples

@@ -66,8 +66,8 @@ class Project:
                 yield client
         finally:
             server.send_signal(signal.SIGTERM)
-            assert server.wait(timeout=30) == 0
-            server.stderr.close()
+            with server:
+                assert server.wait(timeout=30) == 0
 
 
 @pytest.fixture(scope="module")
