@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+import torchyard as ty
+
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "build" / "demo"
 TORCHYARD = str(Path(sys.executable).parent / "torchyard")
@@ -79,8 +81,6 @@ def server():
 
 
 def wait_for_port(process):
-    import torchyard as ty
-
     yard = ty.Yard(FOLDER)
     for _ in range(600):
         status = yard.status()
@@ -206,7 +206,7 @@ def summary(first, second, sent, counted, report, seconds):
     wind = [a["message"] for a in report["alerts"] if "m/s instead of mph" in a["message"]]
     fields = {field["name"] for window in report["windows"] for field in window["fields"]}
     moved = {alert["subject"] for alert in report["alerts"]} & fields - {"wind_speed"}
-    status = result("status")["models"][MODEL]
+    champion = ty.Yard(FOLDER).status().models[MODEL].champion
     folder = os.path.relpath(FOLDER, HERE.parents[1])
     page = f".torchyard/releases/{first['release'].removeprefix('sha256:')}/card.html"
     screen.print()
@@ -222,8 +222,8 @@ def summary(first, second, sent, counted, report, seconds):
          "windows, from labels that came late"),
         ("Alerted", wind[0] if wind else "nothing about wind_speed: that is a fault of the demo"),
         ("", f"as winter came: {', '.join(sorted(moved)) or 'nothing else'} moved too"),
-        ("Returned", f"{status['champion'][7:19]} serves again, which is release 1"
-         if status["champion"] == first["release"] else "not to release 1: a fault of the demo"),
+        ("Returned", f"{champion[7:19]} serves again, which is release 1"
+         if champion == first["release"] else "not to release 1: a fault of the demo"),
         ("Took", f"{seconds:.0f} s"),
         ("Look at", f"{folder}/{page}\n(the model card of release 1)"),
         ("", f"{folder}/.torchyard/reports/{MODEL}.html\n(what was watched)"),

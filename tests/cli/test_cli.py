@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,3 +127,28 @@ def test_a_new_project_is_announced(
     monkeypatch.chdir(tmp_path / "churn")
     assert run(["status"]) == 0
     assert "Nothing is deployed yet" in capsys.readouterr().out
+
+
+def test_a_serving_installation_says_what_training_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "churn"]) == 0
+    monkeypatch.chdir(tmp_path / "churn")
+    monkeypatch.setitem(sys.modules, "lance", None)
+    (tmp_path / "churn" / "model.py").write_text("class ChurnNet: pass")
+    assert run(["data", "add"]) == 1
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "no library 'lance'" in shown
+    assert "pip install 'torchyard[train]'" in shown
+
+
+def test_a_project_without_torch_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "churn"]) == 0
+    monkeypatch.chdir(tmp_path / "churn")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert run(["ship"]) == 1
+    assert "pip install 'torchyard[train]'" in " ".join(capsys.readouterr().err.split())

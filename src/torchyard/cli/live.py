@@ -10,6 +10,7 @@ import typer
 from torchyard.cli.options import HERE, AsJson, Model, ProjectFolder, Reason
 from torchyard.cli.screen import err, say, show_json, table
 from torchyard.core.digest import short
+from torchyard.core.errors import YardError
 from torchyard.core.record import Json, to_json
 from torchyard.records.live import ModelState
 
@@ -259,8 +260,13 @@ def _decided(project: Path, decision: Decision, as_json: bool) -> None:
             say(f"{state.model}: nothing to do, it already serves: {shares}.")
         else:
             say(f"{state.model}: {shares} ({followed}).")
-    if decision.event is not None:
-        Yard(project).mirror_names(state.model)
+    if decision.event is None:
+        return
+    try:
+        if not Yard(project).mirror_names(state.model):
+            err.print("MLflow is not installed here, so its aliases were left as they are.")
+    except YardError as error:  # the decision stands; only its mirror is behind
+        err.print(f"MLflow's aliases were left as they are: {error}")
 
 
 def _state_json(state: ModelState) -> dict[str, Json]:

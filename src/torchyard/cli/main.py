@@ -9,7 +9,12 @@ import typer
 
 from torchyard.cli import build, live, start
 from torchyard.cli.screen import show_error
-from torchyard.core.errors import YardError
+from torchyard.core.errors import BadProject, YardError
+
+TRAINING_LIBRARIES = {
+    "fsspec", "lance", "lightning_fabric", "mlflow", "onnx", "onnxscript", "pyarrow",
+    "safetensors", "sklearn", "torch",
+}  # fmt: skip
 
 app = typer.Typer(
     name="torchyard",
@@ -45,8 +50,22 @@ def run(arguments: list[str]) -> int:
     except YardError as error:
         show_error(error, as_json="--json" in arguments)
         return error.exit_status
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TRAINING_LIBRARIES:
+            raise
+        show_error(_needs_training(error), as_json="--json" in arguments)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _needs_training(error: ModuleNotFoundError) -> BadProject:
+    return BadProject(
+        where="this installation, which only serves",
+        found=f"no library '{error.name}'",
+        expected="the libraries that data, training and releases need",
+        remedy="Install them with: pip install 'torchyard[train]'",
+    )

@@ -6,6 +6,7 @@ Nothing here imports torch, and nothing loads ``project.py``: a release holds al
 from __future__ import annotations
 
 import getpass
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,14 +122,20 @@ def running(workspace: Workspace) -> tuple[ServerState | None, tuple[WorkerState
     return server, () if server is None else living_workers(workspace.server)
 
 
-def mirror_names(workspace: Workspace, model: str) -> None:
+def mirror_names(workspace: Workspace, model: str) -> bool:
     """Set MLflow's aliases ``champion`` and ``challenger`` to what the channel events say.
 
     Loads MLflow, which takes seconds: callers answer first.
+
+    Returns:
+        False where MLflow is not installed, as on a machine that only serves.
     """
+    if importlib.util.find_spec("mlflow") is None:
+        return False
     from torchyard.release import mirror
 
     mirror(states(workspace)[model], tracking_uri=workspace.tracking_url)
+    return True
 
 
 def newest(workspace: Workspace) -> Path:

@@ -143,7 +143,7 @@ def load_project(workspace: Workspace) -> LoadedProject:
             where=_line(error, workspace),
             found=f"{type(error).__name__}: {error}",
             expected="a file that runs and binds 'project'",
-            remedy="Mend that line; the file must also run with plain python.",
+            remedy=_remedy(error),
         ) from error
     finally:
         sys.path.remove(str(workspace.folder))
@@ -198,6 +198,12 @@ def _bound_project(module: ModuleType, path: Path) -> Project:
             remedy="Bind the project to that name at the top level of the file.",
         )
     return project
+
+
+def _remedy(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "lightning_fabric"):
+        return "Training needs more than serving: pip install 'torchyard[train]'"
+    return "Mend that line; the file must also run with plain python."
 
 
 def _line(error: BaseException, workspace: Workspace) -> str:

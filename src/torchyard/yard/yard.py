@@ -190,9 +190,13 @@ class Yard:
         """Drop the canary; without one, return to the champion before."""
         return operate.roll_back(self.workspace, model=model, reason=reason)
 
-    def mirror_names(self, model: str) -> None:
-        """Set MLflow's aliases to what the channel events say; takes seconds to load MLflow."""
-        operate.mirror_names(self.workspace, model)
+    def mirror_names(self, model: str) -> bool:
+        """Set MLflow's aliases to what the channel events say; takes seconds to load MLflow.
+
+        Returns:
+            False where MLflow is not installed.
+        """
+        return operate.mirror_names(self.workspace, model)
 
     def status(self) -> Status:
         """Who serves what share of each model's traffic, and the server, if one runs."""
