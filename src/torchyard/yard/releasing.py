@@ -43,7 +43,7 @@ class Released:
 
 
 def judge_variants(opened: OpenProject, optimized: Optimized) -> tuple[Verdict, ...]:
-    """Hold every servable variant that was built against every gate of the project.
+    """Hold every variant that was built against every gate of the project, the yardstick too.
 
     Gates against the champion compare on the same test rows, paired.
     """
@@ -52,7 +52,7 @@ def judge_variants(opened: OpenProject, optimized: Optimized) -> tuple[Verdict, 
     champion = _champion_scores(opened, optimized.evaluated.trained)
     verdicts: list[Verdict] = []
     for variant in optimized.variants:
-        if variant.servable and variant.finding is None:
+        if variant.finding is None:
             verdicts += judge(
                 opened.project.gates,
                 objective=opened.project.objective,
@@ -114,8 +114,9 @@ def _ladder(
 
     passed = [v for v in optimized.variants if v.servable and v.finding is None]
     kept = [variant for variant in passed if passes(own(variant.name))]
-    for variant in passed:
-        _tell(opened, variant.name, own(variant.name))
+    for variant in optimized.variants:
+        if variant.finding is None:
+            _tell(opened, variant.name, own(variant.name))
     if not kept:
         first = passed[0].name if passed else YARDSTICK
         reasons = refusal(own(first))

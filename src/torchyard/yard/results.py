@@ -154,11 +154,13 @@ class Optimized:
         return read_record(Report, self.folder / f"{variant}.report.json")
 
     def scores(self, variant: str, split: str) -> Array:
-        """A servable variant's probability of the second class, ``float64 [rows]``.
+        """A variant's calibrated probability of the second class, ``float64 [rows]``.
 
-        ``split`` is ``validation``, for choosing between variants, or ``test``, for judging.
+        ``split`` is ``validation``, for choosing between servable variants, or ``test``, for
+        judging; the yardstick has only the latter.
         """
-        values: Array = np.load(self.folder / f"{variant}.{split}.npy")
+        folder = self.evaluated.folder if variant == YARDSTICK else self.folder
+        values: Array = np.load(folder / f"{variant}.{split}.npy")
         return values
 
     def file(self, variant: str) -> Path:
