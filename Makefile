@@ -12,12 +12,12 @@ LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null || prin
 .DEFAULT_GOAL := test
 
 $(VENV)/.ready: pyproject.toml constraints.txt src/torchyard/version.py
-	@echo "Setting up $(VENV) (about a minute, 2.4 GB with PyTorch) ..."
+	@echo "Setting up $(VENV) (one to two minutes, 2.4 GB with PyTorch) ..."
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "torchyard needs Python 3.11 or newer; found $$($(PY) --version). Try: make PY=python3.11"; exit 1; }
 	@$(PY) -m venv $(VENV) || { echo "Install the venv module first: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	@UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test]'
+	@UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[test]'
 	@touch $@
 
 demo: $(VENV)/.ready
