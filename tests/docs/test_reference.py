@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -28,7 +29,7 @@ def page(name: str) -> str:
 def test_every_command_option_and_example_is_on_its_page() -> None:
     text = page("cli.md")
     group = typer.main.get_command(app)
-    commands = {}
+    commands: dict[str, Any] = {}
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
         commands |= {f"{name} {n}": c for n, c in inner.items()} if inner else {name: command}
@@ -58,7 +59,8 @@ def test_every_route_and_metric_of_the_server_is_on_its_page() -> None:
 
 def test_every_error_code_is_explained_with_its_statuses() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", page("errors.md"), flags=re.MULTILINE))
-    for family in (YardError, *YardError.__subclasses__()):
+    families: list[type[YardError]] = [YardError, *YardError.__subclasses__()]
+    for family in families:
         cells = [cell.strip() for cell in rows[family.code].split("|")]
         assert cells[1] == str(family.exit_status), family
         if cells[2] != "-":
