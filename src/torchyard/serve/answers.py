@@ -82,7 +82,7 @@ def refuse_method(method: str, path: str, allowed: tuple[str, ...]) -> Answer:
 
 
 def refuse_http(status: int, *, found: str, expected: str, remedy: str) -> Answer:
-    """What is wrong with the HTTP itself: 400, 408, 413, 415, 417, 431 or 501."""
+    """What is wrong with the HTTP itself: 400, 408, 413, 417, 431 or 501."""
     return Answer(status, _parts("bad_http", "HTTP request", found, expected, remedy))
 
 
