@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from torchyard.core.record import Json
@@ -51,11 +50,6 @@ def digest_file(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             state.update(chunk)
     return PREFIX + state.hexdigest()
-
-
-def digest_sources(paths: Iterable[Path]) -> str:
-    """The digest of several text files by name and content, whatever their order."""
-    return digest_json({path.name: digest_file(path) for path in paths})
 
 
 def short(digest: str) -> str:

@@ -6,6 +6,7 @@ load inside.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 def add_data(opened: OpenProject, *, source: object = None, reason: str = "") -> DatasetVersion:
     """Read, validate and keep the project's data; the same content is the same version."""
-    import time
-
     started = time.monotonic()
     opened.progress.begin("data")
     project, origin = opened.project, opened.project.data if source is None else source

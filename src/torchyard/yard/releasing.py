@@ -16,7 +16,6 @@ from torchyard.core.files import staged_folder
 from torchyard.core.record import to_json
 from torchyard.records.evidence import Evidence, Measured, Report, Verdict
 from torchyard.records.manifest import Lineage
-from torchyard.records.schema import Field, Schema
 from torchyard.records.training import Run
 from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
 from torchyard.yard.results import (
@@ -272,15 +271,12 @@ def _contents(
     verdicts: tuple[Verdict, ...],
     ladder: tuple[str, ...],
 ) -> Contents:
-    import polars as pl
-
-    from torchyard.data.profile import profile
+    from torchyard.data.profile import profile, profile_scores
     from torchyard.release import Contents
 
     project, evaluated = opened.project, optimized.evaluated
     trained, featured = evaluated.trained, evaluated.trained.featured
     golden, answers = golden_requests(opened, optimized.file(ladder[0]), featured)
-    scores = Schema(fields=(Field(name="probability", kind="number"),))
     return Contents(
         model=project.name,
         description=project.description,
@@ -295,9 +291,7 @@ def _contents(
         ladder=ladder,
         variant_files={name: optimized.file(name) for name in ladder},
         reference=profile(featured.rows("train"), project.schema),
-        reference_answers=profile(
-            pl.DataFrame({"probability": optimized.scores(ladder[0], "test")}), scores
-        ),
+        reference_answers=profile_scores(optimized.scores(ladder[0], "test")),
         golden_requests=golden,
         golden_answers=answers,
         golden_tolerance=GOLDEN_TOLERANCE,
