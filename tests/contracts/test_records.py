@@ -89,7 +89,7 @@ def test_a_stored_record_names_its_kind_and_version(tmp_path: Path) -> None:
     from torchyard.records.manifest import Seal
 
     path = tmp_path / "split.json"
-    split = Split(name="train", rows=3, labelled=2, positive=1)
+    split = Split(name="train", rows=3, labelled=2, classes=(1, 1))
     write_record(path, split)
     assert json.loads(path.read_text())["record"] == "Split"
     assert read_record(Split, path) == split
@@ -113,7 +113,7 @@ def test_a_damaged_record_says_what_is_wrong(tmp_path: Path, damage: Any, said: 
     from torchyard.records.dataset import Split
 
     path = tmp_path / "split.json"
-    write_record(path, Split(name="train", rows=3, labelled=2, positive=1))
+    write_record(path, Split(name="train", rows=3, labelled=2, classes=(1, 1)))
     path.write_text(damage(path.read_text()))
     with pytest.raises(BadRecord, match=said):
         read_record(Split, path)

@@ -40,7 +40,7 @@ def test_a_good_declaration_is_kept_as_written() -> None:
     [
         ({"name": "Demo model"}, "project name: found 'Demo model'"),
         ({"task": ty.binary_classification("origin")}, "the label 'origin' among the fields"),
-        ({"features": ()}, "no features"),
+        ({"features": ty.Features()}, "no features"),
         (
             {"features": ty.Features(x=ty.standardize("distanse"))},
             "found field 'distanse'.*Did you mean 'distance'",
@@ -49,7 +49,7 @@ def test_a_good_declaration_is_kept_as_written() -> None:
         ({"features": ty.Features(x=ty.cyclic_time("distance", "hour"))}, "a timestamp field"),
         (
             {"split": ty.split_by_time("origin", validation="2024-01-01", test="2024-02-01")},
-            "split_by_time",
+            "split by time",
         ),
         ({"slices": ["distance"]}, "slices"),
         (

@@ -116,7 +116,7 @@ def sample_contents(
         inputs=("distance",),
         tensors=(
             FeatureTensor(
-                name="numbers", dtype="float32", width=1, cardinality=0, fields=("distance",),
+                name="numbers", dtype="float32", shape=(1,), cardinality=0, fields=("distance",),
                 operation="standardize",
             ),
         ),
@@ -216,6 +216,9 @@ def sample_dataset() -> DatasetVersion:
         other=100,
     )  # fmt: skip
     return DatasetVersion(
+        name="flights",
+        parent=None,
+        operation="replace",
         digest=_digest("dataset"),
         number=3,
         table_version=3,

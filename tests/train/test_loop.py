@@ -21,7 +21,7 @@ GRAPH = FeatureGraph(
     inputs=("x",),
     tensors=(
         FeatureTensor(
-            name="x", dtype="float32", width=3, cardinality=0, fields=("x",), operation="o"
+            name="x", dtype="float32", shape=(3,), cardinality=0, fields=("x",), operation="o"
         ),
     ),
     fitted_rows=1,

@@ -35,10 +35,10 @@ def split(
         rows = frame.filter(parts == name)
         labelled = rows.filter(pl.col(label).is_not_null())
         record = _describe(name, rows, labelled, rule, label)
-        if record.positive in (0, record.labelled):
+        if min(record.classes) == 0:
             raise BadData(
                 where=f"{name} split, label '{label}'",
-                found=f"{record.positive} positive rows of {record.labelled}",
+                found=f"{record.classes[1]} positive rows of {record.labelled}",
                 expected="rows of both classes",
                 remedy="Move the split's limits, or add labelled rows.",
             )
@@ -92,6 +92,7 @@ def _describe(
     name: str, rows: pl.DataFrame, labelled: pl.DataFrame, rule: SplitRule, label: str
 ) -> Split:
     first = last = None
+    positive = int(labelled[label].sum())
     if rule.by == "time" and not rows.is_empty():
         times = rows[rule.fields[0]]
         first, last = str(times.min()), str(times.max())
@@ -99,7 +100,7 @@ def _describe(
         name=name,  # type: ignore[arg-type]
         rows=rows.height,
         labelled=labelled.height,
-        positive=int(labelled[label].sum()),
+        classes=(labelled.height - positive, positive),
         first=first,
         last=last,
     )

@@ -74,6 +74,9 @@ class Dataset:
                 if known.digest == digest:
                     return known
             version = DatasetVersion(
+                name="data",
+                parent=None,
+                operation="replace",
                 digest=digest,
                 number=len(self.versions()) + 1,
                 table_version=self._write(checked.accepted),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ Tensor = np.ndarray[Any, np.dtype[Any]]
 
 
 def fit_graph(
-    transforms: tuple[Transform, ...], schema: Schema, frame: pl.DataFrame, *, path: Path
+    transforms: Sequence[Transform], schema: Schema, frame: pl.DataFrame, *, path: Path
 ) -> FeatureGraph:
     """Fit on the training split, compile, and write the ONNX file.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +44,7 @@ Fitted = Standardized | LookedUp | Cycled
 UNKNOWN, MISSING, FIRST = 0, 1, 2
 
 
-def fit(
-    transforms: tuple[Transform, ...], schema: Schema, frame: pl.DataFrame
-) -> tuple[Fitted, ...]:
+def fit(transforms: Sequence[Transform], schema: Schema, frame: pl.DataFrame) -> tuple[Fitted, ...]:
     """Fit every transform on the training split.
 
     Args:
@@ -77,7 +75,7 @@ def _standardize(transform: Transform, schema: Schema, frame: pl.DataFrame) -> S
         deviation.append(spread if spread > 0 else 1.0)
     flags = tuple(name for name in transform.fields if schema.field(name).optional)
     return Standardized(
-        tensor=_tensor(transform, "float32", len(transform.fields) + len(flags)),
+        tensor=_tensor(transform, "float32", (len(transform.fields) + len(flags),)),
         mean=tuple(mean),
         deviation=tuple(deviation),
         flags=flags,
@@ -100,21 +98,23 @@ def _lookup(transform: Transform, schema: Schema, frame: pl.DataFrame) -> Looked
         raise _nothing_to_learn(transform, field.name)
     vocabulary = tuple(counts["value"].to_list())
     return LookedUp(
-        tensor=_tensor(transform, "int64", 1, cardinality=len(vocabulary) + FIRST),
+        tensor=_tensor(transform, "int64", (), cardinality=len(vocabulary) + FIRST),
         vocabulary=vocabulary,
     )
 
 
 def _cyclic_time(transform: Transform, schema: Schema, frame: pl.DataFrame) -> Cycled:
     parts = tuple(transform.options["parts"])
-    return Cycled(tensor=_tensor(transform, "float32", 2 * len(parts)), parts=parts)
+    return Cycled(tensor=_tensor(transform, "float32", (2 * len(parts),)), parts=parts)
 
 
-def _tensor(transform: Transform, dtype: str, width: int, *, cardinality: int = 0) -> FeatureTensor:
+def _tensor(
+    transform: Transform, dtype: str, shape: tuple[int, ...], *, cardinality: int = 0
+) -> FeatureTensor:
     return FeatureTensor(
         name=transform.output,
         dtype=dtype,  # type: ignore[arg-type]
-        width=width,
+        shape=shape,
         cardinality=cardinality,
         fields=transform.fields,
         operation=transform.operation,

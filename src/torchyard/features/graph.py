@@ -34,6 +34,8 @@ _INPUT_TYPES: dict[FieldKind, int] = {
     "boolean": TensorProto.DOUBLE,
     "category": TensorProto.STRING,
     "timestamp": TensorProto.INT64,
+    "text": TensorProto.STRING,
+    "id": TensorProto.STRING,
 }
 _OUTPUT_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 _MICROSECONDS = {"minute": 60_000_000, "day": 86_400_000_000}
@@ -61,7 +63,7 @@ def build_graph(fitted: tuple[Fitted, ...], schema: Schema) -> onnx.ModelProto:
             writer.lookup(item)
         else:
             writer.cycle(item)
-        shape = ["rows"] if tensor.dtype == "int64" else ["rows", tensor.width]
+        shape = ["rows", *tensor.shape]
         outputs.append(
             helper.make_tensor_value_info(
                 output_name(tensor.name), _OUTPUT_TYPES[tensor.dtype], shape

@@ -2,26 +2,58 @@
 
 Takes: plain Python values and the user's module.
 Makes: one checked ``Project``.
-Never: reads data, imports torch, touches the disk.
+Never: reads data, imports torch, touches the disk (but for a tokenizer that a project names).
 """
 
-from torchyard.project.declare import (
+from torchyard.project.codes import (
+    bucket,
+    cross,
+    hash_bucket,
+    lookup,
+    multi_hot,
+)
+from torchyard.project.features import (
     Features,
+    custom,
+    cyclic_time,
+    passthrough,
+    pixels,
+    tokenize,
+)
+from torchyard.project.fields import (
     Schema,
-    binary_classification,
     boolean,
     category,
-    cyclic_time,
-    gate,
+    id,
+    image,
     integer,
-    lookup,
     number,
-    split_by_hash,
-    split_by_time,
-    standardize,
+    tensor,
+    text,
     timestamp,
 )
+from torchyard.project.numbers import (
+    calendar_time,
+    clip,
+    elapsed,
+    impute,
+    log,
+    numbers,
+    quantile,
+    robust_scale,
+    standardize,
+)
 from torchyard.project.project import Project
+from torchyard.project.tasks import (
+    binary_classification,
+    gate,
+    multiclass_classification,
+    split_by_column,
+    split_by_group,
+    split_by_hash,
+    split_by_time,
+    split_stratified,
+)
 
 __all__ = [
     "Features",
@@ -29,14 +61,38 @@ __all__ = [
     "Schema",
     "binary_classification",
     "boolean",
+    "bucket",
+    "calendar_time",
     "category",
+    "clip",
+    "cross",
+    "custom",
     "cyclic_time",
+    "elapsed",
     "gate",
+    "hash_bucket",
+    "id",
+    "image",
+    "impute",
     "integer",
+    "log",
     "lookup",
+    "multi_hot",
+    "multiclass_classification",
     "number",
+    "numbers",
+    "passthrough",
+    "pixels",
+    "quantile",
+    "robust_scale",
+    "split_by_column",
+    "split_by_group",
     "split_by_hash",
     "split_by_time",
+    "split_stratified",
     "standardize",
+    "tensor",
+    "text",
     "timestamp",
+    "tokenize",
 ]

@@ -7,21 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torchyard.core.errors import BadProject, nearest
+from torchyard.core.errors import BadProject
+from torchyard.data.rules import Checks
+from torchyard.project.features import FeatureSet
+from torchyard.project.references import check_transform, need_fields
 from torchyard.records.dataset import SplitRule
 from torchyard.records.evidence import Gate, Objective
 from torchyard.records.schema import FieldKind, Schema, Task
-from torchyard.records.training import FeatureGraph, Training, Transform
+from torchyard.records.training import FeatureGraph, Training
 
 if TYPE_CHECKING:
     from torch import nn
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_TAKES: dict[str, tuple[FieldKind, ...]] = {
-    "standardize": ("number", "integer", "boolean"),
-    "lookup": ("category",),
-    "cyclic_time": ("timestamp",),
-}
+_SPLIT_KINDS: dict[str, tuple[FieldKind, ...]] = {"time": ("timestamp",), "given": ("category",)}
 
 
 def is_name(text: str) -> bool:
@@ -42,17 +41,19 @@ class Project:
         name: lower-case letters, digits and dashes; it is the model's name in URLs.
         task: what is predicted.
         schema: the raw fields of a row.
-        data: a path or URL of a table, or a function that returns a polars or pandas frame with
-            the schema's fields and the label as columns.
+        data: a path or URL of a table or a folder of pictures, or a function that returns a table
+            (polars, pandas, Arrow, Hugging Face ``datasets``) with the schema's fields and the
+            label as columns.
         split: how rows are parted.
         features: tensors by name, see ``ty.Features``.
         model: an ``nn.Module`` class, or a function, that takes the fitted ``FeatureGraph``; its
-            ``forward`` takes the tensors by name and returns one logit per row, ``[rows]`` or
-            ``[rows, 1]``.
+            ``forward`` takes the tensors by name and returns logits: one per row for a binary task,
+            ``[rows]`` or ``[rows, 1]``, and ``[rows, classes]`` for a multiclass one.
         training: settings of the loop.
         gates: limits that every shipped variant must clear.
         objective: the service level.
-        slices: category fields whose every value is reported alone.
+        slices: category or boolean fields whose every value is reported alone.
+        checks: rules beyond the schema, and when data is refused.
         description: a sentence for the model card: who uses the answers, and for what.
 
     Raises:
@@ -64,12 +65,13 @@ class Project:
     schema: Schema
     data: str | Callable[[], Any]
     split: SplitRule
-    features: tuple[Transform, ...]
+    features: FeatureSet
     model: Callable[[FeatureGraph], nn.Module]
     training: Training = Training()
     gates: tuple[Gate, ...] | list[Gate] = ()
     objective: Objective = Objective()
     slices: tuple[str, ...] | list[str] = ()
+    checks: Checks = Checks()
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -77,14 +79,13 @@ class Project:
         object.__setattr__(self, "slices", tuple(self.slices))
         self._check_names()
         for transform in self.features:
-            for name in transform.fields:
-                self._need(name, f"features: {transform.output}", _TAKES[transform.operation])
-        if self.split.by == "time":
-            self._need(self.split.fields[0], "split_by_time", ("timestamp",))
-        for name in self.split.fields:
-            self._need(name, "split")
-        for name in self.slices:
-            self._need(name, "slices", ("category", "boolean"))
+            check_transform(transform, self.schema, f"features: {transform.output}")
+        need_fields(
+            self.schema, self.split.fields, f"split by {self.split.by}",
+            _SPLIT_KINDS.get(self.split.by, ()),
+        )  # fmt: skip
+        need_fields(self.schema, self.slices, "slices", ("category", "boolean"))
+        self._check_checks()
         self._check_gates()
 
     def _check_names(self) -> None:
@@ -110,11 +111,20 @@ class Project:
                 remedy="For example features=ty.Features(numbers=ty.standardize('distance')).",
             )
 
+    def _check_checks(self) -> None:
+        for names in self.checks.unique:
+            need_fields(self.schema, names, "checks, unique")
+        for rule in self.checks.rules:
+            known = [name for name in rule.fields if name != self.task.label]
+            need_fields(self.schema, known, f"checks, rule '{rule.name}'")
+        if self.checks.fresh is not None:
+            need_fields(self.schema, (self.checks.fresh,), "checks, fresh", ("timestamp",))
+
     def _check_gates(self) -> None:
         protected = {field.name for field in self.schema.fields if field.protected}
         for gate in self.gates:
             if gate.group is not None and gate.group not in protected:
-                self._need(gate.group, f"gate {gate.metric}")
+                need_fields(self.schema, (gate.group,), f"gate {gate.metric}")
                 raise BadProject(
                     where=f"gate {gate.metric}, group",
                     found=f"'{gate.group}', which is not protected",
@@ -128,20 +138,3 @@ class Project:
                     expected="a field listed in slices=",
                     remedy=f"Add slices=['{gate.per_slice}'] to the project.",
                 )
-
-    def _need(self, name: str, where: str, kinds: tuple[FieldKind, ...] = ()) -> None:
-        if name not in self.schema.names:
-            raise BadProject(
-                where=where,
-                found=f"field '{name}'",
-                expected="a field of the schema",
-                remedy=nearest(name, self.schema.names),
-            )
-        kind = self.schema.field(name).kind
-        if kinds and kind not in kinds:
-            raise BadProject(
-                where=where,
-                found=f"field '{name}', a {kind}",
-                expected=f"a {' or '.join(kinds)} field",
-                remedy="Change the field's kind in ty.Schema, or use another transform.",
-            )

@@ -13,7 +13,8 @@ class Finding:
     """A rule that some rows broke: how many, five of them, and what it means.
 
     ``severity`` is ``quarantine`` (those rows are set aside), ``warn`` (kept, reported) or ``fail``
-    (the whole import is refused).
+    (the data is refused). ``field`` names one field, or several with commas between. ``rows`` is 0
+    for a finding about the whole table.
     """
 
     rule: str
@@ -62,13 +63,16 @@ class Profile:
 class SplitRule:
     """How rows are parted into train, validation and test.
 
-    By ``time``: ``fields`` holds one timestamp; rows before ``validation`` (an ISO time) train,
-    rows from ``test`` on test. By ``hash``: the digest of ``fields`` (all of them when empty)
-    decides, so a row keeps its part when the data grows; ``validation`` and ``test`` are shares as
-    decimals.
+    - ``time``: ``fields`` holds one timestamp; rows before ``validation`` (an ISO time) train, rows
+      from ``test`` on test.
+    - ``hash``: the digest of ``fields`` (all of them when empty) decides, so a row keeps its part
+      when the data grows; ``validation`` and ``test`` are shares as decimals.
+    - ``group``: the same, and ``fields`` name an entity whose rows must not be parted.
+    - ``stratified``: shares that hold within every class of the label, by rank of the rows' digest.
+    - ``given``: ``fields`` holds one category with the values train, validation and test.
     """
 
-    by: Literal["time", "hash"]
+    by: Literal["time", "hash", "group", "stratified", "given"]
     fields: tuple[str, ...]
     validation: str
     test: str
@@ -76,12 +80,16 @@ class SplitRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """One part of a dataset version. ``first`` and ``last`` are ISO times for a split by time."""
+    """One part of a dataset version.
+
+    ``classes`` counts its labelled rows by class, in the task's order. ``first`` and ``last`` are
+    ISO times for a split by time.
+    """
 
     name: Literal["train", "validation", "test"]
     rows: int
     labelled: int
-    positive: int
+    classes: tuple[int, ...]
     first: str | None = None
     last: str | None = None
 
@@ -90,12 +98,16 @@ class Split:
 class DatasetVersion:
     """A dataset at one moment, named by the digest of its accepted rows and its schema.
 
-    ``number`` counts versions from 1; ``table_version`` is the Lance version that holds the rows.
-    ``created`` is an ISO time in UTC.
+    ``number`` counts versions of the dataset ``name`` from 1; ``table_version`` is the Lance
+    version that holds the rows. ``parent`` is the number of the version that an ``append`` added to
+    or a ``delete`` took from. ``created`` is an ISO time in UTC.
     """
 
+    name: str
     digest: str
     number: int
+    parent: int | None
+    operation: Literal["replace", "append", "delete"]
     table_version: int
     created: str
     author: str

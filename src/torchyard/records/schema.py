@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FieldKind = Literal["number", "integer", "boolean", "category", "timestamp"]
+FieldKind = Literal[
+    "number", "integer", "boolean", "category", "timestamp", "text", "image", "tensor", "id"
+]
+PersonalUse = Literal["feature", "log"]
+TaskKind = Literal["binary_classification", "multiclass_classification"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +17,13 @@ class Field:
     """One raw field: its kind and the rules every value of it obeys.
 
     ``ge`` and ``le`` bound numbers and integers, inclusive, in ``unit``. ``values`` lists the
-    allowed categories; empty means any text. ``protected`` fields are judged for fairness.
-    ``personal`` fields never reach a prediction log.
+    allowed categories; empty means any text. Texts, categories and ids may have a ``pattern`` (a
+    regular expression that the whole value matches) and a length in characters. ``unique`` values
+    occur once in a dataset version. ``shape`` and ``dtype`` are those of one row of a tensor.
+
+    ``protected`` fields are judged for fairness. ``personal`` fields reach neither a feature nor a
+    prediction log unless ``allow`` names that use. A ``later`` field is not known when a prediction
+    is asked for: it is kept with the data, and is never a feature nor part of a request.
     """
 
     name: str
@@ -23,9 +32,17 @@ class Field:
     ge: float | None = None
     le: float | None = None
     values: tuple[str, ...] = ()
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    unique: bool = False
+    shape: tuple[int, ...] = ()
+    dtype: Literal["float32", "int64"] = "float32"
     unit: str | None = None
     protected: bool = False
     personal: bool = False
+    allow: tuple[PersonalUse, ...] = ()
+    later: bool = False
     description: str = ""
 
 
@@ -51,17 +68,30 @@ class Schema:
         """Field names in order."""
         return tuple(field.name for field in self.fields)
 
+    @property
+    def request(self) -> Schema:
+        """The fields that a request carries: all but the ``later`` ones."""
+        return Schema(fields=tuple(field for field in self.fields if not field.later))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What is predicted.
+    """What is predicted: which of ``classes`` a row belongs to.
 
-    ``label`` is the boolean column of the training data; ``classes`` name its false and its true
-    value, in that order, in answers. A row is answered with the second class when its calibrated
-    probability is at least ``threshold``.
+    Binary: ``label`` is a boolean column of the training data; ``classes`` name its false and its
+    true value, in that order, in answers. A row is answered with the second class when its
+    calibrated probability is at least ``threshold``.
+
+    Multiclass: ``label`` is a column of texts or whole numbers that, as text, are among
+    ``classes``; a row is answered with the most probable class, the first of equals.
     """
 
-    kind: Literal["binary_classification"]
+    kind: TaskKind
     label: str
-    classes: tuple[str, str]
+    classes: tuple[str, ...]
     threshold: float = 0.5
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether there are two classes and a threshold between them."""
+        return self.kind == "binary_classification"

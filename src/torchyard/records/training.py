@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,37 +11,78 @@ from torchyard.core.record import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transform:
-    """A declared feature: which fields go through which operation into which named tensor."""
+    """A declared feature: which inputs go through which operation into which named tensor.
+
+    An input is a raw field by its name, or what another transform makes; ``output`` is empty for a
+    transform inside another. ``options`` are plain JSON values.
+    """
 
     output: str
     operation: str
-    fields: tuple[str, ...]
+    inputs: tuple[str | Transform, ...]
     options: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The raw fields it reads, directly or through other transforms, each once, in order."""
+        names: dict[str, None] = {}
+        for item in self.inputs:
+            names.update(dict.fromkeys((item,) if isinstance(item, str) else item.fields))
+        return tuple(names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureTensor:
-    """One output of the feature graph: ``float32 [rows, width]`` or ``int64 [rows]``.
+    """One output of the feature graph, ``dtype [rows, *shape]``.
 
-    ``cardinality`` is the number of distinct integers for ``int64`` (an embedding's size), else 0.
+    ``cardinality`` is the number of distinct integers in an ``int64`` tensor (an embedding's size),
+    0 for ``float32``. ``fields`` are the raw fields it is made from.
     """
 
     name: str
     dtype: Literal["float32", "int64"]
-    width: int
+    shape: tuple[int, ...]
     cardinality: int
     fields: tuple[str, ...]
     operation: str
 
+    @property
+    def width(self) -> int:
+        """How many values one row has: the product of ``shape``."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStep:
+    """A part of the features that has no ONNX form: the same code runs it in training and serving.
+
+    It reads one raw field and makes one input of the ONNX graph, ``dtype [rows, *shape]``, called
+    ``output``. ``tokenize`` turns texts into token numbers: ``options`` holds ``length``,
+    ``padding`` and the whole ``tokenizer`` (a Hugging Face ``tokenizers`` file as text).
+    ``decode_image`` turns an encoded image into pixels ``[height, width, channels]``: ``options``
+    holds ``resize``. A graph's host steps travel in its file's metadata.
+    """
+
+    output: str
+    field: str
+    operation: Literal["tokenize", "decode_image"]
+    dtype: Literal["int64", "uint8"]
+    shape: tuple[int, ...]
+    options: dict[str, Json]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureGraph:
-    """A fitted feature graph: the digest of its ONNX file, its raw inputs, its tensors."""
+    """A fitted feature graph: the digest of its ONNX file, its raw inputs, its tensors.
+
+    ``inputs`` are raw fields; those of ``host_steps`` enter the ONNX graph through their step.
+    """
 
     digest: str
     inputs: tuple[str, ...]
     tensors: tuple[FeatureTensor, ...]
     fitted_rows: int
+    host_steps: tuple[HostStep, ...] = ()
 
     def __getitem__(self, name: str) -> FeatureTensor:
         """The tensor of that name.

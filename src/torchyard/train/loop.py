@@ -208,7 +208,7 @@ def probe(module: nn.Module, features: FeatureGraph, examples: Examples) -> None
 
 def _shape(features: FeatureGraph, name: str) -> str:
     tensor = features[name]
-    return "int64 [rows]" if tensor.dtype == "int64" else f"float32 [rows, {tensor.width}]"
+    return f"{tensor.dtype} [{', '.join(['rows', *map(str, tensor.shape)])}]"
 
 
 def _shuffled(

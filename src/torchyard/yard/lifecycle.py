@@ -97,7 +97,7 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
     inputs = {
         "data": version.digest,
         "split": to_json(project.split),
-        "transforms": to_json(project.features),
+        "transforms": to_json(tuple(project.features)),
     }
     return Featured(opened.stages.run("features", inputs, make, summarize), version)
 

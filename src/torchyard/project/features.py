@@ -1,0 +1,195 @@
+"""The features of a project file: tensors by name, and transforms of times, texts and pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from torchyard.core.errors import BadProject
+from torchyard.project.needs import Numbers, need_at_least, need_parts, numeric
+from torchyard.records.training import Transform
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TIME_PARTS = ("hour", "weekday", "month")
+
+
+class FeatureSet(Sequence[Transform]):
+    """The declared features in order; ``modules`` holds those of ``ty.custom`` by output."""
+
+    def __init__(
+        self, transforms: Sequence[Transform] = (), modules: Mapping[str, nn.Module] | None = None
+    ) -> None:
+        self._transforms = tuple(transforms)
+        self.modules = dict(modules or {})
+
+    @overload
+    def __getitem__(self, place: int) -> Transform: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Transform]: ...
+    def __getitem__(self, place: int | slice) -> Transform | Sequence[Transform]:
+        return self._transforms[place]
+
+    def __len__(self) -> int:
+        return len(self._transforms)
+
+    def __iter__(self) -> Iterator[Transform]:
+        return iter(self._transforms)
+
+
+@dataclasses.dataclass(frozen=True)
+class Custom:
+    """A user's module as a transform, until ``Features`` gives it its name."""
+
+    transform: Transform
+    module: nn.Module
+
+
+def Features(**transforms: Transform | Custom) -> FeatureSet:  # noqa: N802 - see Schema
+    """The tensors a model takes, by the name of ``forward``'s parameter.
+
+    Example:
+        >>> features = Features(numbers=standardize("distance"), carrier=lookup("carrier"))
+        >>> [transform.output for transform in features]
+        ['numbers', 'carrier']
+    """
+    plain = {
+        name: item.transform if isinstance(item, Custom) else item
+        for name, item in transforms.items()
+    }
+    return FeatureSet(
+        [dataclasses.replace(transform, output=name) for name, transform in plain.items()],
+        {name: item.module for name, item in transforms.items() if isinstance(item, Custom)},
+    )
+
+
+def cyclic_time(field: str, *parts: Literal["hour", "weekday", "month"]) -> Transform:
+    """Points on a circle for recurring times, so that 23:59 lies next to 00:00.
+
+    Makes ``float32 [rows, 2 * parts]``: cosine and sine per part, at the resolution of a minute
+    (``hour``), a day (``weekday``) or a month (``month``); all 0 where the time is missing.
+    """
+    need_parts(f"ty.cyclic_time({field!r}, ...)", parts, TIME_PARTS)
+    return Transform(
+        output="", operation="cyclic_time", inputs=(field,), options={"parts": list(parts)}
+    )
+
+
+def tokenize(
+    field: str, *, length: int, vocabulary: int | None = None, file: str | Path | None = None
+) -> Transform:
+    """Text as token numbers, cut and padded to ``length``.
+
+    Makes ``int64 [rows, length]``; padding has a number of its own (0 for a learnt vocabulary, the
+    file's own otherwise). A missing or empty text is all padding for a learnt vocabulary, and what
+    the file makes of an empty text otherwise. It runs as a host step.
+
+    Args:
+        field: a text field.
+        length: tokens per row, special ones included.
+        vocabulary: learn the most frequent so many lower-cased words of the training split:
+            0 padding, 1 unknown, from 2 on the words ...
+        file: ... or use a Hugging Face ``tokenizers`` file (``tokenizer.json``).
+
+    Raises:
+        BadProject: not exactly one of ``vocabulary`` and ``file`` is given, or the file is absent.
+    """
+    where = f"ty.tokenize({field!r}, ...)"
+    need_at_least(length, 1, where=where, name="length")
+    if (vocabulary is None) == (file is None):
+        raise BadProject(
+            where=where,
+            found=f"vocabulary={vocabulary}, file={file}",
+            expected="one of the two",
+            remedy="For example vocabulary=10_000.",
+        )
+    content = None
+    if file is not None:
+        try:
+            content = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadProject(
+                where=where,
+                found=f"{file}: {error}",
+                expected="a tokenizers file",
+                remedy="Give the path of a tokenizer.json.",
+            ) from error
+    else:
+        need_at_least(vocabulary or 0, 1, where=where, name="vocabulary")
+    return Transform(
+        output="", operation="tokenize", inputs=(field,),
+        options={"length": length, "vocabulary": vocabulary, "tokenizer": content},
+    )  # fmt: skip
+
+
+def pixels(
+    field: str,
+    *,
+    size: tuple[int, int],
+    channels: Literal[1, 3] = 3,
+    resize: Literal["stretch", "crop", "pad"] = "stretch",
+    mean: Sequence[float] | None = None,
+    deviation: Sequence[float] | None = None,
+) -> Transform:
+    """A picture as ``float32 [rows, channels, height, width]``, normalized per channel.
+
+    Decoding and resizing run as a host step; scaling to 0..1 and normalizing are part of the graph.
+    A missing picture becomes all 0 after normalizing.
+
+    Args:
+        field: an image field.
+        size: height and width in pixels.
+        channels: 1 for grey, 3 for red, green and blue.
+        resize: ``stretch`` to the size; ``crop`` the middle, or ``pad`` with black, to keep the
+            proportions.
+        mean: per channel, in 0..1; the training split's when left out.
+        deviation: per channel; the training split's when left out.
+
+    Raises:
+        BadProject: sizes, channels or statistics that do not fit each other.
+    """
+    where = f"ty.pixels({field!r}, ...)"
+    for number, name in zip(size, ("height", "width"), strict=True):
+        need_at_least(number, 1, where=where, name=name)
+    for given in (mean, deviation):
+        if given is not None and len(given) != channels:
+            raise BadProject(
+                where=where,
+                found=f"{len(given)} statistics for {channels} channels",
+                expected="one per channel",
+                remedy="Leave them out to learn them from the training split.",
+            )
+    if channels not in (1, 3) or resize not in ("stretch", "crop", "pad"):
+        raise BadProject(
+            where=where,
+            found=f"channels={channels}, resize={resize!r}",
+            expected="1 or 3 channels; resize 'stretch', 'crop' or 'pad'",
+            remedy="Leave them out for 3 channels and 'stretch'.",
+        )
+    return Transform(
+        output="", operation="pixels", inputs=(field,),
+        options={
+            "size": list(size), "channels": channels, "resize": resize,
+            "mean": None if mean is None else [float(m) for m in mean],
+            "deviation": None if deviation is None else [float(d) for d in deviation],
+        },
+    )  # fmt: skip
+
+
+def passthrough(field: str) -> Transform:
+    """A tensor field as it is: ``dtype [rows, *shape]``."""
+    return Transform(output="", operation="passthrough", inputs=(field,))
+
+
+def custom(module: nn.Module, *inputs: Numbers) -> Custom:
+    """Your own module over numbers, exported into the feature graph with its weights.
+
+    It takes ``float32 [rows, width]``, what ``ty.numbers(*inputs)`` makes, and returns ``float32
+    [rows, any]``. Only what gives a row the same bits in every batch is accepted: element-wise
+    arithmetic, comparisons, look-ups. Matrix products belong into the model.
+    """
+    transform = numeric("custom", inputs, module=type(module).__qualname__)
+    return Custom(transform, module)

@@ -1,0 +1,221 @@
+"""The words of a project file for what is predicted, how rows are parted, and what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from torchyard.core.errors import BadProject
+from torchyard.records.dataset import SplitRule
+from torchyard.records.evidence import Gate
+from torchyard.records.schema import Task
+
+
+def binary_classification(
+    label: str, *, classes: tuple[str, str] | None = None, threshold: float = 0.5
+) -> Task:
+    """Predict a boolean column.
+
+    Args:
+        label: the boolean column of the data; rows where it is missing are not trained on.
+        classes: what answers call its false and its true value; ``("not <label>", "<label>")``
+            when left out.
+        threshold: the calibrated probability from which the answer is the second class.
+
+    Raises:
+        BadProject: the threshold is not between 0 and 1, or the classes are the same.
+
+    Example:
+        >>> binary_classification("late", threshold=0.3).classes
+        ('not late', 'late')
+    """
+    names = classes or (f"not {label}", label)
+    if not 0 < threshold < 1:
+        raise BadProject(
+            where="ty.binary_classification(...)",
+            found=f"threshold={threshold}",
+            expected="a probability between 0 and 1",
+            remedy="Leave it out for 0.5.",
+        )
+    if names[0] == names[1]:
+        raise BadProject(
+            where="ty.binary_classification(...)",
+            found=f"classes={names}",
+            expected="two different names",
+            remedy="Name the false class first, then the true one.",
+        )
+    return Task(kind="binary_classification", label=label, classes=names, threshold=threshold)
+
+
+def multiclass_classification(label: str, *, classes: Sequence[str]) -> Task:
+    """Predict which one of three or more classes a row belongs to.
+
+    Args:
+        label: a column of texts or whole numbers that, as text, are among ``classes``; rows where
+            it is missing are not trained on.
+        classes: in the order of the model's logits.
+
+    Raises:
+        BadProject: fewer than three classes, or one is empty or repeated.
+
+    Example:
+        >>> multiclass_classification("species", classes=["cat", "dog", "owl"]).classes
+        ('cat', 'dog', 'owl')
+    """
+    names = tuple(classes)
+    if len(names) < 3 or len(set(names)) != len(names) or "" in names:
+        raise BadProject(
+            where="ty.multiclass_classification(...)",
+            found=f"classes={list(names)}",
+            expected="three or more different, non-empty names",
+            remedy="For two classes use ty.binary_classification.",
+        )
+    return Task(kind="multiclass_classification", label=label, classes=names)
+
+
+def split_by_time(field: str, *, validation: str, test: str) -> SplitRule:
+    """Train on rows before ``validation``, validate on rows before ``test``, test on the rest.
+
+    Args:
+        field: a timestamp of the schema.
+        validation: ISO date or time where the validation part begins.
+        test: ISO date or time where the test part begins.
+
+    Raises:
+        BadProject: the two are not ISO times, or not in that order.
+    """
+    try:
+        ordered = datetime.fromisoformat(validation) < datetime.fromisoformat(test)
+    except ValueError:
+        ordered = False
+    if not ordered:
+        raise BadProject(
+            where="ty.split_by_time(...)",
+            found=f"validation={validation!r}, test={test!r}",
+            expected="two ISO times, validation before test",
+            remedy="Write them like '2013-08-01'.",
+        )
+    return SplitRule(by="time", fields=(field,), validation=validation, test=test)
+
+
+def split_by_hash(*fields: str, validation: float = 0.15, test: float = 0.15) -> SplitRule:
+    """Part rows by a digest of ``fields`` (all of them when none is named).
+
+    A row keeps its part when the data grows, and equal rows land in the same part.
+
+    Args:
+        fields: name an entity's key to keep all its rows in one part.
+        validation: share of rows, 0 to 1.
+        test: share of rows, 0 to 1.
+
+    Raises:
+        BadProject: the shares leave nothing to train on.
+    """
+    return _shares("hash", fields, validation, test)
+
+
+def split_by_group(*fields: str, validation: float = 0.15, test: float = 0.15) -> SplitRule:
+    """Part entities, not rows: all rows with the same values of ``fields`` land in one part.
+
+    Use it when one person, machine or place has many rows. An entity keeps its part when the data
+    grows. The shares are of entities.
+
+    Args:
+        fields: what names an entity; at least one.
+        validation: share of entities, 0 to 1.
+        test: share of entities, 0 to 1.
+
+    Raises:
+        BadProject: no field is named, or the shares leave nothing to train on.
+    """
+    if not fields:
+        raise BadProject(
+            where="ty.split_by_group(...)",
+            found="no fields",
+            expected="the field that names an entity",
+            remedy="For example ty.split_by_group('customer').",
+        )
+    return _shares("group", fields, validation, test)
+
+
+def split_stratified(*, validation: float = 0.15, test: float = 0.15) -> SplitRule:
+    """Part rows so that every class of the label has the same shares in each part.
+
+    For rare classes. Rows are ranked by a digest within their class, so the parts do not depend on
+    the order of rows; unlike ``split_by_hash`` a few rows may change part when the data grows.
+
+    Raises:
+        BadProject: the shares leave nothing to train on.
+    """
+    return _shares("stratified", (), validation, test)
+
+
+def split_by_column(field: str) -> SplitRule:
+    """Part rows as the data says: ``field`` holds train, validation or test; others are left out.
+
+    Declare the field as ``ty.category(["train", "validation", "test"], later=True)``.
+    """
+    return SplitRule(by="given", fields=(field,), validation="", test="")
+
+
+def gate(
+    metric: str,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    group: str | None = None,
+    per_slice: str | None = None,
+    min_rows: int = 0,
+    against: Literal["champion"] | None = None,
+    drop_at_most: float | None = None,
+    required: bool = True,
+) -> Gate:
+    """A limit that every shipped variant must clear with its whole 95 % interval.
+
+    Args:
+        metric: a metric of the report, for example ``auroc``.
+        at_least: the smallest value that passes.
+        at_most: the largest value that passes.
+        group: the protected field between whose groups a fairness metric is taken.
+        per_slice: judge each value of this field alone ...
+        min_rows: ... that has at least this many test rows.
+        against: ``"champion"`` compares on the same test rows with what serves now ...
+        drop_at_most: ... and lets the metric be worse by at most this.
+        required: False makes the verdict advice: it is shown and stops nothing.
+
+    Raises:
+        BadProject: not exactly one limit is given.
+
+    Example:
+        >>> gate("auroc", at_least=0.7).required
+        True
+    """
+    limits = [limit for limit in (at_least, at_most, drop_at_most) if limit is not None]
+    if len(limits) != 1 or (drop_at_most is None) != (against is None):
+        raise BadProject(
+            where=f"ty.gate({metric!r}, ...)",
+            found=f"{len(limits)} limits" if against is None else f"against={against!r}",
+            expected="at_least or at_most, or against='champion' with drop_at_most",
+            remedy="Give one limit per gate.",
+        )
+    return Gate(
+        metric=metric, at_least=at_least, at_most=at_most, group=group, per_slice=per_slice,
+        min_rows=min_rows, against=against, drop_at_most=drop_at_most, required=required,
+    )  # fmt: skip
+
+
+def _shares(
+    by: Literal["hash", "group", "stratified"],
+    fields: tuple[str, ...],
+    validation: float,
+    test: float,
+) -> SplitRule:
+    if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
+        raise BadProject(
+            where=f"ty.split_{by if by == 'stratified' else f'by_{by}'}(...)",
+            found=f"validation={validation}, test={test}",
+            expected="two shares above 0 that add up to less than 1",
+            remedy="Leave them out for 0.15 each.",
+        )
+    return SplitRule(by=by, fields=fields, validation=str(validation), test=str(test))
