@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from torchyard.cli import build, live, start
+from torchyard.cli import build, data, live, start
 from torchyard.cli.screen import show_error
 from torchyard.core.errors import BadProject, YardError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 start.register(app)
+data.register(app)
 build.register(app)
 live.register(app)
 
