@@ -62,7 +62,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        graph = fit_graph(features, schema, frame, path=folder / "features.onnx")
+        graph = fit_graph(features, schema, lambda: [frame], path=folder / "features.onnx")
         tensors = Encoder(folder / "features.onnx").encode(columns_from_frame(schema, frame))
         sample = {name: torch.from_numpy(values[:2].copy()) for name, values in tensors.items()}
         export_module(Net(graph).eval(), sample, folder / "model.onnx")

@@ -54,16 +54,16 @@ TRAINING = pl.DataFrame(
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     path = tmp_path_factory.mktemp("graph") / "features.onnx"
-    fit_graph(FEATURES, SCHEMA, TRAINING, path=path)
+    fit_graph(FEATURES, SCHEMA, lambda: [TRAINING], path=path)
     return Encoder(path)
 
 
 def test_the_record_describes_the_graph(tmp_path: Path) -> None:
-    graph = fit_graph(FEATURES, SCHEMA, TRAINING, path=tmp_path / "features.onnx")
+    graph = fit_graph(FEATURES, SCHEMA, lambda: [TRAINING], path=tmp_path / "features.onnx")
     shapes = {tensor.name: (tensor.dtype, tensor.width) for tensor in graph.tensors}
     assert shapes == {"numbers": ("float32", 5), "carrier": ("int64", 1), "clock": ("float32", 6)}
     assert graph["carrier"].cardinality == 3  # unknown, missing, UA
-    again = fit_graph(FEATURES, SCHEMA, TRAINING, path=tmp_path / "again.onnx")
+    again = fit_graph(FEATURES, SCHEMA, lambda: [TRAINING], path=tmp_path / "again.onnx")
     assert again == graph
     with pytest.raises(KeyError):
         graph["nothing"]
@@ -166,13 +166,16 @@ def test_a_difference_of_one_bit_is_seen() -> None:
 def test_nothing_to_learn_from_is_refused(tmp_path: Path, transform: Any, said: str) -> None:
     frame = TRAINING.with_columns(seats=pl.lit(None, pl.Int64))
     with pytest.raises(BadData, match=said):
-        fit_graph(ty.Features(x=transform), SCHEMA, frame, path=tmp_path / "x.onnx")
+        fit_graph(ty.Features(x=transform), SCHEMA, lambda: [frame], path=tmp_path / "x.onnx")
 
 
 def test_a_constant_field_becomes_zero(tmp_path: Path) -> None:
     frame = TRAINING.with_columns(distance=pl.lit(7.0))
     fit_graph(
-        ty.Features(x=ty.standardize("distance")), SCHEMA, frame, path=tmp_path / "features.onnx"
+        ty.Features(x=ty.standardize("distance")),
+        SCHEMA,
+        lambda: [frame],
+        path=tmp_path / "features.onnx",
     )
     encoded = Encoder(tmp_path / "features.onnx").encode(columns_from_frame(SCHEMA, frame))
     np.testing.assert_array_equal(encoded["x"], np.zeros((4, 1)))

@@ -44,7 +44,7 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Candidate, ...]]:
     folder = tmp_path_factory.mktemp("variants")
-    graph = fit_graph(FEATURES, SCHEMA, ROWS, path=folder / "features.onnx")
+    graph = fit_graph(FEATURES, SCHEMA, lambda: [ROWS], path=folder / "features.onnx")
     torch.manual_seed(0)
     encoder = Encoder(folder / "features.onnx")
     return folder, build_candidates(
@@ -128,7 +128,7 @@ def test_a_candidate_that_cannot_be_built_is_a_finding_and_the_others_go_on(
                 return super().forward(numbers, carrier)
             return super().forward(-numbers, carrier)
 
-    graph = fit_graph(FEATURES, SCHEMA, ROWS, path=tmp_path / "features.onnx")
+    graph = fit_graph(FEATURES, SCHEMA, lambda: [ROWS], path=tmp_path / "features.onnx")
     encoder = Encoder(tmp_path / "features.onnx")
     candidates = build_candidates(
         Branches(graph).eval(),

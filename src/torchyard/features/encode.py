@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from torchyard.records.training import FeatureGraph, Transform
 
 if TYPE_CHECKING:
     import polars as pl
+    from torch import nn
 
 OUTPUT_PREFIX = "feature/"
 
@@ -24,22 +25,32 @@ Tensor = np.ndarray[Any, np.dtype[Any]]
 
 
 def fit_graph(
-    transforms: Sequence[Transform], schema: Schema, frame: pl.DataFrame, *, path: Path
+    transforms: Sequence[Transform],
+    schema: Schema,
+    chunks: Callable[[], Iterable[pl.DataFrame]],
+    *,
+    path: Path,
+    modules: Mapping[str, nn.Module] | None = None,
 ) -> FeatureGraph:
     """Fit on the training split, compile, and write the ONNX file.
 
     Args:
         transforms: declared features.
         schema: the fields.
-        frame: training rows.
+        chunks: gives the training rows in chunks, anew at each call: images as Binary, texts as
+            String, tensors as lists of a fixed size.
         path: where the graph goes.
+        modules: those of ``ty.custom``, by output.
 
     Raises:
         BadData: a transform has nothing to learn from.
     """
+    import polars as pl
+
     from torchyard.features.fit import fit
     from torchyard.features.graph import build_graph
 
+    frame = pl.concat(chunks())
     fitted = fit(transforms, schema, frame)
     content = build_graph(fitted, schema).SerializeToString(deterministic=True)
     write_atomically(path, content)

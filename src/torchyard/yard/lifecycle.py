@@ -75,7 +75,10 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
         rows = Dataset(opened.workspace.data).read(version)
         parts = split(rows, project.split, label=project.task.label)
         graph = fit_graph(
-            project.features, project.schema, parts["train"][1], path=folder / "features.onnx"
+            project.features,
+            project.schema,
+            lambda: [parts["train"][1]],
+            path=folder / "features.onnx",
         )
         write_record(folder / "features.json", graph)
         encoder = Encoder(folder / "features.onnx")
