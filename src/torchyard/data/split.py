@@ -1,106 +1,305 @@
-"""Train, validation and test: by time, or by a digest that stays when the data grows."""
+"""Train, validation and test: which part each row belongs to, decided chunk by chunk.
+
+No splitter depends on the order of rows or on where chunks end:
+
+- ``time``: a row's own time.
+- ``hash``, ``group``: the digest of some fields, so a row keeps its part when the data grows and
+  rows that are equal in these fields are never parted. Without fields: of all request fields, not
+  of the label or of ``later`` fields, because rows that a model cannot tell apart must not stand on
+  both sides. Rows where all named fields are missing name no entity: the whole row decides.
+- ``stratified``: the rank of the row's digest among the rows of its class; rows without a label are
+  a class of their own.
+- ``given``: a column says so.
+
+The digest is that of ``fingerprint``, which fixes its form.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from torchyard.core.errors import BadData
+from torchyard.data.fingerprint import Digests, row_digests
 from torchyard.records.dataset import Split, SplitRule
+from torchyard.records.schema import Field, FieldKind, Schema, Task
 
 NAMES = ("train", "validation", "test")
-_BUCKETS = 1 << 32
+
+Chunks = Callable[[], Iterator[pl.DataFrame]]
+"""Rows in frames; every call starts anew and gives the same rows in the same order."""
+
+_DIGESTS = 1 << 64
+_UNLABELLED = -1
+
+
+class Splitter(Protocol):
+    """Says which part each row belongs to."""
+
+    def part(self, frame: pl.DataFrame) -> pl.Series:
+        """``train``, ``validation``, ``test``, or null for a row in no part: texts ``[rows]``."""
+        ...
+
+
+def fit_splitter(rule: SplitRule, task: Task, schema: Schema, chunks: Chunks) -> Splitter:
+    """Make a rule ready to part rows.
+
+    Args:
+        rule: how.
+        task: names the label, which a stratified split holds the shares within.
+        schema: the fields; ``later`` ones take no part in the digest of a whole row.
+        chunks: all accepted rows, the label among their columns; only a stratified split reads
+            them, once, and keeps 8 bytes per row while it does.
+
+    Raises:
+        BadData: a stratified split met a label that is not among the task's classes.
+    """
+    if rule.by == "time":
+        limits = datetime.fromisoformat(rule.validation), datetime.fromisoformat(rule.test)
+        return _ByTime(rule.fields[0], *limits)
+    if rule.by == "given":
+        return _AsGiven(rule.fields[0])
+    row = schema.request.fields
+    if rule.by == "stratified":
+        return _fit_stratified(rule, task, row, chunks)
+    entity = tuple(schema.field(name) for name in rule.fields)
+    test = _portion(rule.test)
+    return _ByHash(entity, row, test, test + _portion(rule.validation))
+
+
+def class_codes(frame: pl.DataFrame, task: Task) -> pl.Series:
+    """The index of each row's class in ``task.classes``, Int64 ``[rows]``; null without a label.
+
+    Raises:
+        BadData: a label is not among the classes, or a binary label is not boolean.
+
+    Example:
+        >>> task = Task(kind="binary_classification", label="late", classes=("no", "yes"))
+        >>> class_codes(pl.DataFrame({"late": [True, None, False]}), task).to_list()
+        [1, None, 0]
+    """
+    label = frame[task.label]
+    if task.is_binary:
+        if label.dtype not in (pl.Boolean, pl.Null):
+            raise _bad_label(task, f"{label.dtype} values", "true or false")
+        return label.cast(pl.Int64)
+    texts = label.cast(pl.String)
+    codes = texts.replace_strict(
+        list(task.classes), range(len(task.classes)), default=None, return_dtype=pl.Int64
+    )
+    unknown = texts.filter(codes.is_null() & texts.is_not_null()).unique(maintain_order=True)
+    if len(unknown):
+        found = ", ".join(repr(text) for text in unknown[:5])
+        raise _bad_label(task, found, f"one of {', '.join(task.classes)}")
+    return codes
+
+
+class SplitTally:
+    """Counts rows, labels and classes per part over the chunks of a dataset version.
+
+    Args:
+        rule: how the rows were parted.
+        task: what is predicted.
+    """
+
+    def __init__(self, rule: SplitRule, task: Task) -> None:
+        self._rule = rule
+        self._task = task
+        self._rows = dict.fromkeys(NAMES, 0)
+        self._classes = {name: np.zeros(len(task.classes), dtype=np.int64) for name in NAMES}
+        self._times: dict[str, list[datetime]] = {name: [] for name in NAMES}
+        self.left_out = 0
+        """Rows that belong to no part."""
+
+    def update(self, frame: pl.DataFrame, part: pl.Series) -> None:
+        """Count a chunk.
+
+        Args:
+            frame: its rows, the label among the columns.
+            part: where each belongs, from a ``Splitter``.
+        """
+        codes = class_codes(frame, self._task)
+        self.left_out += part.null_count()
+        for name in NAMES:
+            here = part.eq_missing(pl.Series([name], dtype=part.dtype))
+            self._rows[name] += int(here.sum())
+            labelled = codes.filter(here).drop_nulls().to_numpy()
+            self._classes[name] += np.bincount(labelled, minlength=len(self._task.classes))
+            if self._rule.by == "time" and here.any():
+                times = frame[self._rule.fields[0]].filter(here)
+                seen = [*self._times[name], *times.bottom_k(1), *times.top_k(1)]
+                self._times[name] = [min(seen), max(seen)]
+
+    def records(self) -> tuple[Split, Split, Split]:
+        """Train, validation and test.
+
+        Raises:
+            BadData: a part has no labelled row, or lacks a class.
+        """
+        train, validation, test = (self._record(name) for name in NAMES)
+        return train, validation, test
+
+    def _record(self, name: str) -> Split:
+        classes = tuple(int(count) for count in self._classes[name])
+        if min(classes) == 0:
+            raise BadData(
+                where=f"{name} split, label '{self._task.label}'",
+                found=self._what_lacks(classes),
+                expected=f"rows of {'both' if self._task.is_binary else 'all'} classes",
+                remedy="Move the split's limits, or add labelled rows.",
+            )
+        first, last = (str(time) for time in self._times[name] or (None, None))
+        return Split(
+            name=name,  # type: ignore[arg-type]
+            rows=self._rows[name],
+            labelled=sum(classes),
+            classes=classes,
+            first=first if self._times[name] else None,
+            last=last if self._times[name] else None,
+        )
+
+    def _what_lacks(self, classes: Sequence[int]) -> str:
+        if self._task.is_binary:
+            return f"{classes[1]} positive rows of {sum(classes)}"
+        lacking = [
+            name for name, count in zip(self._task.classes, classes, strict=True) if not count
+        ]
+        return f"no row of {', '.join(lacking)} among {sum(classes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _ByTime:
+    field: str
+    validation: datetime
+    test: datetime
+
+    def part(self, frame: pl.DataFrame) -> pl.Series:
+        time = pl.col(self.field)
+        return frame.select(
+            pl.when(time < self.validation)
+            .then(pl.lit("train"))
+            .when(time < self.test)
+            .then(pl.lit("validation"))
+            .when(time.is_not_null())
+            .then(pl.lit("test"))
+            .alias("part")
+        ).to_series()
+
+
+@dataclass(frozen=True, slots=True)
+class _AsGiven:
+    field: str
+
+    def part(self, frame: pl.DataFrame) -> pl.Series:
+        given = pl.col(self.field).cast(pl.String)
+        return frame.select(pl.when(given.is_in(list(NAMES))).then(given).alias("part")).to_series()
+
+
+@dataclass(frozen=True, slots=True)
+class _ByHash:
+    """Digests below ``test`` test, below ``held`` validate, the rest train."""
+
+    entity: tuple[Field, ...]
+    row: tuple[Field, ...]
+    test: int
+    held: int
+
+    def part(self, frame: pl.DataFrame) -> pl.Series:
+        digests = row_digests(frame, self.entity or self.row)
+        if self.entity and not digests.all():
+            nameless = digests == 0
+            digests[nameless] = row_digests(frame.filter(pl.Series(nameless)), self.row)
+        return _parts(digests < np.uint64(self.test), digests < np.uint64(self.held))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stratified:
+    """Per class (the last: without a label), the digests below which rows test and are held."""
+
+    task: Task
+    row: tuple[Field, ...]
+    test: Digests
+    held: Digests
+
+    def part(self, frame: pl.DataFrame) -> pl.Series:
+        codes = class_codes(frame, self.task).fill_null(_UNLABELLED).to_numpy()
+        digests = row_digests(frame, self.row)
+        return _parts(digests < self.test[codes], digests < self.held[codes])
+
+
+def _fit_stratified(
+    rule: SplitRule, task: Task, row: tuple[Field, ...], chunks: Chunks
+) -> _Stratified:
+    seen: list[list[Digests]] = [[] for _ in range(len(task.classes) + 1)]
+    for frame in chunks():
+        codes = class_codes(frame, task).fill_null(_UNLABELLED).to_numpy()
+        digests = row_digests(frame, row)
+        for code in np.unique(codes):
+            seen[code].append(digests[codes == code])
+    limits = [_limits(_joined(digests), rule) for digests in seen]
+    test, held = np.array(limits, dtype=np.uint64).T
+    return _Stratified(task, row, test, held)
+
+
+def _limits(digests: Digests, rule: SplitRule) -> tuple[int, int]:
+    """The digests at which a class is cut; from three rows on each part gets at least one."""
+    last = len(digests) - 1
+    if last < 0:
+        return 0, 0
+    test_rows = round(Decimal(rule.test) * len(digests))
+    held_rows = round((Decimal(rule.test) + Decimal(rule.validation)) * len(digests))
+    test_rows = min(max(test_rows, 1 if last >= 2 else 0), max(last - 1, 0))
+    held_rows = min(max(held_rows, test_rows + 1 if last >= 2 else 0), last)
+    ranked = np.partition(digests, (test_rows, held_rows))
+    return int(ranked[test_rows]), int(ranked[held_rows])
+
+
+def _joined(digests: list[Digests]) -> Digests:
+    return np.concatenate(digests) if digests else np.zeros(0, dtype=np.uint64)
+
+
+def _portion(share: str) -> int:
+    """A share of all digests."""
+    return int(Decimal(share) * _DIGESTS)
+
+
+def _parts(test: np.ndarray[Any, Any], held: np.ndarray[Any, Any]) -> pl.Series:
+    """Texts from flags: test, else held for validation, else train."""
+    places = np.where(test, 2, held)
+    return pl.Series("part", NAMES).gather(places)
+
+
+def _bad_label(task: Task, found: str, expected: str) -> BadData:
+    return BadData(
+        where=f"label '{task.label}'",
+        found=found,
+        expected=expected,
+        remedy="Correct the labels, or name every class in the task.",
+    )
 
 
 def split(
     frame: pl.DataFrame, rule: SplitRule, *, label: str
 ) -> dict[str, tuple[Split, pl.DataFrame]]:
-    """Part the rows of a dataset version.
-
-    Args:
-        frame: accepted rows.
-        rule: by time or by hash.
-        label: the boolean column; rows without it stay in their part and are counted.
-
-    Returns:
-        Part name to its record and its labelled rows, in the frame's order.
-
-    Raises:
-        BadData: a part has no labelled row, or only one class.
-    """
-    parts = _by_time(frame, rule) if rule.by == "time" else _by_hash(frame, rule)
-    made = {}
-    for name in NAMES:
-        rows = frame.filter(parts == name)
-        labelled = rows.filter(pl.col(label).is_not_null())
-        record = _describe(name, rows, labelled, rule, label)
-        if min(record.classes) == 0:
-            raise BadData(
-                where=f"{name} split, label '{label}'",
-                found=f"{record.classes[1]} positive rows of {record.labelled}",
-                expected="rows of both classes",
-                remedy="Move the split's limits, or add labelled rows.",
-            )
-        made[name] = (record, labelled)
-    return made
-
-
-def _by_time(frame: pl.DataFrame, rule: SplitRule) -> pl.Series:
-    time = pl.col(rule.fields[0])
-    return frame.select(
-        pl.when(time < datetime.fromisoformat(rule.validation))
-        .then(pl.lit("train"))
-        .when(time < datetime.fromisoformat(rule.test))
-        .then(pl.lit("validation"))
-        .when(time.is_not_null())
-        .then(pl.lit("test"))
-    ).to_series()
-
-
-def _by_hash(frame: pl.DataFrame, rule: SplitRule) -> pl.Series:
-    """SHA-256 over the fields' text, so that the part of a row outlives versions of libraries."""
-    import hashlib
-
-    fields = list(rule.fields) or [name for name in frame.columns]
-    texts = frame.select(
-        pl.concat_str([pl.col(name).cast(pl.String) for name in fields], separator="\x1f",
-                      ignore_nulls=True)
-    ).to_series()  # fmt: skip
-    shares = pl.Series(
-        [
-            int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) / _BUCKETS
-            for text in texts.to_list()
-        ],
-        dtype=pl.Float64,
+    """The parts of a frame whose label is boolean: the form that the features stage calls yet."""
+    kinds: dict[str, FieldKind] = {"Datetime": "timestamp", "String": "category"}
+    fields = tuple(
+        Field(name=name, kind=kinds.get(type(dtype).__name__, "number"))
+        for name, dtype in frame.schema.items()
+        if name != label
     )
-    validation, test = float(rule.validation), float(rule.test)
-    return (
-        pl.DataFrame({"share": shares})
-        .select(
-            pl.when(pl.col("share") < test)
-            .then(pl.lit("test"))
-            .when(pl.col("share") < test + validation)
-            .then(pl.lit("validation"))
-            .otherwise(pl.lit("train"))
-        )
-        .to_series()
-    )
-
-
-def _describe(
-    name: str, rows: pl.DataFrame, labelled: pl.DataFrame, rule: SplitRule, label: str
-) -> Split:
-    first = last = None
-    positive = int(labelled[label].sum())
-    if rule.by == "time" and not rows.is_empty():
-        times = rows[rule.fields[0]]
-        first, last = str(times.min()), str(times.max())
-    return Split(
-        name=name,  # type: ignore[arg-type]
-        rows=rows.height,
-        labelled=labelled.height,
-        classes=(labelled.height - positive, positive),
-        first=first,
-        last=last,
-    )
+    task = Task(kind="binary_classification", label=label, classes=("no", "yes"))
+    tally = SplitTally(rule, task)
+    part = fit_splitter(rule, task, Schema(fields=fields), lambda: iter([frame])).part(frame)
+    tally.update(frame, part)
+    known = frame[label].is_not_null()
+    return {
+        record.name: (record, frame.filter((part == record.name) & known))
+        for record in tally.records()
+    }
