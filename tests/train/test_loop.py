@@ -61,7 +61,7 @@ def test_training_learns_and_keeps_the_best_epoch() -> None:
     losses = [epoch.validation_loss for epoch in trained.curve]
     assert losses[trained.best_epoch - 1] == min(losses)
     assert min(losses) < 0.65 < np.log(2)
-    logits = predict_logits(trained.module, examples(256, seed=1).tensors)
+    logits = predict_logits(trained.module, examples(256, seed=1))
     labels = torch.from_numpy(logits), examples(256, seed=1).labels.double()
     again = float(functional.binary_cross_entropy_with_logits(*labels))
     assert again == pytest.approx(min(losses), rel=1e-6)

@@ -98,7 +98,11 @@ class FeatureGraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """Settings of a training run. ``patience`` is in epochs without a better validation loss."""
+    """Settings of a training run.
+
+    ``patience`` is in epochs without a better validation loss. Training rows whose tensors take
+    more than ``memory_mib`` are shuffled by blocks through a buffer of that size.
+    """
 
     max_epochs: int = 10
     batch_size: int = 1024
@@ -108,6 +112,7 @@ class Training:
     patience: int = 3
     seed: int = 0
     precision: str = "32-true"
+    memory_mib: int = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

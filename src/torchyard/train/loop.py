@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,38 +11,13 @@ import numpy as np
 
 from torchyard.core.errors import BadModel
 from torchyard.records.training import Epoch, FeatureGraph, Training
+from torchyard.train.feed import Examples, Table, held, in_order, placed, shuffled
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    Tensors = Mapping[str, torch.Tensor]
-
-# rows per forward pass outside of training; bounds memory, changes no result
-_CHUNK_ROWS = 16_384
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Feature tensors by name and their labels, ``float32 [rows]`` of 0 and 1."""
-
-    tensors: Tensors
-    labels: torch.Tensor
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], labels: Any) -> Examples:
-        """Wrap numpy arrays without copying them where their type allows it."""
-        import torch
-
-        return cls(
-            {name: torch.from_numpy(array) for name, array in arrays.items()},
-            torch.from_numpy(labels.astype(np.float32)),
-        )
-
-    @property
-    def rows(self) -> int:
-        """How many examples there are."""
-        return int(self.labels.shape[0])
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,8 +33,8 @@ class Trained:
 def train(
     build: Callable[[], nn.Module],
     *,
-    training: Examples,
-    validation: Examples,
+    training: Table,
+    validation: Table,
     settings: Training,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
@@ -70,9 +45,9 @@ def train(
 
     Args:
         build: makes the untrained module; called after the seed is set.
-        training: examples to learn from.
-        validation: examples to choose the epoch by.
-        settings: epochs, batch size, rates, seed, precision.
+        training: rows to learn from, in memory or in files.
+        validation: rows to choose the epoch by.
+        settings: epochs, batch size, rates, seed, precision, memory for rows.
         on_epoch: told of every finished epoch.
 
     Raises:
@@ -87,7 +62,7 @@ def train(
     torch.use_deterministic_algorithms(True, warn_only=True)
     plain = build()
     module, optimizer, schedule = _prepared(fabric, plain, settings, training.rows)
-    training, validation = _moved(training, fabric.device), _moved(validation, fabric.device)
+    training, validation = _held(training, validation, settings, fabric.device)
 
     curve: list[Epoch] = []
     best: dict[str, torch.Tensor] = {}
@@ -118,7 +93,7 @@ def _one_epoch(
     module: nn.Module,
     optimizer: Any,
     schedule: Any,
-    training: Examples,
+    training: Table,
     settings: Training,
     number: int,
 ) -> float:
@@ -126,8 +101,9 @@ def _one_epoch(
     import torch
 
     total = torch.zeros((), device=fabric.device)
-    for tensors, labels in _shuffled(training, settings, number):
-        loss = _loss(module(**tensors), labels)
+    for batch in _batches(training, settings, number):
+        examples = batch.to(fabric.device)
+        loss = _loss(module(**examples.tensors), examples.labels)
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
         if settings.clip_norm is not None:
@@ -137,7 +113,7 @@ def _one_epoch(
             )
         optimizer.step()
         schedule.step()
-        total += loss.detach() * labels.shape[0]
+        total += loss.detach() * examples.rows
     return float(total) / training.rows
 
 
@@ -153,20 +129,17 @@ def _prepared(fabric: Any, module: nn.Module, settings: Training, rows: int) -> 
     return *fabric.setup(module, optimizer), schedule
 
 
-def predict_logits(module: nn.Module, tensors: Tensors) -> Any:
+def predict_logits(module: nn.Module, table: Table) -> Any:
     """Logits of many rows, ``float64 [rows]`` as a numpy array, computed in chunks."""
     import torch
 
-    rows = next(iter(tensors.values())).shape[0]
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     with torch.inference_mode():
-        parts = [
-            module(**{name: t[first : first + _CHUNK_ROWS] for name, t in tensors.items()})
-            for first in range(0, rows, _CHUNK_ROWS)
-        ]
+        parts = [module(**examples.to(device).tensors) for examples in in_order(table)]
         return torch.cat([part.reshape(-1) for part in parts]).double().cpu().numpy()
 
 
-def probe(module: nn.Module, features: FeatureGraph, examples: Examples) -> None:
+def probe(module: nn.Module, features: FeatureGraph, table: Table) -> None:
     """Run two rows through an untrained module and check what comes back.
 
     Raises:
@@ -175,7 +148,7 @@ def probe(module: nn.Module, features: FeatureGraph, examples: Examples) -> None
     """
     import torch
 
-    tensors = {name: tensor[:2] for name, tensor in examples.tensors.items()}
+    tensors = table.read(0, 2).tensors
     shapes = ", ".join(f"{name} {_shape(features, name)}" for name in tensors)
     where = f"{type(module).__name__}.forward"
     module.eval()
@@ -211,19 +184,21 @@ def _shape(features: FeatureGraph, name: str) -> str:
     return f"{tensor.dtype} [{', '.join(['rows', *map(str, tensor.shape)])}]"
 
 
-def _shuffled(
-    examples: Examples, settings: Training, epoch: int
-) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
-    import torch
+def _held(
+    training: Table, validation: Table, settings: Training, device: torch.device
+) -> tuple[Table, Table]:
+    """Rows in memory where they fit in what the settings grant, training's first."""
+    budget = settings.memory_mib * _MIB
+    training = held(training, budget)
+    left = budget - training.rows * training.row_bytes
+    return placed(training, device), placed(held(validation, left), device)
 
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
-    order = torch.randperm(examples.rows, generator=generator).to(examples.labels.device)
-    for first in range(0, examples.rows, settings.batch_size):
-        chosen = order[first : first + settings.batch_size]
-        yield (
-            {name: tensor[chosen] for name, tensor in examples.tensors.items()},
-            examples.labels[chosen],
-        )
+
+def _batches(table: Table, settings: Training, epoch: int) -> Iterator[Examples]:
+    return shuffled(
+        table, batch_size=settings.batch_size, seed=settings.seed, epoch=epoch,
+        memory_bytes=settings.memory_mib * _MIB,
+    )  # fmt: skip
 
 
 def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -232,19 +207,12 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.binary_cross_entropy_with_logits(logits.reshape(-1).float(), labels)
 
 
-def _mean_loss(module: nn.Module, examples: Examples) -> float:
+def _mean_loss(module: nn.Module, table: Table) -> float:
     """Mean cross-entropy in nats, summed in float64."""
     module.eval()
-    logits = predict_logits(module, examples.tensors)
-    labels = examples.labels.cpu().numpy()
+    logits = predict_logits(module, table)
+    labels = table.truth()
     return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
-
-
-def _moved(examples: Examples, device: torch.device) -> Examples:
-    return Examples(
-        {name: tensor.to(device) for name, tensor in examples.tensors.items()},
-        examples.labels.to(device),
-    )
 
 
 def _finite(value: float, what: str, epoch: int) -> float:

@@ -319,7 +319,7 @@ def _logits(opened: OpenProject, trained: TrainedModel) -> dict[str, Array]:
 
     module = _module(opened, trained)
     return {
-        split: predict_logits(module, trained.featured.examples(split).tensors)
+        split: predict_logits(module, trained.featured.examples(split))
         for split in ("validation", "test")
     }
 

@@ -20,7 +20,7 @@ from torchyard.yard.workspace import LoadedProject, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-    from torchyard.train import Examples
+    from torchyard.train import StoredExamples
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SPLITS = ("train", "validation", "test")
@@ -90,11 +90,15 @@ class Featured:
         labels: Array = np.load(self.folder / split / "label.npy")
         return labels
 
-    def examples(self, split: str) -> Examples:
-        """A split as the training loop takes it."""
-        from torchyard.train import Examples
+    def examples(self, split: str) -> StoredExamples:
+        """A split as the training loop takes it: in files."""
+        from torchyard.train import StoredExamples
 
-        return Examples.from_arrays(self.tensors(split), self.truth(split))
+        folder = self.folder / split
+        return StoredExamples.open(
+            {tensor.name: folder / f"{tensor.name}.npy" for tensor in self.graph.tensors},
+            folder / "label.npy",
+        )
 
 
 @dataclass(frozen=True)
