@@ -7,6 +7,7 @@ import importlib
 import json
 import pkgutil
 import typing
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,15 +34,27 @@ def every_record() -> list[type]:
 RECORDS = every_record()
 
 
+@cache
+def records(kind: type) -> st.SearchStrategy[Any]:
+    """A strategy for one kind of record, which may hold records of its own kind."""
+
+    def build() -> st.SearchStrategy[Any]:
+        hints = typing.get_type_hints(kind)
+        parts = {f.name: values(hints[f.name]) for f in dataclasses.fields(kind)}
+        return st.builds(kind, **parts)
+
+    return st.deferred(build)
+
+
 def values(kind: Any) -> st.SearchStrategy[Any]:
     """A strategy for values of a field's type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        return st.builds(kind, **{f.name: values(hints[f.name]) for f in dataclasses.fields(kind)})
+        return records(kind)
     if origin is tuple:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return st.lists(values(arguments[0]), max_size=2).map(tuple)
+            longest = 1 if dataclasses.is_dataclass(arguments[0]) else 2
+            return st.lists(values(arguments[0]), max_size=longest).map(tuple)
         return st.tuples(*(values(argument) for argument in arguments))
     if origin is dict:
         return st.dictionaries(st.text(max_size=5), values(arguments[1]), max_size=2)
