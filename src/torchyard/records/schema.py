@@ -11,6 +11,8 @@ FieldKind = Literal[
 PersonalUse = Literal["feature", "log"]
 TaskKind = Literal["binary_classification", "multiclass_classification"]
 
+LARGEST_IMAGE_BYTES = 16 << 20  # of an encoded picture
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
@@ -44,6 +46,16 @@ class Field:
     allow: tuple[PersonalUse, ...] = ()
     later: bool = False
     description: str = ""
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether its values stay out of logs and releases: personal, and not allowed in a log."""
+        return self.personal and "log" not in self.allow
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether a prediction log holds its values; those of pictures and tensors are too large."""
+        return self.kind not in ("image", "tensor") and not self.is_withheld
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol, cast, final
+from typing import Annotated, Any, Protocol, cast, final
 
 import msgspec
 from msgspec import Meta
 
 from torchyard.core.errors import BadData, BadRecord
 from torchyard.features.columns import Columns, columns_from_rows
-from torchyard.records.schema import Field, Schema
+from torchyard.records.schema import Schema
+from torchyard.serve.logged import loggable_form
 from torchyard.serve.misfit import JsonFault, explain
-
-LARGEST_WHOLE = 2**53  # beyond it a double, which is what enters the graph, skips whole numbers
+from torchyard.serve.values import find_misfit, json_type, to_array
 
 _UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec cannot rename to them
 
@@ -53,29 +51,33 @@ class RowDecoder:
 
     A row accepts exactly the schema's fields: nothing unknown, nothing missing that is not
     optional, no value of another JSON type (``1`` is not ``true``, ``"1"`` is not ``1``), bounds
-    inclusive, times in RFC 3339 without a zone.
+    inclusive, times in RFC 3339 without a zone, pictures as base64 (RFC 4648, section 4), tensors
+    as nested lists of exactly their shape.
 
     Args:
-        schema: the fields.
+        schema: the fields of a request.
         max_rows: most rows in one body.
+        later: names of fields that are known only later; a row that has one is told so.
 
     Raises:
-        BadRecord: a field's name holds a quote, a backslash or a control character.
+        BadRecord: a field's name holds a quote, a backslash or a control character, or a field's
+            rules contradict each other.
     """
 
-    def __init__(self, schema: Schema, *, max_rows: int) -> None:
+    def __init__(self, schema: Schema, *, max_rows: int, later: Collection[str] = ()) -> None:
         self.schema = schema
+        self.later = tuple(later)
         # Field names need not be identifiers, attributes must be: they are f0, f1, ... inside.
         self._attributes = Schema(
             fields=tuple(replace(field, name=f"f{n}") for n, field in enumerate(schema.fields))
         )
-        self._has_personal = any(field.personal for field in schema.fields)
-        self._logged = [
-            (field.name, f"f{n}") for n, field in enumerate(schema.fields) if not field.personal
+        self._tensors = [
+            (f"f{n}", field) for n, field in enumerate(schema.fields) if field.kind == "tensor"
         ]
         row = _row_struct(schema)
         self._rows: Any = list[row]  # type: ignore[valid-type]
         self._body = msgspec.json.Decoder(_body_struct(row, max_rows))
+        self.loggable: Callable[[object], object] = loggable_form(schema)
 
     def decode(self, body: bytes) -> PredictBody:
         """Read ``{"rows": [...], "ids": [...], "key": "..."}``.
@@ -86,8 +88,10 @@ class RowDecoder:
         """
         try:
             request = cast(PredictBody, self._body.decode(body))
+            if self._tensors:
+                self._make_arrays(request.rows, "$.rows")
         except JsonFault as error:
-            raise explain(error, body, self.schema) from error
+            raise explain(error, body, self.schema, self.later) from error
         if request.ids is not None and len(request.ids) != len(request.rows):
             raise BadData(
                 where="$.ids",
@@ -103,22 +107,24 @@ class RowDecoder:
         Raises:
             msgspec.ValidationError: a row does not fit; the caller knows what to call its place.
         """
-        return cast(list[object], msgspec.convert(rows, self._rows))
+        decoded = cast(list[object], msgspec.convert(rows, self._rows))
+        self._make_arrays(decoded, "$")
+        return decoded
 
     def columns(self, rows: Sequence[object]) -> Columns:
-        """Raw columns of decoded rows: field name to array ``[rows, 1]``."""
+        """Raw columns of decoded rows, by field name; see ARCHITECTURE.md for their forms."""
         columns = columns_from_rows(self._attributes, rows)
         return dict(zip(self.schema.names, columns.values(), strict=True))
 
-    def loggable(self, row: object) -> object:
-        """A decoded row for the log's encoder: missing values and personal fields absent."""
-        if not self._has_personal:
-            return row
-        return {
-            name: value
-            for name, attribute in self._logged
-            if (value := getattr(row, attribute)) is not None
-        }
+    def _make_arrays(self, rows: Sequence[object], where: str) -> None:
+        """Put arrays in the place of tensors' nested lists."""
+        for place, row in enumerate(rows):
+            for attribute, field in self._tensors:
+                array = to_array(getattr(row, attribute), field)
+                if (within := find_misfit(array, field)) is not None:
+                    path = f"{where}[{place}].{field.name}{within}"
+                    raise msgspec.ValidationError(f"Number out of range - at `{path}`")
+                setattr(row, attribute, array)
 
 
 def _row_struct(schema: Schema) -> type[msgspec.Struct]:
@@ -131,7 +137,7 @@ def _row_struct(schema: Schema) -> type[msgspec.Struct]:
                 remedy="Rename the field and release again.",
             )
     members: list[Any] = [
-        (f"f{n}", _value_type(field), None) if field.optional else (f"f{n}", _value_type(field))
+        (f"f{n}", json_type(field), None) if field.optional else (f"f{n}", json_type(field))
         for n, field in enumerate(schema.fields)
     ]
     return msgspec.defstruct(
@@ -141,7 +147,7 @@ def _row_struct(schema: Schema) -> type[msgspec.Struct]:
         kw_only=True,
         forbid_unknown_fields=True,
         omit_defaults=True,
-        gc=False,  # rows hold scalars only, so they can be in no cycle
+        gc=False,  # rows hold no rows, so they can be in no cycle
     )
 
 
@@ -152,22 +158,3 @@ def _body_struct(row: type[msgspec.Struct], max_rows: int) -> type[msgspec.Struc
         [("rows", rows), ("ids", list[_Name] | None, None), ("key", _Name | None, None)],
         forbid_unknown_fields=True,
     )
-
-
-def _value_type(field: Field) -> Any:
-    kind: Any
-    if field.kind == "number":
-        kind = Annotated[float, Meta(ge=field.ge, le=field.le)]
-    elif field.kind == "integer":
-        low = -LARGEST_WHOLE if field.ge is None else math.ceil(field.ge)
-        high = LARGEST_WHOLE if field.le is None else math.floor(field.le)
-        kind = Annotated[int, Meta(ge=low, le=high)]
-    elif field.kind == "boolean":
-        kind = bool
-    elif field.kind == "timestamp":
-        kind = Annotated[datetime, Meta(tz=False)]
-    elif field.values:
-        kind = Literal[field.values]
-    else:
-        kind = str if field.optional else Annotated[str, Meta(min_length=1)]
-    return kind | None if field.optional else kind

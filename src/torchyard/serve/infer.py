@@ -13,7 +13,13 @@ from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
 from torchyard.serve.http import Exchange
 from torchyard.serve.predict import routing_key
-from torchyard.serve.tensors import DATATYPES, InferBody, decode_infer, rows_of
+from torchyard.serve.tensors import (
+    InferBody,
+    datatypes_of,
+    decode_infer,
+    rows_of,
+    shape_of,
+)
 from torchyard.version import __version__
 
 OUTPUTS = ("probabilities", "label")
@@ -125,7 +131,7 @@ def _outputs(engine: Engine, name: str, wanted: Sequence[str], scores: Scores) -
 
 def _described(model: str, served: Served, engine: Engine) -> dict[str, object]:
     inputs = [
-        {"name": field.name, "datatype": DATATYPES[field.kind][0], "shape": [-1, 1]}
+        {"name": field.name, "datatype": datatypes_of(field)[0], "shape": shape_of(field)}
         for field in engine.schema.fields
     ]
     return {

@@ -49,7 +49,7 @@ def decode_labels(body: bytes) -> list[Label]:
         return _DECODER.decode(body).labels
     except JsonFault as error:
         if not isinstance(error, msgspec.ValidationError):
-            raise not_json(error) from error
+            raise not_json(error, body) from error
         what, path = place_of(error)
         raise misfit(path, what, known=("labels", "id", "label")) from error
 

@@ -8,52 +8,100 @@ here runs for a request that fits.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import msgspec
 
 from torchyard.core.errors import BadData, BadUsage, YardError, nearest
 from torchyard.records.schema import Field, Schema
+from torchyard.serve.wording import describe, show, unreadable_image
 
 JsonFault = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _ABSENT = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
-_ROW = re.compile(r"^\$\.rows\[(?P<row>\d+)\](?:\.(?P<field>.*))?$", re.DOTALL)
-_LONGEST_VALUE = 80
+_ROW = re.compile(r"^\$\.rows\[(?P<row>\d+)\](?:\.(?P<rest>.*))?$", re.DOTALL)
+_INDEX = re.compile(r"\[(\d+)\]")
+_HALF = re.compile(rb"\\u[dD][89a-bA-B]..(?!\\u[dD][c-fC-F])")
 
 
 class _Loose(msgspec.Struct):
     rows: list[msgspec.Raw] = []
 
 
-def explain(error: Exception, body: bytes, schema: Schema) -> YardError:
+def explain(
+    error: Exception, body: bytes, schema: Schema, later: Collection[str] = ()
+) -> YardError:
     """The refusal for a predict body that did not decode.
 
     Args:
         error: one of ``JsonFault``.
         body: the body as received.
         schema: the fields that rows are made of.
+        later: names of fields that are known only later.
 
     Returns:
         ``BadUsage`` when the body is not JSON, ``BadData`` when it is JSON that does not fit.
     """
     if not isinstance(error, msgspec.ValidationError):
-        return not_json(error)
+        return not_json(error, body)
     what, path = place_of(error)
     row = _ROW.match(path)
     if row is None:
         return misfit(path, what, known=("rows", "ids", "key"))
-    if row["field"] is None:
-        return _row_misfit(path, what, schema)
-    name = row["field"]
-    found = _value_in(body, int(row["row"]), name) or found_in(what)
-    return field_misfit(path, found, schema.field(name))
+    if row["rest"] is None:
+        return _row_misfit(path, what, schema, later)
+    field, within = field_of(row["rest"], schema)
+    try:
+        raw = msgspec.json.decode(body, type=_Loose).rows[int(row["row"])]
+        value = msgspec.json.decode(raw)[field.name]
+    except (*JsonFault, LookupError):  # it nests too deeply, or a number is too large, to be shown
+        return field_misfit(path, found_in(what), field)
+    return value_misfit(path, what, field, value, within)
 
 
-def not_json(error: Exception) -> BadUsage:
+def field_of(rest: str, schema: Schema) -> tuple[Field, tuple[int, ...]]:
+    """The field that the end of a path is about, and the place inside its tensor.
+
+    Raises:
+        KeyError: there is no such field.
+    """
+    if rest in schema.names:
+        return schema.field(rest), ()
+    tensors = [f for f in schema.fields if f.kind == "tensor" and rest.startswith(f"{f.name}[")]
+    field = max(tensors, key=lambda field: len(field.name), default=None)
+    if field is None:
+        raise KeyError(rest)
+    return field, tuple(int(index) for index in _INDEX.findall(rest[len(field.name) :]))
+
+
+def value_misfit(
+    where: str, what: str, field: Field, value: object, within: tuple[int, ...] = ()
+) -> BadData:
+    """The refusal for a value that breaks its field's rules, shown as far as it helps.
+
+    Args:
+        where: the place to name.
+        what: the decoder's message.
+        field: whose rules they are.
+        value: the whole value of the field.
+        within: the place of the fault inside a tensor.
+    """
+    if field.kind == "image" and value is not None:
+        found, remedy = unreadable_image(value, field.name)
+        return field_misfit(where, found, field, remedy)
+    for index in within:
+        value = value[index]  # type: ignore[index]
+    is_count = isinstance(value, list) and " of length " in what
+    return field_misfit(where, f"a list of {len(value)}" if is_count else show(value), field)  # type: ignore[arg-type]
+
+
+def not_json(error: Exception, body: bytes) -> BadUsage:
     """The refusal for a body that is not JSON at all."""
     found = "values nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if half := _HALF.search(body):
+        found = f"{half[0].decode('latin-1')}, half of a character's two parts"
     return BadUsage(
         where="request body",
         found=found,
@@ -84,13 +132,23 @@ def misfit(path: str, what: str, *, known: tuple[str, ...]) -> BadData:
     )
 
 
-def field_misfit(where: str, found: str, field: Field) -> BadData:
-    """The refusal for one value that breaks its field's rules."""
+def field_misfit(where: str, found: str, field: Field, remedy: str | None = None) -> BadData:
+    """The refusal for one value that breaks its field's rules, in its own words."""
     return BadData(
         where=where,
         found=found,
         expected=describe(field),
-        remedy=f"Correct '{field.name}' in this row.",
+        remedy=remedy or f"Correct '{field.name}' in this row.",
+    )
+
+
+def known_later(where: str, name: str) -> BadData:
+    """The refusal for a field that a request cannot know yet."""
+    return BadData(
+        where=where,
+        found=f"field '{name}'",
+        expected="only what is known when a prediction is asked for",
+        remedy=f"Leave '{name}' out: it is kept with the data, and is known later.",
     )
 
 
@@ -98,36 +156,6 @@ def place_of(error: Exception) -> tuple[str, str]:
     """A decoder's message and the JSON path it is about, ``$`` when it names none."""
     parts = _AT.match(str(error))
     return (parts["what"], parts["path"] or "$") if parts else (str(error), "$")
-
-
-def describe(field: Field) -> str:
-    """What a field accepts, in words.
-
-    Example:
-        >>> describe(Field(name="distance", kind="number", ge=0, le=6000, unit="miles"))
-        'a number from 0 to 6000 miles'
-        >>> describe(Field(name="origin", kind="category", values=("EWR", "JFK"), optional=True))
-        "one of 'EWR', 'JFK', or null"
-    """
-    text = {
-        "number": f"a number{_bounds(field)}",
-        "integer": f"a whole number{_bounds(field)}",
-        "boolean": "true or false",
-        "category": _category(field),
-        "timestamp": "a time without a zone, such as '2013-07-01T09:30:00'",
-    }[field.kind]
-    return f"{text}, or null" if field.optional else text
-
-
-def show(value: object) -> str:
-    """A JSON value as a person would write it, shortened.
-
-    Example:
-        >>> show("EWR"), show(None), show([1, 2])
-        ("'EWR'", 'null', '[1,2]')
-    """
-    text = repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def found_in(what: str) -> str:
@@ -150,7 +178,7 @@ def _expected_in(what: str) -> str:
     return wanted.removeprefix("Expected ").replace("`", "")
 
 
-def _row_misfit(path: str, what: str, schema: Schema) -> BadData:
+def _row_misfit(path: str, what: str, schema: Schema, later: Collection[str]) -> BadData:
     if absent := _ABSENT.match(what):
         field = schema.field(absent["name"])
         return BadData(
@@ -159,35 +187,7 @@ def _row_misfit(path: str, what: str, schema: Schema) -> BadData:
             expected=describe(field),
             remedy=f"Add '{field.name}' to this row.",
         )
+    unknown = _UNKNOWN.match(what)
+    if unknown and unknown["name"] in later:
+        return known_later(path, unknown["name"])
     return misfit(path, what, known=schema.names)
-
-
-def _value_in(body: bytes, row: int, name: str) -> str | None:
-    """The value at fault, shown; None when it nests too deeply to be read again."""
-    try:
-        raw = msgspec.json.decode(body, type=_Loose).rows[row]
-        return show(msgspec.json.decode(raw)[name])
-    except (*JsonFault, LookupError):
-        return None
-
-
-def _bounds(field: Field) -> str:
-    unit = f" {field.unit}" if field.unit else ""
-    low, high = (_plain(bound) for bound in (field.ge, field.le))
-    if low and high:
-        return f" from {low} to {high}{unit}"
-    if low:
-        return f" of at least {low}{unit}"
-    return f" of at most {high}{unit}" if high else ""
-
-
-def _plain(bound: float | None) -> str:
-    return "" if bound is None else f"{bound:.15g}"
-
-
-def _category(field: Field) -> str:
-    if not field.values:
-        return "text" if field.optional else "text that is not empty"
-    shown = ", ".join(map(repr, field.values[:10]))
-    more = f" and {len(field.values) - 10} more" if len(field.values) > 10 else ""
-    return f"one of {shown}{more}"

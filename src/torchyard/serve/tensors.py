@@ -1,8 +1,9 @@
 """Rows from tensors: a body of the Open Inference Protocol, version 2, under the schema's rules.
 
-Every field is one input, shaped ``[n]`` or ``[n, 1]``. A missing value of an optional field is
-null, ``""`` in a BYTES tensor, or the smallest INT64 in a timestamp; the input of an optional field
-may be left out. Source: the protocol's REST specification,
+Every field is one input, shaped ``[n]`` or ``[n, 1]``, a tensor field ``[n, *shape]``. A missing
+value of an optional field is null, ``""`` in a BYTES tensor, or the smallest INT64 in a timestamp;
+the input of an optional field may be left out. Pictures are base64 in BYTES, as JSON has no bytes.
+Source: the protocol's REST specification,
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """
 
@@ -23,25 +24,25 @@ from torchyard.records.schema import Field, FieldKind, Schema
 from torchyard.serve.decode import RowDecoder
 from torchyard.serve.misfit import (
     JsonFault,
-    describe,
     field_misfit,
-    found_in,
+    field_of,
+    known_later,
     misfit,
     not_json,
     place_of,
-    show,
+    value_misfit,
 )
+from torchyard.serve.wording import describe, show
 
-DATATYPES: dict[FieldKind, tuple[str, ...]] = {
+_DATATYPES: dict[FieldKind, tuple[str, ...]] = {
     "number": ("FP64", "FP32", "INT64"),
     "integer": ("INT64", "FP64", "FP32"),
     "boolean": ("BOOL",),
-    "category": ("BYTES",),
     "timestamp": ("BYTES", "INT64"),
 }
 
 _EPOCH = datetime(1970, 1, 1)
-_CELL = re.compile(r"^\$\[(?P<row>\d+)\](?:\.(?P<field>.*))?$", re.DOTALL)
+_CELL = re.compile(r"^\$\[(?P<row>\d+)\](?:\.(?P<rest>.*))?$", re.DOTALL)
 _ABSENT = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
 _KNOWN = ("inputs", "outputs", "id", "parameters", "name", "shape", "datatype", "data")
 
@@ -77,6 +78,23 @@ class InferBody(msgspec.Struct, forbid_unknown_fields=True):
 _DECODER = msgspec.json.Decoder(InferBody)
 
 
+def datatypes_of(field: Field) -> tuple[str, ...]:
+    """The protocol's datatypes that a field's input may have, the field's own first.
+
+    Example:
+        >>> datatypes_of(Field(name="review", kind="text"))
+        ('BYTES',)
+    """
+    if field.kind == "tensor":
+        return ("INT64",) if field.dtype == "int64" else ("FP32", "FP64", "INT64")
+    return _DATATYPES.get(field.kind, ("BYTES",))
+
+
+def shape_of(field: Field) -> list[int]:
+    """The shape of a field's input, -1 for any number of rows."""
+    return [-1, *(field.shape or (1,))]
+
+
 def decode_infer(body: bytes) -> InferBody:
     """Read an infer body; its values are not looked at yet.
 
@@ -88,7 +106,7 @@ def decode_infer(body: bytes) -> InferBody:
         return _DECODER.decode(body)
     except JsonFault as error:
         if not isinstance(error, msgspec.ValidationError):
-            raise not_json(error) from error
+            raise not_json(error, body) from error
         what, path = place_of(error)
         raise misfit(path, what, known=_KNOWN) from error
 
@@ -106,12 +124,15 @@ def rows_of(inputs: Sequence[Tensor], decoder: RowDecoder, *, max_rows: int) -> 
             field allows, or a value breaks its field's rules.
     """
     schema = decoder.schema
-    tensors = _by_field(inputs, schema)
+    tensors = _by_field(inputs, decoder)
     count = _row_count(inputs, max_rows)
     rows: list[dict[str, object]] = [{} for _ in range(count)]
     for name, tensor in tensors.items():
         field = schema.field(name)
-        for row, value in zip(rows, _values(tensor, field, count), strict=True):
+        _check_form(tensor, field, count)
+        values = _elements(tensor, field) if field.shape else _values(tensor, field)
+        _check_count(values, tensor, count)
+        for row, value in zip(rows, values, strict=True):
             if value is not None:
                 row[name] = value
     try:
@@ -120,9 +141,12 @@ def rows_of(inputs: Sequence[Tensor], decoder: RowDecoder, *, max_rows: int) -> 
         raise _cell_misfit(error, rows, schema) from error
 
 
-def _by_field(inputs: Sequence[Tensor], schema: Schema) -> dict[str, Tensor]:
+def _by_field(inputs: Sequence[Tensor], decoder: RowDecoder) -> dict[str, Tensor]:
+    schema = decoder.schema
     tensors = {tensor.name: tensor for tensor in inputs}
     for name in tensors:
+        if name in decoder.later:
+            raise known_later("$.inputs", name)
         if name not in schema.names:
             raise _refuse(
                 "$.inputs", f"input '{name}'", "an input named like a field", schema.names
@@ -139,37 +163,60 @@ def _row_count(inputs: Sequence[Tensor], max_rows: int) -> int:
     count = inputs[0].shape[0] if inputs[0].shape else 0
     if not 1 <= count <= max_rows:
         where = f"$.inputs['{inputs[0].name}'].shape"
-        raise _refuse(where, show(inputs[0].shape), f"[n] or [n,1] with n from 1 to {max_rows}")
-    for tensor in inputs:
-        if tensor.shape not in ([count], [count, 1]):
-            where = f"$.inputs['{tensor.name}'].shape"
-            raise _refuse(where, show(tensor.shape), f"[{count}] or [{count},1]")
+        raise _refuse(where, show(inputs[0].shape), f"[n,...] with n from 1 to {max_rows}")
     return count
 
 
-def _values(tensor: Tensor, field: Field, count: int) -> list[object]:
+def _check_form(tensor: Tensor, field: Field, count: int) -> None:
     where = f"$.inputs['{tensor.name}']"
-    allowed = DATATYPES[field.kind]
+    shapes = [[count, *field.shape]] if field.shape else [[count], [count, 1]]
+    if tensor.shape not in shapes:
+        raise _refuse(f"{where}.shape", show(tensor.shape), " or ".join(map(show, shapes)))
+    allowed = datatypes_of(field)
     if tensor.datatype not in allowed:
         raise _refuse(f"{where}.datatype", f"'{tensor.datatype}'", f"{' or '.join(allowed)}")
-    data = tensor.data
+
+
+def _check_count(values: Sequence[object], tensor: Tensor, count: int) -> None:
+    if len(values) != count:
+        where = f"$.inputs['{tensor.name}'].data"
+        raise _refuse(where, f"{len(values)} values", f"{count}, as its shape says")
+
+
+def _values(tensor: Tensor, field: Field) -> list[object]:
+    """A value for every row."""
+    data, where = tensor.data, f"$.inputs['{tensor.name}'].data"
     if any(isinstance(value, list) for value in data):
         data = [
             value[0] if isinstance(value, list) and len(value) == 1 else value for value in data
         ]
-    if len(data) != count:
-        raise _refuse(f"{where}.data", f"{len(data)} values", f"{count}, as its shape says")
-    return [_value(value, tensor.datatype, field, where, place) for place, value in enumerate(data)]
+    return [
+        _value(value, tensor.datatype, field, f"{where}[{place}]")
+        for place, value in enumerate(data)
+    ]
 
 
-def _value(value: Any, datatype: str, field: Field, where: str, place: int) -> object:
+def _elements(tensor: Tensor, field: Field) -> list[Any]:
+    """Nested lists for every row, of data that may be flat: row after row, the last index first."""
+    data, size = tensor.data, math.prod(field.shape)
+    if isinstance(data[0] if data else None, list):
+        return data
+    if len(data) != size * tensor.shape[0]:
+        expected = f"{size * tensor.shape[0]}, as its shape says"
+        raise _refuse(f"$.inputs['{tensor.name}'].data", f"{len(data)} values", expected)
+    for length in reversed(field.shape):
+        data = [data[start : start + length] for start in range(0, len(data), length)]
+    return data
+
+
+def _value(value: Any, datatype: str, field: Field, where: str) -> object:
     """A tensor's value as a row would hold it; None when it is missing."""
     if value is None or (value == "" and datatype == "BYTES"):
         return None
     if datatype == "INT64" and type(value) is not int:
-        raise _refuse(f"{where}.data[{place}]", show(value), "a whole number, as INT64 says")
+        raise _refuse(where, show(value), "a whole number, as INT64 says")
     if field.kind == "timestamp" and datatype == "INT64":
-        return None if value == MISSING_TIME else _time(value, field, f"{where}.data[{place}]")
+        return None if value == MISSING_TIME else _time(value, field, where)
     if field.kind == "integer" and isinstance(value, float) and math.isfinite(value):
         return int(value) if value.is_integer() else value
     return value
@@ -187,16 +234,15 @@ def _cell_misfit(error: Exception, rows: list[dict[str, object]], schema: Schema
     cell = _CELL.match(path)
     if cell is None:
         return misfit(path, what, known=_KNOWN)
-    row = int(cell["row"])
-    absent = _ABSENT.match(what)
-    name = absent["name"] if absent else cell["field"]
-    where = f"$.inputs['{name}'].data[{row}]"
-    found = "a missing value" if absent else _shown(rows[row].get(name), what)
-    return field_misfit(where, found, schema.field(name))
-
-
-def _shown(value: object, what: str) -> str:
-    return found_in(what) if value is None else show(value)
+    row, absent = int(cell["row"]), _ABSENT.match(what)
+    if absent:
+        field = schema.field(absent["name"])
+        where = f"$.inputs['{field.name}'].data[{row}]"
+        return field_misfit(where, "a missing value", field)
+    field, within = field_of(cell["rest"], schema)
+    place = "".join(f"[{index}]" for index in within)
+    where = f"$.inputs['{field.name}'].data[{row}]{place}"
+    return value_misfit(where, what, field, rows[row].get(field.name), within)
 
 
 def _refuse(where: str, found: str, expected: str, known: Sequence[str] = ()) -> BadData:
