@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,6 +138,20 @@ class Dataset:
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
         return frame
+
+    def chunks(
+        self, version: DatasetVersion, *, rows: int = 65_536, columns: Sequence[str] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """The accepted rows of a version in order, in frames of at most ``rows`` rows."""
+        import lance
+        import polars as pl
+
+        table = lance.dataset(str(self._table), version=version.table_version)
+        wanted = None if columns is None else list(columns)
+        for batch in table.to_batches(columns=wanted, batch_size=rows):
+            frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)
+            yield frame
 
     def quarantine_path(self, version: DatasetVersion) -> Path:
         """The Parquet file with a version's rows set aside; it exists when there are any."""

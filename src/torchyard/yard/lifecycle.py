@@ -64,47 +64,6 @@ def add_data(opened: OpenProject, *, source: object = None, reason: str = "") ->
     return version
 
 
-def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
-    """Split, fit on the training part, encode every part through the one graph."""
-    project = opened.project
-
-    def make(folder: Path) -> None:
-        from torchyard.data.split import split
-        from torchyard.features import Encoder, columns_from_frame, fit_graph
-
-        rows = Dataset(opened.workspace.data).read(version)
-        parts = split(rows, project.split, label=project.task.label)
-        graph = fit_graph(
-            project.features,
-            project.schema,
-            lambda: [parts["train"][1]],
-            path=folder / "features.onnx",
-        )
-        write_record(folder / "features.json", graph)
-        encoder = Encoder(folder / "features.onnx")
-        for name, (record, labelled) in parts.items():
-            write_record(folder / f"{name}.json", record)
-            labelled.write_parquet(folder / f"{name}.parquet")
-            (folder / name).mkdir()
-            np.save(folder / name / "label.npy", labelled[project.task.label].to_numpy())
-            tensors = encoder.encode(columns_from_frame(project.schema, labelled))
-            for tensor, values in tensors.items():
-                np.save(folder / name / f"{tensor}.npy", values)
-
-    def summarize(folder: Path) -> str:
-        featured = Featured(folder, version)
-        width = sum(tensor.width for tensor in featured.graph.tensors)
-        parts = ", ".join(f"{part.name} {part.labelled:,}" for part in featured.splits)
-        return f"{len(featured.graph.tensors)} tensors, {width} columns; labelled rows: {parts}"
-
-    inputs = {
-        "data": version.digest,
-        "split": to_json(project.split),
-        "transforms": to_json(tuple(project.features)),
-    }
-    return Featured(opened.stages.run("features", inputs, make, summarize), version)
-
-
 def train_model(opened: OpenProject, featured: Featured) -> TrainedModel:
     """Train the project's module, tracked in MLflow from before its first step."""
     source = model_source(opened.loaded)

@@ -39,17 +39,15 @@ def check_parity(opened: OpenProject, featured: Featured) -> Parity:
     """
     from torchyard.features import difference
 
-    test = featured.rows("test")
-    chosen = np.sort(
-        np.random.default_rng(0).choice(test.height, min(PARITY_ROWS, test.height), replace=False)
-    )
+    chosen = featured.sample("test", PARITY_ROWS, seed=0)
     trained_on = {name: np.array(t[chosen]) for name, t in featured.tensors("test").items()}
-    serve = _serving_path(opened, featured, test)
-    singles = [serve(chosen[place : place + 1]) for place in range(len(chosen))]
+    serve = _serving_path(opened, featured, featured.rows_at("test", chosen))
+    places = np.arange(len(chosen))
+    singles = [serve(places[place : place + 1]) for place in places]
     ways = {
         "row by row": {n: np.concatenate([s[n] for s in singles]) for n in trained_on},
-        "one batch": serve(chosen),
-        "backwards": {name: tensor[::-1] for name, tensor in serve(chosen[::-1]).items()},
+        "one batch": serve(places),
+        "backwards": {name: tensor[::-1] for name, tensor in serve(places[::-1]).items()},
     }
     compared = [difference(trained_on, served) for served in ways.values()]
     parity = Parity(
@@ -78,8 +76,9 @@ def golden_requests(
     from torchyard.features import columns_from_frame
     from torchyard.runtimes import open_model
 
-    schema, test = opened.project.schema, featured.rows("test")
-    rows = test.sample(min(GOLDEN_ROWS, test.height), seed=opened.project.training.seed)
+    schema = opened.project.schema
+    places = featured.sample("test", GOLDEN_ROWS, seed=opened.project.training.seed)
+    rows = featured.rows_at("test", places)
     answers = open_model(file).run(columns_from_frame(schema, rows))
     return (
         tuple(request_rows(rows, schema)),

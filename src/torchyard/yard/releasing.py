@@ -283,7 +283,7 @@ def _contents(
         license=None,
         schema=project.schema,
         task=project.task,
-        dataset=featured.version,
+        dataset=featured.dataset,
         features=featured.graph,
         features_graph=featured.graph_file,
         run=trained.run,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchyard.core.record import read_record
+from torchyard.core.record import from_json, read_record
 from torchyard.project import Project
-from torchyard.records.dataset import DatasetVersion, Split
+from torchyard.records.dataset import DatasetVersion, Finding, Split
 from torchyard.records.evidence import Calibration, Report, Variant
 from torchyard.records.training import FeatureGraph, Run
+from torchyard.yard.rowfile import Places, read_chunks, read_places
 from torchyard.yard.stages import Progress, Stages
 from torchyard.yard.workspace import LoadedProject, Workspace
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 SPLITS = ("train", "validation", "test")
 YARDSTICK = "torch-fp32"
+LEAKS = "findings.json"
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,19 @@ class Featured:
         """Train, validation and test."""
         return tuple(read_record(Split, self.folder / f"{name}.json") for name in SPLITS)
 
+    @cached_property
+    def dataset(self) -> DatasetVersion:
+        """The version, the leaks between its parts among its findings."""
+        leaks = json.loads((self.folder / LEAKS).read_text())
+        findings = tuple(from_json(Finding, leak, where=LEAKS) for leak in leaks)
+        return dataclasses.replace(self.version, findings=(*self.version.findings, *findings))
+
+    def sample(self, split: str, rows: int, *, seed: int) -> Places:
+        """Places of some labelled rows of a split, drawn without replacement, ascending."""
+        count = next(part.labelled for part in self.splits if part.name == split)
+        chosen = np.random.default_rng(seed).choice(count, min(rows, count), replace=False)
+        return np.sort(chosen)
+
     def tensors(self, split: str) -> dict[str, Array]:
         """Feature tensors of a split, mapped from disk."""
         return {
@@ -79,11 +97,24 @@ class Featured:
             for tensor in self.graph.tensors
         }
 
-    def rows(self, split: str) -> pl.DataFrame:
-        """The labelled raw rows of a split, label included."""
+    def rows(self, split: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The labelled raw rows of a split: some columns, or all of them and the label.
+
+        All of a large split's columns need not fit in memory: see ``chunks`` and ``rows_at``.
+        """
         import polars as pl
 
-        return pl.read_parquet(self.folder / f"{split}.parquet")
+        return pl.concat(self.chunks(split, columns))
+
+    def chunks(self, split: str, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The labelled raw rows of a split, one frame after another."""
+        return read_chunks(self.folder / f"{split}.parquet", columns)
+
+    def rows_at(
+        self, split: str, places: Places, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """The labelled raw rows at some places of a split, counted from 0, in that order."""
+        return read_places(self.folder / f"{split}.parquet", places, columns)
 
     def truth(self, split: str) -> Array:
         """The labels of a split, ``bool [rows]``."""

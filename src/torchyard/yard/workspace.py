@@ -8,10 +8,15 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING
 
-from torchyard.core.digest import digest_file, digest_json
+from torchyard.core.digest import digest_bytes, digest_file, digest_json
 from torchyard.core.errors import BadProject, YardError
+from torchyard.core.record import Json
 from torchyard.project import Project
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PROJECT_FILE = "project.py"
 STATE_FOLDER = ".torchyard"
@@ -157,10 +162,34 @@ def model_source(loaded: LoadedProject) -> str:
     It covers the ``model`` function, what it calls in ``project.py``, and the other files of the
     folder that were imported; so changing a gate trains nothing anew, changing a layer does.
     """
-    folder = loaded.workspace.folder
-    files = {str(path.relative_to(folder)): digest_file(path) for path in loaded.imported}
     code = _code(loaded.project.model, set())
-    return digest_json({"files": files, "model": code})
+    return digest_json({"files": _imported(loaded), "model": code})
+
+
+def module_source(loaded: LoadedProject, module: nn.Module) -> str:
+    """The digest of a module that is part of the features: its code, its settings, its weights.
+
+    It covers the module's classes as far as they are the project's own, the other files of the
+    folder that were imported, plain attributes, and every parameter and buffer.
+    """
+    parts: list[Json] = [repr(module)]
+    for name, part in module.named_modules():
+        plain = {
+            key: repr(value)
+            for key, value in sorted(vars(part).items())
+            if isinstance(value, (str, int, float, bool, tuple)) and key != "training"
+        }
+        own = not type(part).__module__.startswith("torch.")
+        parts.append([name, plain, _code(type(part), set()) if own else type(part).__qualname__])
+    for name, tensor in module.state_dict().items():
+        values = tensor.detach().cpu().contiguous().numpy()
+        parts.append([name, str(values.dtype), list(values.shape), digest_bytes(values.tobytes())])
+    return digest_json({"files": _imported(loaded), "module": parts})
+
+
+def _imported(loaded: LoadedProject) -> dict[str, str]:
+    folder = loaded.workspace.folder
+    return {str(path.relative_to(folder)): digest_file(path) for path in loaded.imported}
 
 
 def _code(function: object, seen: set[str]) -> list[str]:

@@ -23,13 +23,8 @@ from torchyard.records.live import ModelState, MonitorReport, ServerState, Worke
 from torchyard.records.training import Training
 from torchyard.release import Release
 from torchyard.yard import operate
-from torchyard.yard.lifecycle import (
-    add_data,
-    evaluate_model,
-    fit_features,
-    optimize_model,
-    train_model,
-)
+from torchyard.yard.featuring import fit_features
+from torchyard.yard.lifecycle import add_data, evaluate_model, optimize_model, train_model
 from torchyard.yard.operate import Decision
 from torchyard.yard.releasing import Released, release
 from torchyard.yard.results import Evaluated, OpenProject, Optimized, TrainedModel
