@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from torchyard.core.errors import Overloaded
-from torchyard.serve.batching import Batcher
+from torchyard.serve.batching import LARGEST_ON_LOOP_BYTES, Batcher
 from torchyard.serve.engine import Scores
 
 FOREVER = 1e9
@@ -32,6 +32,7 @@ class Bench:
             "is_cheap": True,
             "max_batch_rows": 8,
             "max_queue_rows": 100,
+            "max_queue_bytes": 1_000_000,
             **changes,
         }
         self.batcher = Batcher(
@@ -47,12 +48,12 @@ class Bench:
         self.batches.append(list(rows))
         return self._score(rows)
 
-    def ask(self, name: str, *rows: float, deadline: float = FOREVER) -> None:
+    def ask(self, name: str, *rows: float, deadline: float = FOREVER, size_bytes: int = 10) -> None:
         def done(answer: Scores | Exception) -> None:
             assert name not in self.answers, "answered twice"
             self.answers[name] = answer
 
-        self.batcher.submit(list(rows), deadline, done)
+        self.batcher.submit(list(rows), size_bytes, deadline, done)
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(5):
@@ -187,7 +188,7 @@ def test_a_client_that_fails_to_take_its_answer_costs_no_other() -> None:
             raise ConnectionError("gone")
 
         bench.ask("a", 1)
-        bench.batcher.submit([9], FOREVER, broken)
+        bench.batcher.submit([9], 10, FOREVER, broken)
         bench.ask("b", 2)
         await bench.until(2)
         assert bench.answers == {"a": [[1.0]], "b": [[2.0]]}
@@ -208,6 +209,45 @@ def test_a_full_queue_refuses_at_once() -> None:
         await bench.until(1)
         bench.ask("larger than the queue, but alone", *range(5))
         await bench.until(2)
+
+    run(scenario)
+
+
+def test_a_queue_that_is_full_of_large_bodies_refuses_too() -> None:
+    async def scenario() -> None:
+        bench = Bench(max_queue_bytes=1000)
+        bench.ask("a", 1, size_bytes=600)
+        with pytest.raises(Overloaded) as caught:
+            bench.ask("b", 2, size_bytes=401)
+        assert caught.value.found == "600 bytes waiting"
+        assert caught.value.expected == "at most 1000 with this request's"
+        bench.ask("c", 3, size_bytes=400)
+        await bench.until(2)
+        bench.ask("larger than the queue, but alone", 4, size_bytes=5000)
+        await bench.until(3)
+
+    run(scenario)
+
+
+def test_a_large_body_leaves_the_loop_and_small_ones_do_not_wait_for_it() -> None:
+    async def scenario() -> None:
+        gate = threading.Event()
+
+        def score(rows: Sequence[Any]) -> Scores:
+            if rows[0] == 9:
+                assert gate.wait(5)
+            return [[float(row)] for row in rows]
+
+        bench = Bench(score, lane_count=2)
+        bench.ask("small", 1)
+        bench.ask("large", 9, size_bytes=LARGEST_ON_LOOP_BYTES + 1)
+        bench.ask("after", 2)
+        bench.ask("too", 3)
+        await bench.until(3)
+        assert bench.batches == [[1], [9], [2, 3]]
+        assert "large" not in bench.answers
+        gate.set()
+        await bench.until(4)
 
     run(scenario)
 

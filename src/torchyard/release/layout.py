@@ -76,8 +76,13 @@ class Release:
 
     @cached_property
     def schema(self) -> Schema:
-        """The raw fields of a row."""
+        """The raw fields of a request."""
         return read_record(Schema, self.folder / SCHEMA)
+
+    @cached_property
+    def later(self) -> tuple[str, ...]:
+        """Names of the data's fields that are known too late for a request."""
+        return tuple(field.name for field in self.dataset.schema.fields if field.later)
 
     @cached_property
     def task(self) -> Task:

@@ -131,7 +131,7 @@ class Application:
         """
         deadline = exchange.arrived + self._deadline_ms(exchange) / 1000
         done = partial(self._finish, exchange, engine, rows, ids, form)
-        self._batchers[engine.release].submit(rows, deadline, done)
+        self._batchers[engine.release].submit(rows, len(exchange.body), deadline, done)
 
     def refuse(self, exchange: Exchange, error: Exception) -> None:
         """Answer an exchange with what went wrong."""
@@ -188,6 +188,7 @@ class Application:
             is_cheap=engine.is_cheap,
             max_batch_rows=engine.best_batch_rows,
             max_queue_rows=self.settings.max_queue_rows,
+            max_queue_bytes=self.settings.max_queue_bytes,
             clock=self.clock,
             observe=lambda rows: self.metrics.observe("batch_rows", labels, rows),
         )

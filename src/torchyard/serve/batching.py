@@ -20,11 +20,14 @@ from torchyard.serve.engine import Scores
 Score = Callable[[Sequence[object]], Scores]
 Done = Callable[[Scores | Exception], None]
 
+LARGEST_ON_LOOP_BYTES = 32 << 10  # what takes long is large: a long text, a tensor, many rows
+
 _SMOOTHING = 0.2  # weight of the newest batch in the running mean of a row's time
 
 
 class _Waiting(NamedTuple):
     rows: list[object]
+    size_bytes: int
     deadline: float
     done: Done
 
@@ -41,6 +44,7 @@ class Batcher:
         is_cheap: whether ``score`` may run on the loop.
         max_batch_rows: most rows of one batch; a larger request is a batch by itself.
         max_queue_rows: most rows that may wait.
+        max_queue_bytes: most bytes of their requests' bodies.
         clock: seconds, monotonic; deadlines are on the same clock.
         observe: told the rows of every batch that ran.
     """
@@ -55,6 +59,7 @@ class Batcher:
         is_cheap: bool,
         max_batch_rows: int,
         max_queue_rows: int,
+        max_queue_bytes: int,
         clock: Callable[[], float],
         observe: Callable[[int], None],
     ) -> None:
@@ -65,17 +70,25 @@ class Batcher:
         self._is_cheap = is_cheap
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
+        self._max_queue_bytes = max_queue_bytes
         self._clock = clock
         self._observe = observe
         self._queue: deque[_Waiting] = deque()
         self._queued_rows = 0
+        self._queued_bytes = 0
         self._busy_lanes = 0
         self._row_s = 0.0
         self._is_scheduled = False
         self._expiry: asyncio.TimerHandle | None = None
 
-    def submit(self, rows: list[object], deadline: float, done: Done) -> None:
+    def submit(self, rows: list[object], size_bytes: int, deadline: float, done: Done) -> None:
         """Queue one request's rows; ``done`` gets their scores, or why there are none, once.
+
+        Args:
+            rows: decoded.
+            size_bytes: of the body they came in.
+            deadline: when an answer is of no use any more.
+            done: called on the loop.
 
         Raises:
             Overloaded: the queue is full, or what is ahead takes longer than the deadline allows.
@@ -85,11 +98,15 @@ class Batcher:
             raise overloaded(
                 f"{ahead} rows waiting", f"at most {self._max_queue_rows} with this request's"
             )
+        if ahead and self._queued_bytes + size_bytes > self._max_queue_bytes:
+            most = f"at most {self._max_queue_bytes} with this request's"
+            raise overloaded(f"{self._queued_bytes} bytes waiting", most)
         wait_s = ahead * self._row_s / (1 if self._is_cheap else self._lane_count)
         if self._clock() + wait_s >= deadline:
             raise overloaded(f"a wait of {1000 * wait_s:.0f} ms", "an answer before the deadline")
-        self._queue.append(_Waiting(rows, deadline, done))
+        self._queue.append(_Waiting(rows, size_bytes, deadline, done))
         self._queued_rows += len(rows)
+        self._queued_bytes += size_bytes
         self._schedule()
 
     def _schedule(self) -> None:
@@ -102,7 +119,7 @@ class Batcher:
         self._expire()
         while self._queue and self._busy_lanes < self._lane_count:
             batch = self._take()
-            if self._is_cheap and _rows(batch) <= self._max_batch_rows:
+            if self._is_cheap and self._fits_loop(batch):
                 self._settle(batch, *_answers(self._score, batch, self._clock))
                 if self._queue:  # let the sockets have their turn between two batches
                     self._schedule()
@@ -125,18 +142,31 @@ class Batcher:
         late = [waiting for waiting in self._queue if waiting.deadline <= now]
         self._queue = deque(waiting for waiting in self._queue if waiting.deadline > now)
         self._queued_rows -= _rows(late)
+        self._queued_bytes -= _bytes(late)
         for waiting in late:
             self._deliver(waiting, overloaded("a deadline that passed", "a free lane before it"))
 
     def _take(self) -> list[_Waiting]:
-        """The next batch: in order, at least one request, at most ``max_batch_rows`` if several."""
+        """The next batch: in order, at least one request, and not too many rows if several.
+
+        A cheap model's batches are not too large either: what is small is not to wait for it.
+        """
         batch = [self._queue.popleft()]
-        rows = len(batch[0].rows)
-        while self._queue and rows + len(self._queue[0].rows) <= self._max_batch_rows:
+        rows, size_bytes = len(batch[0].rows), batch[0].size_bytes
+        most_bytes = LARGEST_ON_LOOP_BYTES if self._is_cheap else self._max_queue_bytes
+        while self._queue:
+            following = self._queue[0]
+            rows += len(following.rows)
+            size_bytes += following.size_bytes
+            if rows > self._max_batch_rows or size_bytes > most_bytes:
+                break
             batch.append(self._queue.popleft())
-            rows += len(batch[-1].rows)
-        self._queued_rows -= rows
+        self._queued_rows -= _rows(batch)
+        self._queued_bytes -= _bytes(batch)
         return batch
+
+    def _fits_loop(self, batch: Sequence[_Waiting]) -> bool:
+        return _rows(batch) <= self._max_batch_rows and _bytes(batch) <= LARGEST_ON_LOOP_BYTES
 
     def _send(self, batch: list[_Waiting]) -> None:
         self._busy_lanes += 1
@@ -207,3 +237,7 @@ def _alone(score: Score, waiting: _Waiting) -> Scores | Exception:
 
 def _rows(batch: Sequence[_Waiting]) -> int:
     return sum(len(waiting.rows) for waiting in batch)
+
+
+def _bytes(batch: Sequence[_Waiting]) -> int:
+    return sum(waiting.size_bytes for waiting in batch)

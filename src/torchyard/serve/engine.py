@@ -56,6 +56,10 @@ class ServableRelease(Protocol):
     def variant_path(self, name: str) -> Path:
         """The file of a variant."""
 
+    @property
+    def later(self) -> tuple[str, ...]:
+        """Names of fields that are known too late for a request."""
+
     def golden_requests(self) -> list[dict[str, Any]]:
         """Rows as JSON objects."""
 
@@ -76,7 +80,8 @@ class Engine:
         task: the classes and the threshold.
         max_rows: most rows of one request.
         decoder: reads this release's rows.
-        is_cheap: whether one row takes less than a millisecond on the machine that sealed it.
+        is_cheap: whether one row takes less than a millisecond on the machine that sealed it, and
+            no picture, whose time is the client's choice: a small file may hold many pixels.
         best_batch_rows: rows per call; for a cheap model as many as the loop can spare the time
             for, for a dear one what gave that machine most rows per second.
     """
@@ -91,8 +96,8 @@ class Engine:
         self.schema = release.schema
         self.task = release.task
         self.max_rows = max_rows
-        self.decoder = RowDecoder(release.schema, max_rows=max_rows)
-        self.is_cheap = any(seen.batch == 1 and seen.p50_ms < CHEAP_MS for seen in variant.latency)
+        self.decoder = RowDecoder(release.schema, max_rows=max_rows, later=release.later)
+        self.is_cheap = _is_cheap(variant.latency, release.schema)
         rows_for = _rows_on_loop if self.is_cheap else _rows_on_lane
         self.best_batch_rows = rows_for(variant.latency)
         self._model: Model = open_model(
@@ -103,6 +108,7 @@ class Engine:
         """Calibrated probabilities of decoded rows: one list per row, in the task's class order.
 
         Raises:
+            BadData: a picture cannot be read.
             BadModel: the graph failed, or answered something that is not a number.
         """
         answer = self._model.run(self.decoder.columns(rows))
@@ -193,6 +199,12 @@ def _warm(engine: Engine, request: Mapping[str, Any]) -> None:
     row = engine.decoder.decode(msgspec.json.encode({"rows": [request]})).rows[0]
     for rows in sorted({1, 2, engine.best_batch_rows}):
         engine.score([row] * rows)
+
+
+def _is_cheap(latency: tuple[Latency, ...], schema: Schema) -> bool:
+    if any(field.kind == "image" for field in schema.fields):
+        return False
+    return any(seen.batch == 1 and seen.p50_ms < CHEAP_MS for seen in latency)
 
 
 def _rows_on_loop(latency: tuple[Latency, ...]) -> int:

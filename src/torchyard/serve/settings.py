@@ -27,10 +27,11 @@ class Settings:
         workers: processes, at least 1.
         threads: threads inside one model call.
         lanes: model calls that one worker runs side by side when a model is too dear for its loop.
-        max_body_bytes: largest request body.
+        max_body_bytes: largest request body; a few pictures fit the default.
         max_head_bytes: largest request head (line and headers together).
         max_rows: most rows in one request.
         max_queue_rows: rows that may wait for a model in one worker before requests are refused.
+        max_queue_bytes: bytes of their bodies.
         deadline_ms: how long a request may wait for its answer unless it says so itself.
         head_timeout_s: longest time for a request's head to arrive.
         body_timeout_s: longest time for a request's body to arrive.
@@ -53,10 +54,11 @@ class Settings:
     workers: int = 2
     threads: int = 1
     lanes: int = 2
-    max_body_bytes: int = 16 << 20
+    max_body_bytes: int = 32 << 20
     max_head_bytes: int = 32 << 10
     max_rows: int = 10_000
     max_queue_rows: int = 50_000
+    max_queue_bytes: int = 256 << 20
     deadline_ms: int = 10_000
     head_timeout_s: float = 10.0
     body_timeout_s: float = 60.0
