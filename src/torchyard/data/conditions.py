@@ -1,0 +1,149 @@
+"""The rules of a schema, one condition each: what a row that breaks it looks like, and what it means.
+
+Conditions hold for a row alone. What needs several rows (uniqueness, labels) has files of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from torchyard.core.errors import BadProject
+from torchyard.data.openable import cannot_open
+from torchyard.data.tensors import rows_where
+from torchyard.records.schema import Field, Schema
+
+# 2**53: the largest whole number up to which a float64 input holds every integer exactly
+_EXACT = 9_007_199_254_740_992
+# up to so many values, comparing with each is faster than looking up in a set (measured)
+_FEW = 8
+
+Severity = Literal["quarantine", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A rule on one field.
+
+    ``broken`` is true where a row breaks it (null counts as kept): an expression over the typed
+    columns, or a function of the field's column where no expression can say it.
+    """
+
+    rule: str
+    field: str
+    meaning: str
+    broken: pl.Expr | Callable[[pl.Series], pl.Series]
+
+
+def conditions(schema: Schema) -> list[Condition]:
+    """Every rule of every field, in the schema's order.
+
+    Raises:
+        BadProject: a pattern uses what only Python's regular expressions know.
+    """
+    return [condition for field in schema.fields for condition in _of_field(field)]
+
+
+def _of_field(field: Field) -> list[Condition]:
+    found = []
+
+    def add(rule: str, broken: pl.Expr | Callable[[pl.Series], pl.Series], meaning: str) -> None:
+        found.append(Condition(rule, field.name, meaning, broken))
+
+    if not field.optional:
+        add("is missing", pl.col(field.name).is_null(), "Every request must carry this field.")
+    if field.kind in ("number", "integer"):
+        _number_rules(field, add)
+    elif field.kind in ("category", "text", "id"):
+        _text_rules(field, add)
+    elif field.kind == "image":
+        add("cannot be opened as a picture", cannot_open, "Damaged, cut off, or another format.")
+    elif field.kind == "tensor":
+        _tensor_rules(field, add)
+    return found
+
+
+Add = Callable[[str, pl.Expr | Callable[[pl.Series], pl.Series], str], None]
+
+
+def _number_rules(field: Field, add: Add) -> None:
+    column = pl.col(field.name)
+    unit = f" {field.unit}" if field.unit else ""
+    if field.kind == "number":
+        add("is infinite", column.is_infinite(), "A division or an overflow upstream.")
+    else:
+        # two comparisons: the absolute value of the smallest integer overflows
+        add("is too large", (column > _EXACT) | (column < -_EXACT),
+            "Above 2**53 neighbours become equal.")  # fmt: skip
+    if field.ge is not None:
+        add(f"is below {field.ge:g}{unit}", column < field.ge, "Impossible by the schema.")
+    if field.le is not None:
+        add(f"is above {field.le:g}{unit}", column > field.le, "Impossible by the schema.")
+
+
+def _text_rules(field: Field, add: Add) -> None:
+    column = pl.col(field.name)
+    if field.values:
+        add("is not an allowed value", _not_among(column, field.values), _listed(field.values))
+    if field.pattern is not None:
+        whole = rust_pattern(field)
+        add(f"does not match {field.pattern}", ~column.str.contains(whole),
+            "Not of the form that the schema declares.")  # fmt: skip
+    if field.min_length is not None:
+        add(f"is shorter than {field.min_length} characters",
+            column.str.len_chars() < field.min_length, "Cut off, or not a text.")  # fmt: skip
+    if field.max_length is not None:
+        add(f"is longer than {field.max_length} characters",
+            column.str.len_chars() > field.max_length, "Two values in one, or another field.")  # fmt: skip
+
+
+def _tensor_rules(field: Field, add: Add) -> None:
+    import numpy as np
+
+    add("holds elements that are not finite", rows_where(lambda values: ~np.isfinite(values)),
+        "A division or an overflow upstream, or a missing element.")  # fmt: skip
+    low, high = field.ge, field.le
+    if low is not None:
+        add(f"holds elements below {low:g}", rows_where(lambda values: values < low),
+            "Impossible by the schema.")  # fmt: skip
+    if high is not None:
+        add(f"holds elements above {high:g}", rows_where(lambda values: values > high),
+            "Impossible by the schema.")  # fmt: skip
+
+
+def rust_pattern(field: Field) -> str:
+    """The field's pattern for polars, whose regular expressions are Rust's, matching whole values.
+
+    Raises:
+        BadProject: the pattern uses what Rust's do not have: look-around, back references.
+    """
+    whole = rf"\A(?:{field.pattern})\z"
+    try:
+        pl.Series([""]).str.contains(whole)
+    except pl.exceptions.ComputeError as error:
+        reason = re.sub(r"\s+", " ", str(error)).strip()
+        raise BadProject(
+            where=f"schema, field '{field.name}'",
+            found=f"pattern={field.pattern!r}, which polars cannot read: {reason}",
+            expected="a regular expression without look-around and back references",
+            remedy="Simplify it, or write the rule as a function: ty.rule(...).",
+        ) from error
+    return whole
+
+
+def _not_among(column: pl.Expr, values: tuple[str, ...]) -> pl.Expr:
+    if len(values) > _FEW:
+        return ~column.is_in(list(values))
+    differs = pl.lit(True)
+    for value in values:
+        differs = differs & (column != value)
+    return differs
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    shown = ", ".join(values[:20])
+    return f"Allowed: {shown}{f' and {len(values) - 20} more' if len(values) > 20 else ''}."
