@@ -1,0 +1,144 @@
+"""Rows that stand in two parts: equal in every request field, or equal once numbers are rounded.
+
+Rounded rows leave out ids, which differ between copies, and keep four significant digits of
+numbers. What natural repetition explains is not reported: ``overlap.judge`` says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+from torchyard.data.fingerprint import Digests, row_digests
+from torchyard.data.leaks.overlap import SHARE_WARNS, KeysByPart, Overlap, first_rows, judge
+from torchyard.data.leaks.parted import EXAMPLES, Parted, shown
+from torchyard.data.split import NAMES
+from torchyard.records.dataset import Finding
+from torchyard.records.schema import Field, Schema
+
+DIGITS = 4
+_ROUNDED = ("number", "integer")
+
+Keys = Callable[[pl.DataFrame], Digests]
+
+
+@dataclass(slots=True)
+class _Case:
+    """Something to report about a pair of parts, and the rows recalled for it by their keys."""
+
+    rule: str
+    overlap: Overlap
+    severity: Literal["fail", "warn"]
+    keys: Keys
+    meaning: str
+    examples: dict[int, str] = field(default_factory=dict)
+
+
+class SameRows:
+    """Finds rows that stand in two parts."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._fields = schema.request.fields
+        self._about = [field for field in self._fields if field.kind != "id"]
+        self._can_differ = len(self._about) < len(self._fields) or any(
+            field.kind in _ROUNDED for field in self._about
+        )
+        self._exact, self._rounded = KeysByPart(), KeysByPart()
+        self._cases: list[_Case] = []
+
+    def first(self, rows: Parted) -> None:
+        """Keep the keys of a chunk."""
+        self._exact.add(rows.digests, rows.parts, rows.codes)
+        if self._can_differ:
+            self._rounded.add(self._rounded_keys(rows.frame), rows.parts, rows.codes)
+
+    def settle(self) -> bool:
+        """Judge each pair of parts; rows are recalled as examples only for what is reported."""
+        exact = self._exact.overlaps()
+        self._cases = [case for overlap in exact for case in self._same(overlap)]
+        if self._can_differ:
+            for overlap, beside in zip(self._rounded.overlaps(), exact, strict=True):
+                self._cases += self._nearly_same(overlap, beside)
+        return bool(self._cases)
+
+    def second(self, rows: Parted) -> None:
+        """Recall rows as examples."""
+        for case in self._cases:
+            keys = case.keys(rows.frame)
+            for key, row in first_rows(keys, case.overlap.keys[:EXAMPLES]):
+                case.examples.setdefault(key, shown(rows.frame, row, self._about or self._fields))
+
+    def findings(self) -> Iterator[Finding]:
+        """At most two for each pair of parts."""
+        for case in self._cases:
+            yield Finding(
+                rule=case.rule,
+                field=", ".join(field.name for field in self._fields),
+                severity=case.severity,
+                rows=case.overlap.rows,
+                rows_checked=case.overlap.checked,
+                examples=tuple(text for _, text in sorted(case.examples.items())),
+                meaning=case.meaning,
+            )
+
+    def _exact_keys(self, frame: pl.DataFrame) -> Digests:
+        return row_digests(frame, self._fields)
+
+    def _rounded_keys(self, frame: pl.DataFrame) -> Digests:
+        return row_digests(rounded(frame, self._about), self._about)
+
+    def _same(self, overlap: Overlap) -> Iterator[_Case]:
+        severity = judge(share=overlap.share, checked=overlap.checked, chance=overlap.chance)
+        if severity:
+            contradictory = self._exact.contradictions(overlap)
+            yield _Case(
+                rule=f"same row in {_pair(overlap)}",
+                overlap=overlap,
+                severity=severity,
+                keys=self._exact_keys,
+                meaning=f"{_shares(overlap)} equal in every request field to a row of the other "
+                f"part, so that a model is judged there on rows it has learned by heart. "
+                f"{_labels(contradictory)}Remove the repeats, or use ty.split_by_hash(), which "
+                f"keeps equal rows in one part.",
+            )
+
+    def _nearly_same(self, overlap: Overlap, exact: Overlap) -> Iterator[_Case]:
+        severity = judge(share=overlap.share, checked=overlap.checked, chance=overlap.chance)
+        if severity and overlap.share - exact.share > SHARE_WARNS:
+            yield _Case(
+                rule=f"nearly the same row in {_pair(overlap)}",
+                overlap=overlap,
+                severity="warn",
+                keys=self._rounded_keys,
+                meaning=f"{_shares(overlap)} equal to a row of the other part once numbers are "
+                f"rounded to {DIGITS} digits and ids are left out. They may be copies or repeated "
+                "measurements of one thing. Keep what belongs together in one part with "
+                "ty.split_by_group(...), or remove the repeats.",
+            )
+
+
+def rounded(frame: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
+    """The frame with four significant digits left of the numbers among ``fields``."""
+    return frame.with_columns(
+        pl.col(field.name).cast(pl.Float64).round_sig_figs(DIGITS)
+        for field in fields
+        if field.kind in _ROUNDED
+    )
+
+
+def _pair(overlap: Overlap) -> str:
+    return " and ".join(NAMES[place] for place in overlap.places)
+
+
+def _shares(overlap: Overlap) -> str:
+    return (
+        f"{overlap.rows} of {overlap.checked} {NAMES[overlap.smaller]} rows "
+        f"({overlap.share:.1%}; repetition within a part explains {overlap.chance:.1%}) are"
+    )
+
+
+def _labels(contradictory: int) -> str:
+    return f"{contradictory} of these stand with different labels. " if contradictory else ""
