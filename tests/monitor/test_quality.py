@@ -13,7 +13,7 @@ from tests.monitor.traffic import LOGGED, draw, label_line, lines_of, reference,
 from torchyard.evaluate.bootstrap import measure
 from torchyard.monitor.log import read_labels, read_predictions
 from torchyard.monitor.quality import LIVE_METRICS, labelled_rows, live_quality, worse_than
-from torchyard.monitor.reference import without_personal
+from torchyard.monitor.reference import only_logged
 from torchyard.monitor.windows import Traffic, gather, parse_cut
 from torchyard.records.evidence import Measured
 
@@ -23,7 +23,7 @@ def window(tmp_path: Path, frame: pl.DataFrame, labels: list[str]) -> Traffic:
     given, _ = read_labels(write(tmp_path / "l", {"0-1-0": labels}))
     cut = parse_cut(LOGGED, every=frame.height, time=None)
     batches = read_predictions(predictions, LOGGED, batch_rows=37)
-    (found,) = gather(batches, cut, without_personal(reference()), labels=given).windows
+    (found,) = gather(batches, cut, only_logged(reference()), labels=given).windows
     return found
 
 

@@ -17,7 +17,7 @@ from tests.monitor.traffic import LOGGED, START, draw, lines_of, reference, writ
 from torchyard.core.errors import BadUsage
 from torchyard.data.profile import profile, profile_scores
 from torchyard.monitor.log import AT, ID, LABEL, Batch, read_predictions
-from torchyard.monitor.reference import Reference, without_personal
+from torchyard.monitor.reference import Reference, only_logged
 from torchyard.monitor.windows import (
     MOST_UNSEEN_VALUES,
     Cut,
@@ -35,7 +35,7 @@ EVERY = st.sampled_from(["1s", "7m", "1h", "1d", "7d", "52w"])
 
 
 def known() -> Reference:
-    return without_personal(reference())
+    return only_logged(reference())
 
 
 def gather_all(

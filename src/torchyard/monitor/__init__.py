@@ -2,7 +2,7 @@
 
 Takes: prediction and label logs, a release's reference.
 Makes: windows, drift, live quality, alerts, a report for people.
-Never: imports serving; reads a personal field; changes who serves.
+Never: imports serving; reads a field that may not be logged; changes who serves.
 """
 
 from torchyard.monitor.drift import Limits

@@ -37,6 +37,8 @@ _VALUES: dict[FieldKind, Any] = {
     "integer": float,
     "boolean": bool,
     "category": str,
+    "text": str,
+    "id": str,
     "timestamp": Annotated[datetime, Meta(tz=False)],
 }
 _COLUMNS: dict[FieldKind, pl.DataType] = {
@@ -44,6 +46,8 @@ _COLUMNS: dict[FieldKind, pl.DataType] = {
     "integer": pl.Float64(),
     "boolean": pl.Boolean(),
     "category": pl.String(),
+    "text": pl.String(),
+    "id": pl.String(),
     "timestamp": pl.Datetime("us"),
 }
 _UNFIT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -55,7 +59,7 @@ class Batch:
 
     Attributes:
         frame: ``@id``, ``@at`` (naive UTC), ``@release``, ``@probability`` of the second class,
-            and one column per field of the schema, null where missing.
+            and one column per logged field of the schema, null where missing.
         unreadable: lines of another shape.
         truncated: last lines without a newline, writes that were cut off or are under way.
     """
@@ -90,7 +94,8 @@ def read_predictions(
 
     Args:
         folder: ``predictions/<model>``.
-        schema: the fields to read; others in the log are ignored, absent ones are null.
+        schema: the fields to read, of those that are logged; others in the log are ignored,
+            absent ones are null.
         batch_rows: lines decoded at a time, per worker.
     """
     reader = _PredictionLines(schema)
@@ -119,16 +124,12 @@ class _PredictionLines:
     """Decodes lines of a prediction log and turns them into a frame."""
 
     def __init__(self, schema: Schema) -> None:
-        self._fields = schema.fields
+        self._fields = tuple(field for field in schema.fields if field.is_logged)
         # Field names need not be identifiers, attributes must be: they are f0, f1, ... inside.
-        inner = [f"f{number}" for number in range(len(schema.fields))]
-        members: list[Any] = [
-            (name, _VALUES[field.kind] | None, None)
-            for name, field in zip(inner, schema.fields, strict=True)
-        ]
-        row = msgspec.defstruct(
-            "Row", members, rename=dict(zip(inner, schema.names, strict=True)), gc=False
-        )
+        inner = {f"f{number}": field for number, field in enumerate(self._fields)}
+        members: list[Any] = [(name, _VALUES[f.kind] | None, None) for name, f in inner.items()]
+        names = {name: field.name for name, field in inner.items()}
+        row = msgspec.defstruct("Row", members, rename=names, gc=False)
         line = msgspec.defstruct(
             "Line",
             [

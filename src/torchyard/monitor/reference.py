@@ -31,7 +31,7 @@ class Reference:
     report: Report
 
 
-def without_personal(reference: Reference) -> Reference:
-    """The reference without its personal fields, which never reach a prediction log."""
-    fields = tuple(field for field in reference.schema.fields if not field.personal)
+def only_logged(reference: Reference) -> Reference:
+    """The reference with those fields alone that reach a prediction log."""
+    fields = tuple(field for field in reference.schema.fields if field.is_logged)
     return replace(reference, schema=Schema(fields=fields))

@@ -12,7 +12,7 @@ from torchyard.monitor.alerts import JudgedWindow, raise_alerts
 from torchyard.monitor.drift import Limits, judge
 from torchyard.monitor.log import read_labels, read_predictions, segments
 from torchyard.monitor.quality import labelled_rows, live_quality
-from torchyard.monitor.reference import Reference, without_personal
+from torchyard.monitor.reference import Reference, only_logged
 from torchyard.monitor.windows import Cut, Traffic, gather, iso, parse_cut
 from torchyard.records.live import MonitorReport, Window
 
@@ -33,8 +33,9 @@ def watch(
 ) -> MonitorReport:
     """Compare a model's traffic with its release's reference, window by window.
 
-    Rows count whichever release answered them; each window says which did. Personal fields are
-    not logged and not judged. The same logs give the same report.
+    Rows count whichever release answered them; each window says which did. Fields that are
+    not logged (personal ones, pictures, tensors) are not judged. The same logs give the same
+    report.
 
     Args:
         model: the model's name, a folder of both logs.
@@ -57,7 +58,7 @@ def watch(
         BadUsage: ``every`` or ``time`` means nothing, or makes too many windows.
         BadData: the reference does not describe the schema's fields.
     """
-    reference = without_personal(release)
+    reference = only_logged(release)
     cut = parse_cut(reference.schema, every=every, time=time)
     if not segments(predictions / model):
         raise _nothing_logged(model, predictions / model)

@@ -6,7 +6,8 @@ The prediction log is JSON lines, one object per answered row::
      "row": {field: value}, "scores": [float, ...]}
 
 ``at`` is seconds since the epoch; ``row`` holds the raw fields as received, missing ones absent or
-null, personal ones left out; ``scores`` are the calibrated probabilities in the task's class order.
+null, texts cut to 20,000 characters; pictures, tensors and personal fields (unless they allow
+``log``) are left out; ``scores`` are the calibrated probabilities in the task's class order.
 Segments lie in ``predictions/<model>/<worker>-<start>-<number>.jsonl``. The label log has
 ``{"id": str, "label": bool, "at": float}`` in ``labels/<model>/<worker>-<start>-<number>.jsonl``.
 A last line without a newline is a write that was cut off: readers skip it.

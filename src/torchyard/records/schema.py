@@ -54,7 +54,7 @@ class Field:
 
     @property
     def is_logged(self) -> bool:
-        """Whether a prediction log holds its values; those of pictures and tensors are too large."""
+        """Whether a prediction log holds its values: pictures and tensors are too large for it."""
         return self.kind not in ("image", "tensor") and not self.is_withheld
 
 
@@ -107,3 +107,8 @@ class Task:
     def is_binary(self) -> bool:
         """Whether there are two classes and a threshold between them."""
         return self.kind == "binary_classification"
+
+    @property
+    def headline(self) -> str:
+        """The metric that stands for a model's quality where there is room for one number."""
+        return "auroc" if self.is_binary else "accuracy"

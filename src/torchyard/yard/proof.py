@@ -71,19 +71,27 @@ def check_parity(opened: OpenProject, featured: Featured) -> Parity:
 def golden_requests(
     opened: OpenProject, file: Path, featured: Featured
 ) -> tuple[tuple[dict[str, Json], ...], tuple[tuple[float, ...], ...]]:
-    """Test rows as requests, and how the variant that serves first answers them."""
-    from torchyard.data.rows import request_rows
-    from torchyard.features import columns_from_frame
-    from torchyard.runtimes import open_model
+    """Test rows as requests, and how the variant that serves first answers them.
 
-    schema = opened.project.schema
+    Personal values are exchanged for stand-ins first, so requests and answers say nothing of
+    anybody, and belong together.
+
+    Raises:
+        BadData: a personal field's pattern lets no stand-in be made up.
+    """
+    from torchyard.data.rows import request_rows
+    from torchyard.data.stand_ins import with_stand_ins
+    from torchyard.runtimes import open_model
+    from torchyard.serve.decode import RowDecoder
+
+    schema = opened.project.schema.request
     places = featured.sample("test", GOLDEN_ROWS, seed=opened.project.training.seed)
-    rows = featured.rows_at("test", places)
-    answers = open_model(file).run(columns_from_frame(schema, rows))
-    return (
-        tuple(request_rows(rows, schema)),
-        tuple(tuple(float(p) for p in row) for row in answers),
-    )
+    rows = with_stand_ins(featured.rows_at("test", places), schema)
+    requests = request_rows(rows, schema)
+    decoder = RowDecoder(schema, max_rows=GOLDEN_ROWS)
+    decoded = decoder.decode(json.dumps({"rows": requests}).encode()).rows
+    answers = open_model(file).run(decoder.columns(decoded))
+    return tuple(requests), tuple(tuple(float(p) for p in row) for row in answers)
 
 
 def _serving_path(
@@ -94,7 +102,7 @@ def _serving_path(
     from torchyard.features import Encoder
     from torchyard.serve.decode import RowDecoder
 
-    schema = opened.project.schema
+    schema = opened.project.schema.request
     decoder = RowDecoder(schema, max_rows=PARITY_ROWS)
     encoder = Encoder(featured.graph_file, threads=1)
 
