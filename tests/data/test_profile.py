@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from torchyard.core.digest import digest_json
 from torchyard.core.errors import BadData
 from torchyard.core.record import from_json, to_json
-from torchyard.data.profile import merge, profile, profile_scores
+from torchyard.data.profile import Profiler, profile, profile_chunks, profile_scores
 from torchyard.records.dataset import FieldProfile, Profile
-from torchyard.records.schema import Field, FieldKind, Schema
+from torchyard.records.schema import Field, FieldKind, Schema, Task
 
 SCHEMA = Schema(
     fields=(
@@ -27,7 +28,6 @@ SCHEMA = Schema(
         Field(name="scheduled", kind="timestamp"),
     )
 )
-KINDS: tuple[FieldKind, ...] = ("number", "integer", "boolean", "category", "timestamp")
 TYPES: dict[str, type[pl.DataType] | pl.DataType] = {
     "speed": pl.Float64,
     "stops": pl.Int64,
@@ -37,20 +37,32 @@ TYPES: dict[str, type[pl.DataType] | pl.DataType] = {
 }
 
 
+COLUMNS: dict[FieldKind, pl.DataType] = {
+    "number": pl.Float64(),
+    "integer": pl.Int64(),
+    "boolean": pl.Boolean(),
+    "category": pl.String(),
+    "timestamp": pl.Datetime("us"),
+    "text": pl.String(),
+    "id": pl.String(),
+    "image": pl.Binary(),
+    "tensor": pl.Array(pl.Int64, 2),
+}
+
+
 def one(
     values: Sequence[object], kind: FieldKind, reference: Profile | None = None
 ) -> FieldProfile:
-    types = dict(zip(KINDS, TYPES.values(), strict=True))
-    frame = pl.DataFrame({"x": pl.Series(values, dtype=types[kind])})
+    frame = pl.DataFrame({"x": pl.Series(values, dtype=COLUMNS[kind])})
     schema = Schema(fields=(Field(name="x", kind=kind),))
     return profile(frame, schema, reference=reference).fields[0]
 
 
 def test_many_values_are_cut_into_twenty_bins_of_equal_mass() -> None:
-    rows = np.random.default_rng(1).normal(size=10_000)
+    rows = np.random.default_rng(1).normal(size=4_000)
     made = one(rows.tolist(), "number")
     assert len(made.edges) == 19
-    assert set(made.counts) == {500}
+    assert set(made.counts) == {200}
     assert made.quantiles == pytest.approx(np.quantile(rows, np.arange(1, 10) / 10))
     assert made.mean == pytest.approx(rows.mean())
     assert (made.minimum, made.maximum) == (rows.min(), rows.max())
@@ -95,8 +107,6 @@ def test_deciles_of_a_constant_are_that_constant(value: float) -> None:
     for rows in range(1, 12):
         made = one([value] * rows, "number")
         assert made.quantiles == (value,) * 9
-        both = Profile(rows=rows, fields=(made,))
-        assert merge(both, both).fields[0].quantiles == (value,) * 9
 
 
 def test_huge_numbers_stay_writable() -> None:
@@ -126,16 +136,29 @@ def test_timestamps_are_counted_by_hour() -> None:
     assert (made.minimum, made.maximum) == (5 * 3600.0, 86400 + 5 * 3600 + 59 * 60.0)
 
 
+BINARY = Task(kind="binary_classification", label="late", classes=("on time", "late"))
+ANIMALS = Task(kind="multiclass_classification", label="x", classes=("cat", "dog", "owl"))
+
+
 def test_answers_are_one_number() -> None:
     scores = np.random.default_rng(3).random(1000)
-    reference = profile_scores(scores)
-    made = profile_scores(scores[:100].astype(np.float32), reference=reference)
+    reference = profile_scores(scores, BINARY)
+    made = profile_scores(scores[:100].astype(np.float32), BINARY, reference=reference)
     assert [field.name for field in made.fields] == ["probability"]
     assert made.fields[0].edges == reference.fields[0].edges
+    assert profile_scores(np.stack([1 - scores, scores], axis=1), BINARY) == reference
+
+
+def test_answers_of_several_classes_are_the_class_and_how_sure() -> None:
+    scores = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8]], dtype=np.float32)
+    name, confidence = profile_scores(scores, ANIMALS).fields
+    assert dict(zip(name.values, name.counts, strict=True)) == {"cat": 1, "dog": 1, "owl": 1}
+    assert confidence.maximum == pytest.approx(0.8)
+    assert (name.name, confidence.name) == ("class", "confidence")
 
 
 def test_a_profile_survives_its_file() -> None:
-    made = profile_scores(np.random.default_rng(4).random(500))
+    made = profile_scores(np.random.default_rng(4).random(500), BINARY)
     assert from_json(Profile, to_json(made), where="profile.json") == made
 
 
@@ -152,35 +175,44 @@ def frame_of(rows: list[tuple[object, ...]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TYPES, orient="row")
 
 
+ROWS = st.lists(ROW, max_size=40)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(ROW, max_size=40), st.lists(ROW, max_size=40), st.lists(ROW, max_size=40))
+@given(ROWS, ROWS, ROWS, st.booleans())
 def test_parts_add_up_to_the_whole(
     seen: list[tuple[object, ...]],
     first: list[tuple[object, ...]],
     second: list[tuple[object, ...]],
+    compared: bool,
 ) -> None:
-    reference = profile(frame_of(seen), SCHEMA)
-    parts = [profile(frame_of(rows), SCHEMA, reference=reference) for rows in (first, second)]
+    reference = profile(frame_of(seen), SCHEMA) if compared else None
     whole = profile(frame_of(first + second), SCHEMA, reference=reference)
-    together = merge(parts[0], parts[1])
-    for got, expected in zip(together.fields, whole.fields, strict=True):
-        assert got.mean == pytest.approx(expected.mean, abs=1e-6)
-        assert replace(got, mean=None, quantiles=()) == replace(expected, mean=None, quantiles=())
-        assert list(got.quantiles) == sorted(got.quantiles)
-        assert list(expected.quantiles) == sorted(expected.quantiles)
-        assert len(got.quantiles) == len(expected.quantiles)
+    one, two, chunked = (Profiler(SCHEMA, reference=reference) for _ in range(3))
+    one.update(frame_of(first))
+    two.update(frame_of(second))
+    for rows in (first, second):
+        chunked.update(frame_of(rows))
+    one.merge(two)
+    assert close(one.result(), whole)
+    assert close(chunked.result(), whole)
 
 
-@pytest.mark.parametrize("factor", [1.0, 0.01, 100.0])
-def test_merged_deciles_are_close_even_outside_the_bins(factor: float) -> None:
-    random = np.random.default_rng(5)
-    reference = profile_scores(random.gamma(3, size=20_000))
-    parts = [random.gamma(3, size=2_000) * factor for _ in range(20)]
-    merged = profile_scores(parts[0], reference=reference)
-    for part in parts[1:]:
-        merged = merge(merged, profile_scores(part, reference=reference))
-    exact = np.quantile(np.concatenate(parts), np.arange(1, 10) / 10)
-    assert merged.fields[0].quantiles == pytest.approx(exact, rel=0.04)
+def close(got: Profile, expected: Profile) -> bool:
+    """Equal but for rounding of means and deviations."""
+    rounded = [
+        replace(profile, fields=tuple(map(_without_moments, profile.fields)))
+        for profile in (got, expected)
+    ]
+    one, two = (
+        [(field.mean or 0, field.standard_deviation or 0) for field in profile.fields]
+        for profile in (got, expected)
+    )
+    return rounded[0] == rounded[1] and bool(np.allclose(one, two, rtol=1e-6, atol=1e-6))
+
+
+def _without_moments(field: FieldProfile) -> FieldProfile:
+    return replace(field, mean=None, standard_deviation=None)
 
 
 def test_a_frame_without_a_field_is_refused() -> None:
@@ -203,14 +235,109 @@ def test_a_reference_of_another_kind_is_refused() -> None:
     )
 
 
-def test_profiles_with_other_bins_do_not_merge() -> None:
-    a, b = (Profile(rows=2, fields=(one(list(x), "number"),)) for x in ([1.0, 2.0], [1.0, 3.0]))
+def test_profilers_made_differently_do_not_merge() -> None:
+    schema = Schema(fields=(Field(name="x", kind="number"),))
+    reference = Profile(rows=1, fields=(one([1.0], "number"),))
     with pytest.raises(BadData) as refusal:
-        merge(a, b)
+        Profiler(schema).merge(Profiler(schema, reference=reference))
     assert str(refusal.value) == (
-        "field 'x': found other edges or values; "
-        "expected two profiles made with the same reference. "
-        "Profile both sets of rows with reference= set to the same profile."
+        "profiles: found another schema or another reference; expected two profilers that were "
+        "made alike. Make both with the same schema and reference=."
     )
-    with pytest.raises(BadData, match="profiles: found other fields"):
-        merge(a, profile_scores(np.array([0.5])))
+    with pytest.raises(BadData, match="profiles: found another schema"):
+        Profiler(schema).merge(Profiler(SCHEMA))
+
+
+def test_more_values_than_a_sketch_keeps_are_counted_exactly_the_second_time() -> None:
+    random = np.random.default_rng(6)
+    values = random.lognormal(0, 2, 50_000)
+    names = [f"n{n}" for n in random.integers(0, 9_000, 50_000) ** 2 // 9_000]
+    frame = pl.DataFrame({"x": values, "name": names})
+    schema = Schema(fields=(Field(name="x", kind="number"), Field(name="name", kind="category")))
+    profiler = Profiler(schema)
+    for chunk in frame.iter_slices(7_000):
+        profiler.update(chunk)
+    rough = profiler.result()
+    exact = profile_chunks(lambda: frame.iter_slices(7_000), schema)
+    tally = dict(frame["name"].value_counts().iter_rows())
+    number, name = exact.fields
+    assert number.counts == tuple(np.histogram(values, [-np.inf, *number.edges, np.inf])[0])
+    assert name.counts == tuple(tally[value] for value in name.values)
+    assert list(name.counts) == sorted(name.counts, reverse=True)
+    assert (number.count_error, name.count_error) == (0, 0)
+    off = np.abs(np.array(rough.fields[0].counts) - number.counts)
+    assert 0 < off.max() <= rough.fields[0].count_error <= 0.002 * 50_000
+    short = [
+        tally[v] - n for v, n in zip(rough.fields[1].values, rough.fields[1].counts, strict=True)
+    ]
+    assert min(short) >= 0
+    assert 0 < max(short) <= rough.fields[1].count_error
+    assert number.rank_error == rough.fields[0].rank_error > 0
+    ranks = np.searchsorted(np.sort(values), number.quantiles) / 50_000
+    assert ranks == pytest.approx(np.arange(1, 10) / 10, abs=number.rank_error)
+    assert number.distinct == pytest.approx(50_000, rel=4 * number.distinct_error)
+
+
+def test_the_same_chunks_give_the_same_bytes() -> None:
+    frame = pl.DataFrame({"x": np.random.default_rng(7).normal(size=30_000)})
+    schema = Schema(fields=(Field(name="x", kind="number"),))
+    made = [profile_chunks(lambda: frame.iter_slices(1_000), schema) for _ in range(2)]
+    assert digest_json(to_json(made[0])) == digest_json(to_json(made[1]))
+    assert made[0].fields[0].rank_error > 0
+
+
+def test_spread_signs_and_distinct_values() -> None:
+    made = one([0.0, -1.0, -3.0, 0.0, None], "number")
+    assert (made.zeros, made.negative, made.distinct, made.distinct_error) == (2, 2, 3, 0.0)
+    assert made.standard_deviation == pytest.approx(np.std([0, -1, -3, 0]))
+    huge = one([1.7e308, -1.7e308], "number")
+    assert huge.standard_deviation is None
+    assert one([2**63 - 1, -(2**63)], "integer").maximum == 2.0**63
+
+
+def test_ids_are_counted_and_only_repeated_ones_listed() -> None:
+    made = one(["a", "b", "b", None, ""], "id")
+    assert (made.missing, made.distinct, made.values, made.counts) == (2, 2, ("b",), (2,))
+    assert made.other == 1
+
+
+def part(field: FieldProfile, name: str) -> FieldProfile:
+    return next(item for item in field.parts if item.name == name)
+
+
+def test_texts_are_measured() -> None:
+    made = one(["Ein schöner Tag", "so so", "", None, "..."], "text")
+    assert (made.rows, made.missing, made.distinct) == (5, 2, 3)
+    assert part(made, "characters").maximum == 15
+    assert part(made, "words").minimum == 0
+    assert part(made, "non-ASCII").counts == (2, 1)
+    word = part(made, "word")
+    assert (word.values, word.missing) == (("schöner", "so"), 1)
+    again = one(["so", "was anders"], "text", Profile(rows=5, fields=(made,)))
+    assert part(again, "word").counts == (0, 1)
+    assert part(again, "word").other == 1
+    assert part(again, "characters").edges == part(made, "characters").edges
+
+
+def test_tensors_are_measured_over_their_elements() -> None:
+    values = np.array([[[0.0, 1.0], [2.0, 5.0]], [[0.0, 0.0], [-4.0, np.nan]]], dtype=np.float32)
+    frame = pl.DataFrame({"x": pl.Series(values, dtype=pl.Array(pl.Float32, (2, 2)))})
+    field = Field(name="x", kind="tensor", shape=(2, 2))
+    made = profile(pl.concat([frame, frame.clear(1)]), Schema(fields=(field,))).fields[0]
+    assert (made.rows, made.missing, made.zeros, made.negative) == (3, 1, 3, 1)
+    assert (made.minimum, made.maximum) == (-4.0, 5.0)
+    assert made.mean == pytest.approx(4 / 7)
+    assert part(made, "mean").maximum == 2.0
+    assert part(made, "mean").missing == 1
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_no_rows_and_only_missing_ones_are_a_profile_too(kind: FieldKind) -> None:
+    schema = Schema(fields=(Field(name="x", kind=kind, shape=(2,), dtype="int64"),))
+    for rows in (0, 3):
+        frame = pl.DataFrame({"x": pl.Series([None] * rows, dtype=COLUMNS[kind])})
+        made = profile(frame, schema).fields[0]
+        assert (made.rows, made.missing, sum(made.counts)) == (rows, rows, 0)
+        again = profile(frame, schema, reference=Profile(rows=rows, fields=(made,)))
+        assert again.fields[0].missing == rows
+        assert from_json(FieldProfile, to_json(made), where="x") == made

@@ -97,7 +97,7 @@ def test_a_window_is_the_sum_of_its_batches(tmp_path: Path) -> None:
         assert got.mean == pytest.approx(expected.mean)
         assert got.quantiles == pytest.approx(expected.quantiles, abs=0.6)
     scores = frame["probability"].to_numpy()
-    answers = profile_scores(scores, reference=known().answers)
+    answers = profile_scores(scores, known().task, reference=known().answers)
     assert window.answers.fields[0].counts == answers.fields[0].counts
     assert window.positive == (scores >= 0.5).sum()
     assert window.rows == 1_000

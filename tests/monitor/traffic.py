@@ -77,7 +77,7 @@ def reference() -> Reference:
         schema=SCHEMA,
         task=TASK,
         inputs=profile(rows, LOGGED),
-        answers=profile_scores(rows["probability"].to_numpy()),
+        answers=profile_scores(rows["probability"].to_numpy(), TASK),
         report=report,
     )
 

@@ -112,7 +112,7 @@ def _answers_moved(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
             windows,
             severity="warning",
             subject=ANSWERS,
-            what=f"Answers moved: probability's {strongest.explanation}",
+            what=f"Answers moved: {strongest.name}'s {strongest.explanation}",
             advice=_ANSWERS_ADVICE,
         )
 

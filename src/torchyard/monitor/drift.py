@@ -8,13 +8,13 @@ small one not over noise. What the numbers mean in words is ``explain``'s.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from torchyard.monitor.explain import Cause, explain
-from torchyard.records.dataset import FieldProfile
+from torchyard.records.dataset import FieldProfile, Profile
 from torchyard.records.live import FieldDrift
 
 Floats = npt.NDArray[np.float64]
@@ -59,6 +59,23 @@ class _Part:
     cause: Cause
     matters: bool
     p_value: float
+
+
+def compared(reference: Profile, current: Profile) -> tuple[tuple[FieldProfile, FieldProfile], ...]:
+    """Every field of the current profile, and every part of one, beside the reference's.
+
+    A part is called by its field's name and its own, as in ``review characters``.
+    """
+    known = {field.name: field for field in reference.fields}
+    pairs = []
+    for field in current.fields:
+        pairs.append((known[field.name], field))
+        parts = {part.name: part for part in known[field.name].parts}
+        for part in field.parts:
+            if part.name in parts:
+                name = f"{field.name} {part.name}"
+                pairs.append((replace(parts[part.name], name=name), replace(part, name=name)))
+    return tuple(pairs)
 
 
 def judge(
@@ -182,7 +199,12 @@ def _parts(reference: FieldProfile, current: FieldProfile, limits: Limits) -> li
 
 
 def unseen_rows(reference: FieldProfile, current: FieldProfile) -> int:
-    """Rows whose value the reference does not list, or lies in a bin where it has none."""
+    """Rows whose value the reference does not list, or lies in a bin where it has none.
+
+    None of words: a reference lists only the frequent ones, so the others need not be new.
+    """
+    if reference.kind == "text":
+        return 0
     empty = (now for now, was in zip(current.counts, reference.counts, strict=True) if was == 0)
     return current.other + sum(empty)
 

@@ -73,7 +73,7 @@ def _values(reference: FieldProfile, current: FieldProfile) -> str:
     if reference.kind == "boolean":
         shares = [percent(field.counts[1], sum(field.counts)) for field in (current, reference)]
         return f"true in {shares[0]} of present rows, was {shares[1]}"
-    if reference.kind == "category":
+    if reference.kind in ("category", "text"):
         names = [f"'{value}'" for value in reference.values] + ["other values"]
         return _largest_move(names, reference, current)
     if reference.kind == "timestamp":

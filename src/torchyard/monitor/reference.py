@@ -18,8 +18,7 @@ class Reference:
         schema: the raw fields of a row.
         task: what is predicted.
         inputs: distributions of (at least) the schema's fields.
-        answers: the distribution of the calibrated probabilities of the second class, one field
-            named ``probability``.
+        answers: the distribution of the answers, as ``data.profile.profile_scores`` makes it.
         report: quality of the variant that is served, on the test split.
     """
 
@@ -32,6 +31,11 @@ class Reference:
 
 
 def only_logged(reference: Reference) -> Reference:
-    """The reference with those fields alone that reach a prediction log."""
-    fields = tuple(field for field in reference.schema.fields if field.is_logged)
+    """The reference with those fields alone that traffic can be compared in.
+
+    That is without what a prediction log does not hold by design (pictures, tensors, personal and
+    ``later`` fields), which would look missing, and without ids, which are new with every row.
+    """
+    sent = reference.schema.request.fields
+    fields = tuple(field for field in sent if field.is_logged and field.kind != "id")
     return replace(reference, schema=Schema(fields=fields))

@@ -9,7 +9,7 @@ import numpy as np
 
 from torchyard.core.errors import NotFound
 from torchyard.monitor.alerts import JudgedWindow, raise_alerts
-from torchyard.monitor.drift import Limits, judge
+from torchyard.monitor.drift import Limits, compared, judge
 from torchyard.monitor.log import read_labels, read_predictions, segments
 from torchyard.monitor.quality import labelled_rows, live_quality
 from torchyard.monitor.reference import Reference, only_logged
@@ -86,16 +86,17 @@ def _judged(
     limits: Limits,
     generator: np.random.Generator,
 ) -> JudgedWindow:
-    known = {field.name: field for field in reference.inputs.fields}
-    pairs = [(known[field.name], field) for field in traffic.inputs.fields]
-    pairs.append((reference.answers.fields[0], traffic.answers.fields[0]))
-    *fields, answers = judge(pairs, unseen=traffic.unseen, limits=limits)
+    inputs = compared(reference.inputs, traffic.inputs)
+    given = compared(reference.answers, traffic.answers)
+    found = judge([*inputs, *given], unseen=traffic.unseen, limits=limits)
+    fields = found[: len(inputs)]
+    answers = max(found[len(inputs) :], key=lambda item: (item.drift.drifted, item.drift.psi))
     window = Window(
         first=iso(traffic.first, cut),
         last=iso(traffic.last, cut),
         rows=traffic.rows,
         releases=dict(sorted(traffic.releases.items())),
-        fields=tuple(found.drift for found in fields),
+        fields=tuple(field.drift for field in fields),
         answers=answers.drift,
         positive_rate=traffic.positive / traffic.rows,
         labelled=labelled_rows(traffic),
@@ -106,7 +107,7 @@ def _judged(
             generator=generator,
         ),
     )
-    return JudgedWindow(window=window, fields=tuple(fields), answers=answers)
+    return JudgedWindow(window=window, fields=fields, answers=answers)
 
 
 def _naive(since: datetime | None) -> datetime | None:

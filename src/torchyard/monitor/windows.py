@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from torchyard.core.errors import BadUsage, nearest
-from torchyard.data.profile import merge, profile, profile_scores
+from torchyard.data.profile import Profiler, answers_frame, answers_schema
 from torchyard.monitor.log import AT, ID, LABEL, PROBABILITY, RELEASE, Batch
 from torchyard.monitor.reference import Reference
 from torchyard.records.dataset import Profile
@@ -54,7 +54,7 @@ class Traffic:
         rows: how many.
         releases: release to the rows that it answered.
         inputs: distributions of the fields, in the reference's bins.
-        answers: distribution of the probabilities, in the reference's bins.
+        answers: distribution of the answers, in the reference's bins.
         positive: rows answered with the second class.
         unseen: category field to values that the reference does not list, with their rows.
         probabilities: of the labelled rows, in pieces ``[rows]``; ``truths`` are their labels.
@@ -142,7 +142,7 @@ def gather(
     Raises:
         BadUsage: more windows than anybody can read.
     """
-    windows: dict[int, Traffic] = {}
+    windows: dict[int, _Open] = {}
     seen = unreadable = truncated = unplaced = 0
     for batch in batches:
         unreadable += batch.unreadable
@@ -155,11 +155,12 @@ def gather(
         if len(windows.keys() | parts.keys()) > MOST_WINDOWS:
             raise _too_many(cut)
         for number, part in parts.items():
-            piece = _summed(part, cut, reference, labels)
-            windows[number] = _joined(windows[number], piece) if number in windows else piece
+            if number not in windows:
+                windows[number] = _Open(reference)
+            windows[number].add(part, cut, labels)
         seen += frame.height
     return Gathered(
-        windows=tuple(windows[number] for number in sorted(windows)),
+        windows=tuple(windows[number].close() for number in sorted(windows)),
         unreadable=unreadable,
         truncated=truncated,
         unplaced=unplaced,
@@ -198,50 +199,57 @@ def iso(moment: datetime, cut: Cut) -> str:
     return zoned.isoformat(timespec="seconds")
 
 
-def _summed(part: pl.DataFrame, cut: Cut, reference: Reference, labels: pl.DataFrame) -> Traffic:
-    times = part[cut.clock].sort()
-    scores = part[PROBABILITY].to_numpy()
-    labelled = part.select(ID, PROBABILITY).join(labels, on=ID, how="inner")
-    inputs = profile(part, reference.schema, reference=reference.inputs)
-    return Traffic(
-        first=times[0],
-        last=times[-1],
-        rows=part.height,
-        releases=_tally(part[RELEASE]),
-        inputs=inputs,
-        answers=profile_scores(scores, reference=reference.answers),
-        positive=int((scores >= reference.task.threshold).sum()),
-        unseen={
-            field.name: _tally(_unlisted(part[field.name], field.values))
-            for field in inputs.fields
-            if field.other
-        },
-        probabilities=(labelled[PROBABILITY].to_numpy(),) if labelled.height else (),
-        truths=(labelled[LABEL].to_numpy(),) if labelled.height else (),
-    )
+class _Open:
+    """A window that still takes rows."""
 
+    def __init__(self, reference: Reference) -> None:
+        self._task = reference.task
+        self._listed = {
+            field.name: field.values
+            for field in reference.inputs.fields
+            if field.kind == "category" and field.name in reference.schema.names
+        }
+        self._inputs = Profiler(reference.schema, reference=reference.inputs)
+        self._answers = Profiler(answers_schema(reference.task), reference=reference.answers)
+        self._times: list[datetime] = []
+        self._rows = self._positive = 0
+        self._releases: Counter[str] = Counter()
+        self._unseen: dict[str, Counter[str]] = {name: Counter() for name in self._listed}
+        self._probabilities: list[npt.NDArray[np.float64]] = []
+        self._truths: list[npt.NDArray[np.bool_]] = []
 
-def _joined(a: Traffic, b: Traffic) -> Traffic:
-    fields = a.unseen.keys() | b.unseen.keys()
-    return Traffic(
-        first=min(a.first, b.first),
-        last=max(a.last, b.last),
-        rows=a.rows + b.rows,
-        releases=Counter(a.releases) + Counter(b.releases),
-        inputs=merge(a.inputs, b.inputs),
-        answers=merge(a.answers, b.answers),
-        positive=a.positive + b.positive,
-        unseen={
-            name: dict(
-                (Counter(a.unseen.get(name, {})) + Counter(b.unseen.get(name, {}))).most_common(
-                    MOST_UNSEEN_VALUES
-                )
-            )
-            for name in sorted(fields)
-        },
-        probabilities=a.probabilities + b.probabilities,
-        truths=a.truths + b.truths,
-    )
+    def add(self, part: pl.DataFrame, cut: Cut, labels: pl.DataFrame) -> None:
+        """Count some rows, at least one."""
+        times = part[cut.clock].sort()
+        scores = part[PROBABILITY].to_numpy()
+        self._times = [min([times[0], *self._times]), max([times[-1], *self._times])]
+        self._rows += part.height
+        self._releases.update(_tally(part[RELEASE]))
+        self._inputs.update(part)
+        self._answers.update(answers_frame(scores, self._task))
+        self._positive += int((scores >= self._task.threshold).sum())
+        for name, listed in self._listed.items():
+            found = self._unseen[name] + Counter(_tally(_unlisted(part[name], listed)))
+            self._unseen[name] = Counter(dict(found.most_common(MOST_UNSEEN_VALUES)))
+        labelled = part.select(ID, PROBABILITY).join(labels, on=ID, how="inner")
+        if labelled.height:
+            self._probabilities.append(labelled[PROBABILITY].to_numpy())
+            self._truths.append(labelled[LABEL].to_numpy())
+
+    def close(self) -> Traffic:
+        """What is known of the window."""
+        return Traffic(
+            first=self._times[0],
+            last=self._times[1],
+            rows=self._rows,
+            releases=self._releases,
+            inputs=self._inputs.result(),
+            answers=self._answers.result(),
+            positive=self._positive,
+            unseen={name: dict(found) for name, found in self._unseen.items() if found},
+            probabilities=tuple(self._probabilities),
+            truths=tuple(self._truths),
+        )
 
 
 def _unlisted(column: pl.Series, listed: tuple[str, ...]) -> pl.Series:

@@ -28,7 +28,11 @@ from torchyard.yard.results import (
 )
 
 if TYPE_CHECKING:
+    from torchyard.evaluate import Sample
     from torchyard.release import Contents
+
+
+_SHOWN_CLASSES = 8
 
 
 @dataclass(frozen=True)
@@ -144,16 +148,12 @@ def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) 
     Those whose log loss cannot be told from the best one's go first, the fastest at the largest
     measured batch before the others: between equals, speed decides.
     """
-    from torchyard.evaluate.metrics import compute
+    from torchyard.evaluate.kinds import compute
 
     split = "validation"
     truth = optimized.evaluated.trained.featured.truth(split)
-    scores = {name: optimized.scores(name, split) for name in names}
-    threshold = opened.project.task.threshold
-    losses = {
-        name: compute("log_loss", truth=truth, probability=values, threshold=threshold) or 0.0
-        for name, values in scores.items()
-    }
+    samples = {name: _sample(opened, truth, optimized.scores(name, split)) for name in names}
+    losses = {name: compute("log_loss", sample) or 0.0 for name, sample in samples.items()}
     speed = {
         variant.name: variant.latency[-1].p50_ms
         for variant in optimized.variants
@@ -162,7 +162,7 @@ def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) 
     best = min(names, key=losses.__getitem__)
 
     def is_worse(name: str) -> bool:
-        gap = _paired(opened, truth, "log_loss", scores[name], scores[best])
+        gap = _paired(opened, "log_loss", samples[name], samples[best])
         return gap is not None and gap.low is not None and gap.low > 0
 
     equal = [name for name in names if name == best or not is_worse(name)]
@@ -176,27 +176,32 @@ def _differences(
     """For each metric that a gate compares: how much worse the variant is than the champion."""
     if champion is None:
         return None
-    scores = optimized.scores(variant, "test")
     truth = optimized.evaluated.trained.featured.truth("test")
+    challenger = _sample(opened, truth, optimized.scores(variant, "test"))
+    serving = _sample(opened, truth, champion)
     found = {
-        gate.metric: _paired(opened, truth, gate.metric, scores, champion)
+        gate.metric: _paired(opened, gate.metric, challenger, serving)
         for gate in opened.project.gates
         if gate.against is not None
     }
     return {metric: value for metric, value in found.items() if value is not None}
 
 
+def _sample(opened: OpenProject, truth: Array, probabilities: Array) -> Sample:
+    from torchyard.evaluate import Sample
+
+    return Sample(task=opened.project.task, truth=truth, probabilities=probabilities)
+
+
 def _paired(
-    opened: OpenProject, truth: Array, metric: str, challenger: Array, champion: Array
+    opened: OpenProject, metric: str, challenger: Sample, champion: Sample
 ) -> Measured | None:
     from torchyard.evaluate import paired_difference
 
     return paired_difference(
         metric,
-        truth=truth,
         challenger=challenger,
         champion=champion,
-        threshold=opened.project.task.threshold,
         generator=np.random.default_rng(opened.project.training.seed),
     )
 
@@ -210,11 +215,12 @@ def _champion(opened: OpenProject) -> str | None:
 
 
 def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None:
-    """What the champion answers to the test rows, ``float64 [rows]``, from its own file.
+    """What the champion answers to the test rows, ``float64 [rows, classes]``, from its own file.
 
     None when nothing serves yet, when the champion is this very run, or when no gate asks.
     """
     from torchyard.features import columns_from_frame
+    from torchyard.optimize import score
     from torchyard.release import open_release
     from torchyard.runtimes import open_model
 
@@ -226,6 +232,14 @@ def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None
     )
     if sealed.manifest.lineage.run == trained.run.id:
         return None
+    if sealed.task.classes != opened.project.task.classes:
+        raise Refused(
+            where="gates against the champion",
+            found=f"a champion that answers with {_named(sealed.task.classes)}",
+            expected=f"one that answers with {_named(opened.project.task.classes)}",
+            remedy="Two models of other classes cannot be compared: take the gate out for one "
+            "release.",
+        )
     rows = trained.featured.rows("test")
     missing = [name for name in sealed.schema.names if name not in rows.columns]
     if missing:
@@ -236,8 +250,13 @@ def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None
             remedy="Keep the fields in the schema for one more release, or take the gate out.",
         )
     model = open_model(sealed.variant_path(sealed.manifest.ladder[0]))
-    scores: Array = model.run(columns_from_frame(sealed.schema, rows))[:, 1].astype(np.float64)
-    return scores
+    return score(model, columns_from_frame(sealed.schema, rows), graph=sealed.features)
+
+
+def _named(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:_SHOWN_CLASSES])
+    more = len(classes) - _SHOWN_CLASSES
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _seal(
@@ -271,27 +290,31 @@ def _contents(
     verdicts: tuple[Verdict, ...],
     ladder: tuple[str, ...],
 ) -> Contents:
-    from torchyard.data.profile import profile, profile_scores
+    from torchyard.data.personal import publishable, publishable_profile
+    from torchyard.data.profile import profile_chunks, profile_scores
     from torchyard.release import Contents
 
     project, evaluated = opened.project, optimized.evaluated
     trained, featured = evaluated.trained, evaluated.trained.featured
     golden, answers = golden_requests(opened, optimized.file(ladder[0]), featured)
+    schema = project.schema.request
     return Contents(
         model=project.name,
         description=project.description,
         license=None,
-        schema=project.schema,
+        schema=schema,
         task=project.task,
-        dataset=featured.dataset,
+        dataset=publishable(featured.dataset),
         features=featured.graph,
         features_graph=featured.graph_file,
         run=trained.run,
         evidence=_evidence(opened, optimized, verdicts),
         ladder=ladder,
         variant_files={name: optimized.file(name) for name in ladder},
-        reference=profile(featured.rows("train"), project.schema),
-        reference_answers=profile_scores(optimized.scores(ladder[0], "test")),
+        reference=publishable_profile(
+            profile_chunks(lambda: featured.chunks("train", schema.names), schema), schema
+        ),
+        reference_answers=profile_scores(optimized.scores(ladder[0], "test"), project.task),
         golden_requests=golden,
         golden_answers=answers,
         golden_tolerance=GOLDEN_TOLERANCE,
