@@ -1,7 +1,7 @@
 """Raw columns: the arrays that enter a graph, from a frame in training and from rows in serving.
 
-One array per field, shaped ``[rows, 1]``; types and missing values as in ARCHITECTURE.md. Both
-ways in give the same bits for the same values: the tests compare them.
+One array per field; shapes, types and missing values as in ARCHITECTURE.md. Both ways in give the
+same bits for the same values: the tests compare them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchyard.core.errors import BadData
 from torchyard.records.schema import Field, FieldKind, Schema
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ Columns = Mapping[str, Column]
 
 MISSING_TIME = int(np.iinfo(np.int64).min)
 MISSING_TEXT = ""
+MISSING_IMAGE = b""
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -34,10 +36,13 @@ def columns_from_rows(schema: Schema, rows: Sequence[object]) -> dict[str, Colum
     Args:
         schema: the fields, which give order and kinds.
         rows: objects with one attribute per field; None where a value is missing. Values are
-            already checked: float or int, bool, str, naive ``datetime``.
+            already checked: float or int, bool, str, naive ``datetime``, bytes, nested lists.
 
     Returns:
-        Field name to array ``[rows, 1]``.
+        Field name to raw column.
+
+    Raises:
+        BadData: a tensor has another shape.
     """
     return {
         field.name: column_from_values(field, [getattr(row, field.name) for row in rows])
@@ -46,7 +51,11 @@ def columns_from_rows(schema: Schema, rows: Sequence[object]) -> dict[str, Colum
 
 
 def column_from_values(field: Field, values: Sequence[Any]) -> Column:
-    """One raw column, ``[rows, 1]``, from Python values with None where missing."""
+    """One raw column from Python values with None where missing.
+
+    Raises:
+        BadData: a tensor has another shape.
+    """
     if field.kind in _NUMERIC:
         return np.array(values, dtype=np.float64).reshape(-1, 1)
     if field.kind == "timestamp":
@@ -54,21 +63,32 @@ def column_from_values(field: Field, values: Sequence[Any]) -> Column:
             MISSING_TIME if value is None else (value - _EPOCH) // _MICROSECOND for value in values
         ]
         return np.array(times, dtype=np.int64).reshape(-1, 1)
-    texts = np.empty((len(values), 1), dtype=object)
-    texts[:, 0] = [MISSING_TEXT if value is None else value for value in values]
-    return texts
+    if field.kind == "tensor":
+        return _tensor(field, values, len(values))
+    missing = MISSING_IMAGE if field.kind == "image" else MISSING_TEXT
+    things = np.empty((len(values), 1), dtype=object)
+    things[:, 0] = [missing if value is None else value for value in values]
+    return things
 
 
 def columns_from_frame(schema: Schema, frame: pl.DataFrame) -> dict[str, Column]:
     """Raw columns of a polars frame that has the schema's fields as columns.
 
     Returns:
-        Field name to array ``[rows, 1]``.
+        Field name to raw column.
+
+    Raises:
+        BadData: a tensor has another shape.
     """
-    return {field.name: _column_from_series(field, frame[field.name]) for field in schema.fields}
+    return {field.name: column_from_series(field, frame[field.name]) for field in schema.fields}
 
 
-def _column_from_series(field: Field, series: pl.Series) -> Column:
+def column_from_series(field: Field, series: pl.Series) -> Column:
+    """One raw column from a polars series: images as Binary, tensors as Array or List.
+
+    Raises:
+        BadData: a tensor has another shape.
+    """
     import polars as pl
 
     if field.kind in _NUMERIC:
@@ -76,6 +96,38 @@ def _column_from_series(field: Field, series: pl.Series) -> Column:
     if field.kind == "timestamp":
         micros = series.cast(pl.Datetime("us")).cast(pl.Int64)
         return micros.fill_null(MISSING_TIME).to_numpy().reshape(-1, 1)
-    texts = np.empty((len(series), 1), dtype=object)
-    texts[:, 0] = series.cast(pl.String).fill_null(MISSING_TEXT).to_list()
-    return texts
+    if field.kind == "tensor":
+        return _tensor_from_series(field, series)
+    if field.kind == "image":
+        whole = series.cast(pl.Binary).fill_null(MISSING_IMAGE)
+    else:
+        whole = series.cast(pl.String).fill_null(MISSING_TEXT)
+    return whole.to_numpy().astype(object, copy=False).reshape(-1, 1)
+
+
+def _tensor_from_series(field: Field, series: pl.Series) -> Column:
+    import polars as pl
+
+    flat = series
+    while flat.dtype in (pl.List, pl.Array):
+        flat = flat.explode()
+    kind = pl.Int64 if field.dtype == "int64" else pl.Float32
+    if flat.null_count() or series.null_count():
+        raise _misfit(field, "missing elements")
+    return _tensor(field, flat.cast(kind).to_numpy(), len(series))
+
+
+def _tensor(field: Field, values: Any, rows: int) -> Column:
+    try:
+        return np.array(values, dtype=field.dtype).reshape(rows, *field.shape)
+    except (TypeError, ValueError) as error:
+        raise _misfit(field, str(error)) from error
+
+
+def _misfit(field: Field, found: str) -> BadData:
+    return BadData(
+        where=f"field '{field.name}'",
+        found=found,
+        expected=f"{field.dtype} in shape {list(field.shape)} in every row",
+        remedy="Give nested lists of that shape, or correct the shape in ty.tensor(...).",
+    )

@@ -1,70 +1,40 @@
-"""Running a feature graph, and fitting one: the same ONNX file for training and for serving."""
+"""Running a feature graph: the same ONNX file for training and for serving."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, final
 
 import numpy as np
 
-from torchyard.core.digest import digest_bytes
-from torchyard.core.files import write_atomically
 from torchyard.features.columns import Columns
-from torchyard.records.schema import Schema
-from torchyard.records.training import FeatureGraph, Transform
+from torchyard.features.host import HOST_STEPS, HostSteps
 
-if TYPE_CHECKING:
-    import polars as pl
-    from torch import nn
+__all__ = ["HOST_STEPS", "OUTPUT_PREFIX", "Encoder", "Tensor", "difference"]
 
 OUTPUT_PREFIX = "feature/"
 
 Tensor = np.ndarray[Any, np.dtype[Any]]
 
-
-def fit_graph(
-    transforms: Sequence[Transform],
-    schema: Schema,
-    chunks: Callable[[], Iterable[pl.DataFrame]],
-    *,
-    path: Path,
-    modules: Mapping[str, nn.Module] | None = None,
-) -> FeatureGraph:
-    """Fit on the training split, compile, and write the ONNX file.
-
-    Args:
-        transforms: declared features.
-        schema: the fields.
-        chunks: gives the training rows in chunks, anew at each call: images as Binary, texts as
-            String, tensors as lists of a fixed size.
-        path: where the graph goes.
-        modules: those of ``ty.custom``, by output.
-
-    Raises:
-        BadData: a transform has nothing to learn from.
-    """
-    import polars as pl
-
-    from torchyard.features.fit import fit
-    from torchyard.features.graph import build_graph
-
-    frame = pl.concat(chunks())
-    fitted = fit(transforms, schema, frame)
-    content = build_graph(fitted, schema).SerializeToString(deterministic=True)
-    write_atomically(path, content)
-    used = {name for item in fitted for name in item.tensor.fields}
-    return FeatureGraph(
-        digest=digest_bytes(content),
-        inputs=tuple(name for name in schema.names if name in used),
-        tensors=tuple(item.tensor for item in fitted),
-        fitted_rows=frame.height,
-    )
+# more rows at once do not fit into a core's cache between two operations of the graph
+_BATCH_ROWS = 4096
 
 
+@final
 class Encoder:
     """A feature graph, opened.
+
+    Args:
+        graph: the ONNX file's path, or its content.
+        threads: threads inside one call; as many as there are cores when left out.
+
+    Attributes:
+        inputs: the raw fields it reads.
+        outputs: the tensors it makes.
+
+    Raises:
+        BadRecord: the file's host steps are damaged.
 
     Example::
 
@@ -72,16 +42,23 @@ class Encoder:
         tensors = encoder.encode(columns_from_frame(schema, frame))
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, graph: Path | bytes, *, threads: int | None = None) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or os.cpu_count() or 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            graph if isinstance(graph, bytes) else str(graph),
+            options,
+            providers=["CPUExecutionProvider"],
         )
-        self.inputs = tuple(item.name for item in self._session.get_inputs())
+        where = "feature graph" if isinstance(graph, bytes) else graph.name
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._steps = HostSteps.of_file(metadata, where=where)
+        names = [item.name for item in self._session.get_inputs()]
+        self.inputs = self._steps.raw_inputs(names)
+        self._direct = [name for name in names if name not in self._steps.fields]
         self.outputs = tuple(
             item.name.removeprefix(OUTPUT_PREFIX) for item in self._session.get_outputs()
         )
@@ -90,12 +67,31 @@ class Encoder:
         """Feature tensors of raw columns.
 
         Args:
-            columns: field name to array ``[rows, 1]``; fields the graph does not use are ignored.
+            columns: field name to raw column; fields the graph does not use are ignored.
 
         Returns:
-            Tensor name to ``float32 [rows, width]`` or ``int64 [rows]``.
+            Tensor name to ``float32`` or ``int64 [rows, *shape]``.
+
+        Raises:
+            BadData: a picture cannot be decoded.
         """
-        feed = {name: columns[name] for name in self.inputs}
+        rows = len(columns[self.inputs[0]])
+        if rows <= _BATCH_ROWS:
+            return self._batch(columns)
+        made: dict[str, Tensor] = {}
+        for first in range(0, rows, _BATCH_ROWS):
+            end = first + _BATCH_ROWS
+            part = self._batch({name: columns[name][first:end] for name in self.inputs})
+            for name, tensor in part.items():
+                if first == 0:
+                    made[name] = np.empty((rows, *tensor.shape[1:]), dtype=tensor.dtype)
+                made[name][first:end] = tensor
+        return made
+
+    def _batch(self, columns: Columns) -> dict[str, Tensor]:
+        feed = {name: columns[name] for name in self._direct}
+        if self._steps:
+            feed |= self._steps.run(columns)
         return dict(zip(self.outputs, self._session.run(None, feed), strict=True))
 
 

@@ -1,146 +1,259 @@
-"""Fitting: what each transform learns from the training split, and from nothing else."""
+"""Fitting: what each transform learns from the training split, and from nothing else.
+
+The rows stream past, cut into the same blocks however they were chunked, so the same rows in the
+same order give the same file. A transform inside another is fitted first; the outer one then learns
+from what the part of the graph that is already fitted makes of each block: there is one
+implementation of every transform, the graph. Every level of nesting costs one more pass.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
+from torchyard.core.digest import digest_bytes
 from torchyard.core.errors import BadData
-from torchyard.records.schema import Field, Schema
-from torchyard.records.training import FeatureTensor, Transform
+from torchyard.core.files import write_atomically
+from torchyard.features.columns import column_from_series
+from torchyard.features.encode import Encoder
+from torchyard.records.schema import Schema
+from torchyard.records.training import FeatureGraph, Transform
+
+if TYPE_CHECKING:
+    import polars as pl
+    from torch import nn
+
+    from torchyard.features.learn import Learner
+
+Places = dict[tuple[str | int, ...], Transform]
+Chunks = Callable[[], Iterable["pl.DataFrame"]]
+
+BLOCK_ROWS = 1 << 16
+# real rows that ``ty.custom`` is checked with
+_CHECKED_ROWS = 512
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standardized:
-    """Fitted numbers: ``mean`` and ``deviation`` per field; ``flags`` are the optional fields."""
-
-    tensor: FeatureTensor
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    flags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookedUp:
-    """Fitted vocabulary: the category at place ``i`` becomes ``i + 2``; 0 unknown, 1 missing."""
-
-    tensor: FeatureTensor
-    vocabulary: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cycled:
-    """Recurring time: nothing to learn, only which parts of the clock."""
-
-    tensor: FeatureTensor
-    parts: tuple[str, ...]
-
-
-Fitted = Standardized | LookedUp | Cycled
-
-UNKNOWN, MISSING, FIRST = 0, 1, 2
-
-
-def fit(transforms: Sequence[Transform], schema: Schema, frame: pl.DataFrame) -> tuple[Fitted, ...]:
-    """Fit every transform on the training split.
+def fit_graph(
+    transforms: Sequence[Transform],
+    schema: Schema,
+    chunks: Chunks,
+    *,
+    path: Path,
+    modules: Mapping[str, nn.Module] | None = None,
+) -> FeatureGraph:
+    """Fit on the training split, compile, and write the ONNX file.
 
     Args:
-        transforms: declared features, in order.
+        transforms: declared features.
         schema: the fields.
-        frame: training rows.
+        chunks: gives the training rows in chunks, anew at each call: images as Binary, texts as
+            String, tensors as Array or List.
+        path: where the graph goes.
+        modules: those of ``ty.custom``, by output.
 
     Raises:
         BadData: a transform has nothing to learn from, for example a field without any value.
+        BadProject: a tokenizers file cannot be read, or a cross has too many combinations.
+        BadModel: a module of ``ty.custom`` cannot be exported, or gives a row other bits in
+            another batch.
     """
-    fitters: dict[str, Callable[[Transform, Schema, pl.DataFrame], Fitted]] = {
-        "standardize": _standardize,
-        "lookup": _lookup,
-        "cyclic_time": _cyclic_time,
+    from torchyard.features.graph import build_graph
+
+    modules = modules or {}
+    learnt, rows = _learn(transforms, schema, chunks)
+    model, tensors, steps = build_graph(transforms, schema, learnt, modules)
+    if modules:
+        _check_custom(transforms, schema, chunks, learnt, modules)
+    content = model.SerializeToString(deterministic=True)
+    write_atomically(path, content)
+    used = {name for tensor in tensors for name in tensor.fields}
+    return FeatureGraph(
+        digest=digest_bytes(content),
+        inputs=tuple(name for name in schema.names if name in used),
+        tensors=tensors,
+        fitted_rows=rows,
+        host_steps=steps,
+    )
+
+
+def _learn(
+    transforms: Sequence[Transform], schema: Schema, chunks: Chunks
+) -> tuple[dict[tuple[str | int, ...], Any], int]:
+    """What every transform learnt, and the number of rows."""
+    learnt: dict[tuple[str | int, ...], Any] = {}
+    places = dict(_places(transforms))
+    waiting = _learners(places, schema)
+    if not waiting:
+        return learnt, sum(frame.height for frame in chunks())
+    rows = 0
+    while waiting:
+        ready = {
+            path: learner
+            for path, learner in waiting.items()
+            if not any(other[: len(path)] == path for other in waiting if other != path)
+        }
+        inner = _inner({path: places[path] for path in ready}, schema, learnt)
+        rows = 0
+        for frame in cut(chunks(), BLOCK_ROWS):
+            rows += frame.height
+            block = _FrameBlock(schema, frame, places, inner)
+            for learner in ready.values():
+                learner.add(block)
+        for path, learner in ready.items():
+            learnt[path] = _conclude(learner, places, path)
+            del waiting[path]
+    return learnt, rows
+
+
+def cut(chunks: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """The same rows in frames of ``rows`` rows, the last one shorter; none is empty."""
+    import polars as pl
+
+    held: list[pl.DataFrame] = []
+    count = 0
+    for chunk in chunks:
+        held.append(chunk)
+        count += chunk.height
+        if count < rows:
+            continue
+        whole = pl.concat(held)
+        end = count - count % rows
+        for first in range(0, end, rows):
+            yield whole[first : first + rows]
+        held, count = [whole[end:]], count - end
+    if count:
+        yield pl.concat(held)
+
+
+def _places(transforms: Sequence[Transform]) -> Iterator[tuple[tuple[str | int, ...], Transform]]:
+    stack: list[tuple[tuple[str | int, ...], Transform]] = [
+        ((transform.output,), transform) for transform in transforms
+    ]
+    while stack:
+        path, transform = stack.pop(0)
+        yield path, transform
+        stack += [
+            ((*path, k), item)
+            for k, item in enumerate(transform.inputs)
+            if isinstance(item, Transform)
+        ]
+
+
+def _learners(places: Places, schema: Schema) -> dict[tuple[str | int, ...], Learner[Any]]:
+    from torchyard.features.operations import OPERATIONS
+
+    found = {
+        path: OPERATIONS[transform.operation].learner(transform, path, schema)
+        for path, transform in places.items()
     }
-    return tuple(fitters[transform.operation](transform, schema, frame) for transform in transforms)
+    return {path: learner for path, learner in found.items() if learner is not None}
 
 
-def _standardize(transform: Transform, schema: Schema, frame: pl.DataFrame) -> Standardized:
-    mean, deviation = [], []
-    for name in transform.fields:
-        values = frame[name].cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
-        if values.size == 0:
-            raise _nothing_to_learn(transform, name)
-        spread = float(values.std())
-        mean.append(float(values.mean()))
-        # a constant field carries nothing: it becomes 0 instead of a division by zero
-        deviation.append(spread if spread > 0 else 1.0)
-    flags = tuple(name for name in transform.fields if schema.field(name).optional)
-    return Standardized(
-        tensor=_tensor(transform, "float32", (len(transform.fields) + len(flags),)),
-        mean=tuple(mean),
-        deviation=tuple(deviation),
-        flags=flags,
-    )
+def _inner(ready: Places, schema: Schema, learnt: Mapping[Any, Any]) -> _Inner | None:
+    """The graph that leads to the inputs of those transforms that take other transforms."""
+    from torchyard.features.graph import build_values
+
+    nested = {
+        path: transform
+        for path, transform in ready.items()
+        if any(isinstance(item, Transform) for item in transform.inputs)
+    }
+    if not nested:
+        return None
+    return _Inner(list(nested), Encoder(build_values(nested, schema, learnt).SerializeToString()))
 
 
-def _lookup(transform: Transform, schema: Schema, frame: pl.DataFrame) -> LookedUp:
-    field: Field = schema.field(transform.fields[0])
-    least = int(transform.options.get("min_count", 1))
-    counts = (
-        frame.select(pl.col(field.name).alias("value"))
-        .drop_nulls()
-        .filter(pl.col("value") != "")
-        .group_by("value")
-        .agg(pl.len().alias("rows"))
-        .filter(pl.col("rows") >= least)
-        .sort(["rows", "value"], descending=[True, False])
-    )
-    if counts.is_empty():
-        raise _nothing_to_learn(transform, field.name)
-    vocabulary = tuple(counts["value"].to_list())
-    return LookedUp(
-        tensor=_tensor(transform, "int64", (), cardinality=len(vocabulary) + FIRST),
-        vocabulary=vocabulary,
-    )
+class _Inner:
+    """What nested transforms learn from, by running the graph that is fitted so far."""
+
+    def __init__(self, paths: list[tuple[str | int, ...]], encoder: Encoder) -> None:
+        self._paths = paths
+        self.inputs = encoder.inputs
+        self._encoder = encoder
+
+    def values(self, columns: Mapping[str, Any]) -> dict[tuple[str | int, ...], Any]:
+        made = self._encoder.encode(columns)
+        return dict(zip(self._paths, made.values(), strict=True))
 
 
-def _cyclic_time(transform: Transform, schema: Schema, frame: pl.DataFrame) -> Cycled:
-    parts = tuple(transform.options["parts"])
-    return Cycled(tensor=_tensor(transform, "float32", (2 * len(parts),)), parts=parts)
+class _FrameBlock:
+    """Some training rows; raw columns and inner values are made once and shared by learners."""
+
+    def __init__(
+        self, schema: Schema, frame: pl.DataFrame, places: Places, inner: _Inner | None
+    ) -> None:
+        self._schema = schema
+        self._frame = frame
+        self._places = places
+        self._columns: dict[str, Any] = {}
+        self._values = (
+            {} if inner is None else inner.values({name: self.column(name) for name in inner.inputs})
+        )
+
+    def series(self, field: str) -> pl.Series:
+        return self._frame[field]
+
+    def column(self, field: str) -> Any:
+        if field not in self._columns:
+            self._columns[field] = column_from_series(
+                self._schema.field(field), self._frame[field]
+            )
+        return self._columns[field]
+
+    def numbers(self, path: tuple[str | int, ...]) -> Any:
+        if path in self._values:
+            return self._values[path]
+        names = [str(name) for name in self._places[path].inputs]
+        return np.concatenate([self.column(name) for name in names], axis=1)
 
 
-def _tensor(
-    transform: Transform, dtype: str, shape: tuple[int, ...], *, cardinality: int = 0
-) -> FeatureTensor:
-    return FeatureTensor(
-        name=transform.output,
-        dtype=dtype,  # type: ignore[arg-type]
-        shape=shape,
-        cardinality=cardinality,
-        fields=transform.fields,
-        operation=transform.operation,
-    )
+def _conclude(learner: Learner[Any], places: Places, path: tuple[str | int, ...]) -> Any:
+    from torchyard.features.learn import Nothing
+
+    try:
+        return learner.learn()
+    except Nothing:
+        raise BadData(
+            where=f"features: {path[0]} = {spelled(places[path])}",
+            found="no value in the training split that it could learn from",
+            expected="at least one present value (min_count times for a vocabulary)",
+            remedy="Drop the field from the features, lower min_count, or move the split.",
+        ) from None
 
 
-def _nothing_to_learn(transform: Transform, field: str) -> BadData:
-    return BadData(
-        where=f"features: {transform.output} = {transform.operation}('{field}')",
-        found="no value in the training split that it could learn from",
-        expected="at least one present value (min_count times for a lookup)",
-        remedy="Drop the field from the features, lower min_count, or move the split.",
-    )
+def spelled(transform: Transform) -> str:
+    """A transform as it is written in a project file, without its options."""
+    inputs = [spelled(i) if isinstance(i, Transform) else f"'{i}'" for i in transform.inputs]
+    return f"{transform.operation}({', '.join(inputs)})"
 
 
-def clock_tables() -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
-    """Cosine and sine for every minute of a day, day of a week and month of a year.
+def _check_custom(
+    transforms: Sequence[Transform],
+    schema: Schema,
+    chunks: Chunks,
+    learnt: Mapping[Any, Any],
+    modules: Mapping[str, nn.Module],
+) -> None:
+    from torchyard.features.custom import check_rows
+    from torchyard.features.graph import build_graph
 
-    Looked up rather than computed in the graph: vectorized cosines differ in the last bit between
-    batch sizes, a table cannot.
-
-    Returns:
-        Part to ``float32 [steps, 2]``: 1440 minutes, 7 days from Monday, 12 months.
-    """
-    tables = {}
-    for part, steps in (("hour", 1440), ("weekday", 7), ("month", 12)):
-        angle = 2 * np.pi * np.arange(steps) / steps
-        tables[part] = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-    return tables
+    custom = [transform for transform in transforms if transform.operation == "custom"]
+    if not custom:
+        return
+    content = build_graph(custom, schema, learnt, modules)[0].SerializeToString()
+    encoders = {
+        f"by {threads} thread{'s' * (threads > 1)}": Encoder(content, threads=threads)
+        for threads in (1, 2)
+    }
+    for frame in cut(chunks(), _CHECKED_ROWS):
+        columns = {
+            name: column_from_series(schema.field(name), frame[name])
+            for name in encoders["by 1 thread"].inputs
+        }
+        check_rows(
+            encoders, columns, {item.output: str(item.options["module"]) for item in custom}
+        )
+        break
