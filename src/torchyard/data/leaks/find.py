@@ -8,6 +8,7 @@ from torchyard.data.leaks.alone import ALONE, PredictsAlone
 from torchyard.data.leaks.entities import SharedEntities
 from torchyard.data.leaks.foresight import EqualsLabel, LateTimes
 from torchyard.data.leaks.gaps import TellingGaps
+from torchyard.data.leaks.near import NearDuplicates
 from torchyard.data.leaks.nowhere import InNoPart
 from torchyard.data.leaks.parted import Check, parted
 from torchyard.data.leaks.trend import LabelTrend
@@ -44,6 +45,7 @@ def find_leaks(
         TellingGaps(schema, task, checks.predicts_alone_at_most),
         PredictsAlone(schema, task, checks.predicts_alone_at_most),
         SameRows(schema),
+        NearDuplicates(schema),
         SharedEntities(schema, rule),
         InNoPart(rule),
         LateTimes(schema, rule),

@@ -17,6 +17,12 @@ class SmallestDigests:
         self._most = most
         self._kept: pl.DataFrame | None = None
 
+    def wants(self, digests: pl.Series) -> pl.Series:
+        """Which rows could enter the sample: what is costly need be made of these alone."""
+        if self._kept is None or self._kept.height < self._most:
+            return pl.repeat(True, len(digests), eager=True)
+        return digests < int(self._kept[_DIGEST][-1])
+
     def add(self, frame: pl.DataFrame, digests: pl.Series) -> None:
         """Offer rows.
 
@@ -26,9 +32,7 @@ class SmallestDigests:
         """
         offered = frame.with_columns(digests.alias(_DIGEST))
         if self._kept is not None:
-            if self._kept.height == self._most:
-                offered = offered.filter(pl.col(_DIGEST) < self._kept[_DIGEST][-1])
-            offered = pl.concat([self._kept, offered])
+            offered = pl.concat([self._kept, offered.filter(self.wants(digests))])
         self._kept = (
             offered.unique(_DIGEST, keep="first", maintain_order=True)
             .sort(_DIGEST)
