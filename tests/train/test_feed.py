@@ -65,7 +65,7 @@ def plain_order(blocks: Blocks, *, seed: int, epoch: int) -> torch.Tensor:
     cut = torch.split(torch.arange(blocks.rows), blocks.size)
     order = []
     for group, own in zip(drawn, seeds, strict=True):
-        rows = torch.cat([cut[place] for place in group])
+        rows = torch.cat([cut[place] for place in sorted(group)])
         within = torch.Generator().manual_seed(int(own))
         order.append(rows[torch.randperm(len(rows), generator=within)])
     return torch.cat(order)

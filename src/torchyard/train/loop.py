@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchyard.core.errors import BadModel
+from torchyard.records.schema import Task
 from torchyard.records.training import Epoch, FeatureGraph, Training
 from torchyard.train.feed import Examples, Table, held, in_order, placed, shuffled
 
@@ -40,7 +41,8 @@ def train(
 ) -> Trained:
     """Train a module and keep the weights of the epoch with the lowest validation loss.
 
-    AdamW under a cosine schedule (Loshchilov & Hutter 2017, 2019) on binary cross-entropy. The
+    AdamW under a cosine schedule (Loshchilov & Hutter 2017, 2019) on cross-entropy: of the
+    logistic function where labels are 0 and 1, of the softmax where they are class numbers. The
     order of rows in epoch ``n`` depends on the seed and ``n`` alone.
 
     Args:
@@ -130,21 +132,25 @@ def _prepared(fabric: Any, module: nn.Module, settings: Training, rows: int) -> 
 
 
 def predict_logits(module: nn.Module, table: Table) -> Any:
-    """Logits of many rows, ``float64 [rows]`` as a numpy array, computed in chunks."""
+    """Logits of many rows as a ``float64`` numpy array, computed in chunks.
+
+    ``[rows]`` of a module that gives one per row, else ``[rows, classes]``.
+    """
     import torch
 
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     with torch.inference_mode():
         parts = [module(**examples.to(device).tensors) for examples in in_order(table)]
-        return torch.cat([part.reshape(-1) for part in parts]).double().cpu().numpy()
+        logits = torch.cat(parts).double().cpu().numpy()
+    return logits.reshape(-1) if logits.size == logits.shape[0] else logits
 
 
-def probe(module: nn.Module, features: FeatureGraph, table: Table) -> None:
+def probe(module: nn.Module, features: FeatureGraph, table: Table, task: Task) -> None:
     """Run two rows through an untrained module and check what comes back.
 
     Raises:
-        BadModel: ``forward`` does not take the features by name, fails, or does not return one
-            finite logit per row.
+        BadModel: ``forward`` does not take the features by name, fails, or does not return finite
+            logits: one per row for a binary task, one per row and class for others.
     """
     import torch
 
@@ -162,13 +168,19 @@ def probe(module: nn.Module, features: FeatureGraph, table: Table) -> None:
             expected=f"parameters named as the features: {shapes}",
             remedy="Make forward's parameters and sizes match ty.Features in project.py.",
         ) from error
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) not in ((2,), (2, 1)):
+    classes = len(task.classes)
+    fitting = ((2,), (2, 1)) if task.is_binary else ((2, classes),)
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) not in fitting:
         found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise BadModel(
             where=where,
             found=f"for 2 rows an answer of shape {found}",
-            expected="one logit per row, shape [2] or [2, 1]",
-            remedy="End forward with a layer of one output, without a sigmoid.",
+            expected="one logit per row, shape [2] or [2, 1]"
+            if task.is_binary
+            else f"a logit of each of the {classes} classes per row, shape [2, {classes}]",
+            remedy="End forward with a layer of one output, without a sigmoid."
+            if task.is_binary
+            else f"End forward with a layer of {classes} outputs, without a softmax.",
         )
     if not bool(torch.isfinite(logits).all()):
         raise BadModel(
@@ -202,9 +214,12 @@ def _batches(table: Table, settings: Training, epoch: int) -> Iterator[Examples]
 
 
 def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy in float32; class numbers are whole, truth of two classes is not."""
     from torch.nn import functional
 
-    return functional.binary_cross_entropy_with_logits(logits.reshape(-1).float(), labels)
+    if labels.is_floating_point():
+        return functional.binary_cross_entropy_with_logits(logits.reshape(-1).float(), labels)
+    return functional.cross_entropy(logits.float(), labels)
 
 
 def _mean_loss(module: nn.Module, table: Table) -> float:
@@ -212,7 +227,10 @@ def _mean_loss(module: nn.Module, table: Table) -> float:
     module.eval()
     logits = predict_logits(module, table)
     labels = table.truth()
-    return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+    if logits.ndim == 1:
+        return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+    total = np.logaddexp.reduce(logits, axis=1)
+    return float(np.mean(total - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]))
 
 
 def _finite(value: float, what: str, epoch: int) -> float:

@@ -79,14 +79,20 @@ class StoredArray:
         Raises:
             BadRecord: the file ends before them.
         """
-        bytes_of = into.reshape(-1).view(np.uint8).data
+        whole = into.reshape(-1).view(np.uint8).data
+        width = self.row_bytes
         filled = 0
         with self.path.open("rb", buffering=0) as file:
+            handle = file.fileno()
             for first, last in ranges:
-                length = (last - first) * self.row_bytes
-                file.seek(self.offset + first * self.row_bytes)
-                _fill(file, bytes_of[filled : filled + length])
-                filled += length
+                wanted = whole[filled : filled + (last - first) * width]
+                place = self.offset + first * width
+                filled += len(wanted)
+                while wanted:  # one call may give less than it was asked for
+                    read = os.preadv(handle, [wanted], place)
+                    if not read:
+                        raise _damaged(self.path, "its end before its last row")
+                    wanted, place = wanted[read:], place + read
 
 
 class ArrayWriter:
@@ -154,16 +160,6 @@ class ArrayWriter:
                 "shape": (self._rows, *self._row),
             },
         )
-
-
-def _fill(file: Any, into: memoryview) -> None:
-    """Read until the buffer is full: one call may give less than it was asked for."""
-    done = 0
-    while done < len(into):
-        read = file.readinto(into[done:])
-        if not read:
-            raise _damaged(Path(file.name), "its end before its last row")
-        done += read
 
 
 def _damaged(path: Path, found: str) -> BadRecord:
