@@ -29,8 +29,9 @@ _INT64 = np.iinfo(np.int64)
 def json_type(field: Field) -> Any:
     """The type for msgspec that accepts exactly the JSON values that a field allows.
 
-    Bounds are inclusive, and a pattern holds for the whole value. A tensor is nested lists still,
-    see ``to_array``.
+    Bounds are inclusive, and a pattern holds for the whole value. The empty text is a missing one:
+    refused unless the field is optional, and then allowed whatever its rules. A tensor is nested
+    lists still, see ``to_array``.
 
     Raises:
         BadRecord: none of the allowed values obeys the other rules.
@@ -103,7 +104,7 @@ def _one_of(field: Field) -> Any:
             expected="at least one value that fits",
             remedy="Correct the field's rules and release again.",
         )
-    return Literal[tuple(allowed)]
+    return Literal[tuple(allowed + [""] * field.optional)]
 
 
 def _fits(text: msgspec.json.Decoder[str], value: str) -> bool:
@@ -117,19 +118,24 @@ def _fits(text: msgspec.json.Decoder[str], value: str) -> bool:
 def _text(field: Field) -> Any:
     least, most, pattern = field.min_length, field.max_length, field.pattern
     if not field.optional:
-        least = max(least or 1, 1)  # the empty text is a missing one
-    if least is None and most is None and pattern is None:
-        return str
-    whole = None if pattern is None else _whole_match(pattern)
-    return Annotated[str, Meta(min_length=least, max_length=most, pattern=whole)]
+        least = max(least or 1, 1)
+        whole = None if pattern is None else _whole_match(pattern)
+        return Annotated[str, Meta(min_length=least, max_length=most, pattern=whole)]
+    if pattern is None and (least or 0) <= 1:
+        return str if most is None else Annotated[str, Meta(max_length=most)]
+    # The empty text is allowed whatever the other rules, so they all go into one pattern.
+    whole = _whole_match(pattern or r"[\s\S]*", least=least or 0, or_empty=True)
+    return Annotated[str, Meta(max_length=most, pattern=whole)]
 
 
-def _whole_match(pattern: str) -> str:
+def _whole_match(pattern: str, *, least: int = 0, or_empty: bool = False) -> str:
     """A pattern for ``re.search`` that finds what ``re.fullmatch`` would find of another."""
     flags = _FLAGS.match(pattern)
     head = flags[0] if flags else ""  # flags of a whole pattern may stand at its start only
     end = "\n" if "x" in head else ""  # so that a comment at its end is closed
-    return rf"{head}\A(?:{pattern[len(head) :]}{end})\Z"
+    long_enough = rf"(?=[\s\S]{{{least}}})" if least else ""
+    either = "|" if or_empty else ""
+    return rf"{head}\A(?:{long_enough}(?:{pattern[len(head) :]}{end}){either})\Z"
 
 
 def _is_within(array: Array, field: Field) -> bool:
