@@ -11,7 +11,7 @@ from torchyard.records.evidence import Measured
 from torchyard.records.live import FieldDrift, Window
 
 Causes = dict[str, Cause | None]
-NAMES = ("wind_speed", "origin", "stops", "answers")
+NAMES = ("wind_speed", "origin", "stops", "probability")
 
 
 def judgement(name: str, cause: Cause | None, psi: float) -> Judgement:

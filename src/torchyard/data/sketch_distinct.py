@@ -76,7 +76,7 @@ class DistinctCount:
         for depth in range(deepest, 0, -1):
             total = (total + float(filled[depth])) / 2
         total += _sigma(float(filled[0]))
-        return round(size / (2 * log(2) * total))
+        return round(size / (2 * log(2) * total)) if total else 1 << 64
 
     def _register(self, digests: Digests) -> None:
         """Each register keeps the longest run of leading zeros, plus one, among its digests."""
