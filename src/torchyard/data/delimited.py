@@ -1,0 +1,256 @@
+"""CSV and tab separated files: texts in columns, in batches, with strict rows.
+
+Source of the format: RFC 4180, with any line ending and a UTF-8 byte order mark allowed. An empty
+cell is missing; an empty text in quotes is an empty text. Blank lines are skipped where there is
+more than one column.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from pyarrow import csv as arrow
+
+from torchyard.core.errors import BadData
+from torchyard.data.files import File, Format, reading, refuse_encoding, refuse_repeats
+from torchyard.data.textual import Guess, Types, read_texts
+
+_BLOCK_BYTES = 8 * 2**20
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+
+
+def delimited(name: str, suffixes: tuple[str, ...], separator: str) -> Format:
+    """The format whose cells are parted by ``separator``, one character."""
+    return Format(
+        name=name,
+        suffixes=suffixes,
+        columns=partial(_columns, separator=separator, form=name),
+        frames=partial(_frames, separator=separator, form=name),
+        guessed=True,
+    )
+
+
+def _columns(file: File, declared: Types, *, separator: str, form: str) -> Types:
+    names = _header(file, separator, form)
+    guesses = {name: Guess() for name in names if name not in declared}
+    if guesses:
+        for frame in _texts(file, names, [*guesses], separator, form):
+            for name, guess in guesses.items():
+                guess.see(frame[name])
+    return {name: declared[name] if name in declared else guesses[name].type for name in names}
+
+
+def _frames(
+    file: File, types: Types, _rows: int, *, separator: str, form: str
+) -> Iterator[pl.DataFrame]:
+    names = _header(file, separator, form)
+    before = 0
+    for frame in _texts(file, names, [*types], separator, form):
+        yield read_texts(frame, types, place=_place(file, before, separator))
+        before += frame.height
+
+
+def _place(file: File, before: int, separator: str) -> Callable[[str, int], str]:
+    def place(column: str, row: int) -> str:
+        number = before + row + 1
+        return f"{file.name}, column '{column}', row {number} ({_line(file, number, separator)})"
+
+    return place
+
+
+def _header(file: File, separator: str, form: str) -> list[str]:
+    with reading(file, form), file.open() as opened:
+        text = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
+        try:
+            names = next(csv.reader(text, delimiter=separator), [])
+            while not names:  # blank lines above the header
+                names = next(csv.reader(text, delimiter=separator))
+        except StopIteration:
+            raise _empty(file) from None
+        except UnicodeDecodeError:
+            raise _find_bad_byte(file) from None
+        except csv.Error as error:
+            raise _no_header(file, str(error)) from error
+    refuse_repeats(file.name, names)
+    for sign, word in _OTHER_SEPARATORS.items():
+        if len(names) == 1 and sign != separator and sign in names[0]:
+            raise BadData(
+                where=f"{file.name}, line 1",
+                found=f"one column named {names[0]!r}",
+                expected=f"columns parted by {_OTHER_SEPARATORS[separator]}",
+                remedy=f"The columns seem to be parted by {word}. Write the file anew, or give "
+                f"data= a function: pl.read_csv(path, separator={sign!r}).",
+            )
+    return names
+
+
+def _texts(
+    file: File, names: list[str], wanted: list[str], separator: str, form: str
+) -> Iterator[pl.DataFrame]:
+    """The wanted columns as ``String``, empty cells null."""
+    with reading(file, form), file.open() as opened:
+        watched = _Watched(opened, file)
+        try:
+            batches = arrow.open_csv(
+                pa.PythonFile(watched, mode="r"),
+                read_options=arrow.ReadOptions(block_size=_BLOCK_BYTES),
+                parse_options=arrow.ParseOptions(
+                    delimiter=separator,
+                    newlines_in_values=True,
+                    ignore_empty_lines=len(names) > 1,
+                ),
+                convert_options=arrow.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    include_columns=wanted,
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                    null_values=[""],
+                    check_utf8=False,
+                ),
+            )
+            for batch in batches:
+                frame = pl.from_arrow(batch)
+                assert isinstance(frame, pl.DataFrame)
+                yield frame
+        except pa.ArrowInvalid as error:
+            raise _explain(file, len(names), separator, str(error)) from error
+        watched.finish()
+        if watched.quotes % 2:
+            _refuse_open_quote(file, separator)
+
+
+class _Watched(io.RawIOBase):
+    """A file's bytes on their way to the parser: checked to be UTF-8, quotes counted."""
+
+    def __init__(self, opened: Any, file: File) -> None:
+        self._opened, self._file = opened, file
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._offset = 0
+        self.quotes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._opened.read(len(buffer))
+        self._check(block, final=False)
+        buffer[: len(block)] = block
+        return len(block)
+
+    def finish(self) -> None:
+        """Refuse a file that ends within a character."""
+        self._check(b"", final=True)
+
+    def _check(self, block: bytes, *, final: bool) -> None:
+        pending = len(self._decoder.getstate()[0])
+        try:
+            self._decoder.decode(block, final)
+        except UnicodeDecodeError as error:
+            offset = self._offset - pending + error.start
+            raise refuse_encoding(
+                self._file, byte=error.object[error.start], offset=offset
+            ) from None
+        self._offset += len(block)
+        self.quotes += block.count(b'"')
+
+
+def _find_bad_byte(file: File) -> BadData:
+    with file.open() as opened:
+        watched = _Watched(opened, file)
+        buffer = bytearray(_BLOCK_BYTES)
+        try:
+            while watched.readinto(buffer):
+                pass
+            watched.finish()
+        except BadData as refusal:
+            return refusal
+    return _no_header(file, "a header that is not text")
+
+
+def _explain(file: File, width: int, separator: str, said: str) -> BadData:
+    """What the parser stumbled over, found again row by row to say where it is."""
+    if "straddling" in said:
+        return BadData(
+            where=file.name,
+            found=f"a row of more than {_BLOCK_BYTES // 2**20} MiB",
+            expected="shorter rows",
+            remedy='Look for a quote (") that is opened and never closed; keep long texts and '
+            "pictures in files of their own, or in Parquet.",
+        )
+    for number, (row, line) in enumerate(_records(file, separator)):
+        if row and len(row) != width:
+            return BadData(
+                where=f"{file.name}, row {number} (line {line})",
+                found=f"{len(row)} cells: {separator.join(row)[:100]!r}",
+                expected=f"{width} cells, as in the header",
+                remedy=f"Put quotes around cells that contain {_OTHER_SEPARATORS[separator]}, and "
+                "fill short rows up with empty cells.",
+            )
+    return BadData(
+        where=file.name,
+        found=said.splitlines()[0],
+        expected="rows with as many cells as the header",
+        remedy="Write the file anew with a CSV library.",
+    )
+
+
+def _refuse_open_quote(file: File, separator: str) -> None:
+    """An odd number of quotes is a fault only where one of them opens a cell."""
+    line = 1
+    try:
+        for _, end in _records(file, separator, strict=True):
+            line = end + 1
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise BadData(
+                where=f"{file.name}, line {line}",
+                found="a quote that is opened and never closed",
+                expected="a closing quote",
+                remedy="Close it, or write the file to its end again.",
+            ) from error
+
+
+def _line(file: File, number: int, separator: str) -> str:
+    """The line on which the data row ``number``, counted from 1, ends."""
+    seen = -1
+    for row, line in _records(file, separator):
+        seen += bool(row)
+        if seen == number:
+            return f"line {line}"
+    return "line unknown"
+
+
+def _records(
+    file: File, separator: str, *, strict: bool = False
+) -> Iterator[tuple[list[str], int]]:
+    """Cells and last line of every record, the header first: slow, for messages only."""
+    with file.open() as opened:
+        text = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
+        lines = csv.reader(text, delimiter=separator, strict=strict)
+        for row in lines:
+            yield row, lines.line_num
+
+
+def _empty(file: File) -> BadData:
+    return BadData(
+        where=file.name,
+        found="an empty file",
+        expected="a header and at least one row",
+        remedy="Check how the file was made.",
+    )
+
+
+def _no_header(file: File, found: str) -> BadData:
+    return BadData(
+        where=f"{file.name}, line 1",
+        found=found,
+        expected="the columns' names",
+        remedy="Check that the file is a table of texts.",
+    )
