@@ -28,7 +28,7 @@ import polars as pl
 from torchyard.core.errors import BadData
 from torchyard.data.fingerprint import Digests, row_digests
 from torchyard.records.dataset import Split, SplitRule
-from torchyard.records.schema import Field, FieldKind, Schema, Task
+from torchyard.records.schema import Field, Schema, Task
 
 NAMES = ("train", "validation", "test")
 
@@ -282,24 +282,3 @@ def _bad_label(task: Task, found: str, expected: str) -> BadData:
         expected=expected,
         remedy="Correct the labels, or name every class in the task.",
     )
-
-
-def split(
-    frame: pl.DataFrame, rule: SplitRule, *, label: str
-) -> dict[str, tuple[Split, pl.DataFrame]]:
-    """The parts of a frame whose label is boolean: the form that the features stage calls yet."""
-    kinds: dict[str, FieldKind] = {"Datetime": "timestamp", "String": "category"}
-    fields = tuple(
-        Field(name=name, kind=kinds.get(type(dtype).__name__, "number"))
-        for name, dtype in frame.schema.items()
-        if name != label
-    )
-    task = Task(kind="binary_classification", label=label, classes=("no", "yes"))
-    tally = SplitTally(rule, task)
-    part = fit_splitter(rule, task, Schema(fields=fields), lambda: iter([frame])).part(frame)
-    tally.update(frame, part)
-    known = frame[label].is_not_null()
-    return {
-        record.name: (record, frame.filter((part == record.name) & known))
-        for record in tally.records()
-    }
