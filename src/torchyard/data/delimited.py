@@ -12,7 +12,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 import pyarrow as pa
@@ -96,7 +96,7 @@ def _texts(
 ) -> Iterator[pl.DataFrame]:
     """The wanted columns as ``String``, empty cells null."""
     with reading(file, form), file.open() as opened:
-        watched = _Watched(opened, file)
+        watched = _Watched(opened)
         try:
             batches = arrow.open_csv(
                 pa.PythonFile(watched, mode="r"),
@@ -112,7 +112,6 @@ def _texts(
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=False,
                     null_values=[""],
-                    check_utf8=False,
                 ),
             )
             for batch in batches:
@@ -121,18 +120,15 @@ def _texts(
                 yield frame
         except pa.ArrowInvalid as error:
             raise _explain(file, len(names), separator, str(error)) from error
-        watched.finish()
         if watched.quotes % 2:
             _refuse_open_quote(file, separator)
 
 
 class _Watched(io.RawIOBase):
-    """A file's bytes on their way to the parser: checked to be UTF-8, quotes counted."""
+    """A file's bytes on their way to the parser, quotes counted."""
 
-    def __init__(self, opened: Any, file: File) -> None:
-        self._opened, self._file = opened, file
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._offset = 0
+    def __init__(self, opened: BinaryIO) -> None:
+        self._opened = opened
         self.quotes = 0
 
     def readable(self) -> bool:
@@ -140,42 +136,32 @@ class _Watched(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         block = self._opened.read(len(buffer))
-        self._check(block, final=False)
+        self.quotes += block.count(b'"')
         buffer[: len(block)] = block
         return len(block)
 
-    def finish(self) -> None:
-        """Refuse a file that ends within a character."""
-        self._check(b"", final=True)
-
-    def _check(self, block: bytes, *, final: bool) -> None:
-        pending = len(self._decoder.getstate()[0])
-        try:
-            self._decoder.decode(block, final)
-        except UnicodeDecodeError as error:
-            offset = self._offset - pending + error.start
-            raise refuse_encoding(
-                self._file, byte=error.object[error.start], offset=offset
-            ) from None
-        self._offset += len(block)
-        self.quotes += block.count(b'"')
-
 
 def _find_bad_byte(file: File) -> BadData:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
     with file.open() as opened:
-        watched = _Watched(opened, file)
-        buffer = bytearray(_BLOCK_BYTES)
-        try:
-            while watched.readinto(buffer):
-                pass
-            watched.finish()
-        except BadData as refusal:
-            return refusal
-    return _no_header(file, "a header that is not text")
+        while True:
+            block = opened.read(_BLOCK_BYTES)
+            pending = len(decoder.getstate()[0])
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                byte = error.object[error.start]
+                return refuse_encoding(file, byte=byte, offset=offset - pending + error.start)
+            if not block:
+                return _no_header(file, "bytes that are no text")
+            offset += len(block)
 
 
 def _explain(file: File, width: int, separator: str, said: str) -> BadData:
     """What the parser stumbled over, found again row by row to say where it is."""
+    if "UTF8" in said:
+        return _find_bad_byte(file)
     if "straddling" in said:
         return BadData(
             where=file.name,
@@ -184,8 +170,8 @@ def _explain(file: File, width: int, separator: str, said: str) -> BadData:
             remedy='Look for a quote (") that is opened and never closed; keep long texts and '
             "pictures in files of their own, or in Parquet.",
         )
-    for number, (row, line) in enumerate(_records(file, separator)):
-        if row and len(row) != width:
+    for number, row, line in _records(file, separator):
+        if len(row) != width:
             return BadData(
                 where=f"{file.name}, row {number} (line {line})",
                 found=f"{len(row)} cells: {separator.join(row)[:100]!r}",
@@ -205,7 +191,7 @@ def _refuse_open_quote(file: File, separator: str) -> None:
     """An odd number of quotes is a fault only where one of them opens a cell."""
     line = 1
     try:
-        for _, end in _records(file, separator, strict=True):
+        for *_, end in _records(file, separator, strict=True):
             line = end + 1
     except csv.Error as error:
         if "unexpected end" in str(error):
@@ -217,25 +203,34 @@ def _refuse_open_quote(file: File, separator: str) -> None:
             ) from error
 
 
-def _line(file: File, number: int, separator: str) -> str:
-    """The line on which the data row ``number``, counted from 1, ends."""
-    seen = -1
-    for row, line in _records(file, separator):
-        seen += bool(row)
-        if seen == number:
+def _line(file: File, wanted: int, separator: str) -> str:
+    """The line on which a row, counted from 1 below the header, ends."""
+    for number, _, line in _records(file, separator):
+        if number == wanted:
             return f"line {line}"
     return "line unknown"
 
 
 def _records(
     file: File, separator: str, *, strict: bool = False
-) -> Iterator[tuple[list[str], int]]:
-    """Cells and last line of every record, the header first: slow, for messages only."""
+) -> Iterator[tuple[int, list[str], int]]:
+    """Number, cells and last line of every record, the header as number 0.
+
+    Slow, and so for messages only.
+    """
     with file.open() as opened:
         text = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
         lines = csv.reader(text, delimiter=separator, strict=strict)
-        for row in lines:
-            yield row, lines.line_num
+        number, width = -1, 0
+        try:
+            for row in lines:
+                width = width or len(row)
+                number += bool(row) or width == 1
+                if row:
+                    yield number, row, lines.line_num
+        except csv.Error:  # a cell too long for this reader: the place stays unknown
+            if strict:
+                raise
 
 
 def _empty(file: File) -> BadData:
