@@ -10,10 +10,12 @@ from torchyard.cli.options import HERE, AsJson, ProjectFolder, Set, parse_settin
 from torchyard.cli.screen import Drawn, say, show_json, table
 from torchyard.core.digest import short
 from torchyard.core.record import to_json
-from torchyard.records.evidence import Report
+from torchyard.records.evidence import ClassResult, Report
 
 if TYPE_CHECKING:
     from torchyard.yard.releasing import Released
+
+_SHOWN_CLASSES = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -67,6 +69,7 @@ def optimize(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJso
     Example: torchyard optimize
     """
     from torchyard.yard import Yard
+    from torchyard.yard.wording import headline_name, headline_value
 
     training = parse_settings(settings)
     optimized = Yard(project, progress=Drawn()).optimize(training=training)
@@ -78,14 +81,15 @@ def optimize(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJso
         if variant.finding is not None:
             rows.append((variant.name, "could not be built", variant.finding, "", "", ""))
             continue
-        metrics = optimized.report(variant.name).metrics
+        report = optimized.report(variant.name)
         speed = {item.batch: item for item in variant.latency}
         rows.append((
             variant.name, f"{speed[1].p50_ms:.3f}", f"{speed[1].p99_ms:.3f}",
             f"{speed[32].p50_ms:.3f}", f"{variant.size_bytes / 1e6:.3f}",
-            f"{metrics['auroc'].value:.4f}",
+            headline_value(report.task, report.metrics),
         ))  # fmt: skip
-    headings = ("variant", "1 row p50 ms", "p99 ms", "32 rows p50 ms", "MB", "AUROC")
+    quality = headline_name(optimized.evaluated.report.task)
+    headings = ("variant", "1 row p50 ms", "p99 ms", "32 rows p50 ms", "MB", quality)
     table(headings, rows, right=headings[1:])
 
 
@@ -115,7 +119,12 @@ def ship(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = 
 
 def show_report(report: Report) -> None:
     """The report's numbers with their intervals, beside the baselines."""
-    say(f"{report.model} on {report.rows:,} {report.split} rows, {report.positive:,} positive")
+    of_class = (
+        f"{report.classes[1]:,} positive"
+        if report.task.is_binary
+        else f"of {len(report.classes)} classes"
+    )
+    say(f"{report.model} on {report.rows:,} {report.split} rows, {of_class}")
     names = list(report.baselines)
     table(
         ("metric", "value", "95 % interval", *names),
@@ -131,10 +140,39 @@ def show_report(report: Report) -> None:
         ],
         right=("value", *names),
     )  # fmt: skip
+    if report.per_class:
+        _show_classes(report)
     for field, found in report.fairness.items():
         for name, item in found.items():
             say(f"{name} between {field} groups: {item.value:.4f} "
                 f"[{_number(item.low)}, {_number(item.high)}]")  # fmt: skip
+
+
+def _show_classes(report: Report) -> None:
+    """The classes that are answered worst, by F1; those without a number last."""
+
+    def f1(one: ClassResult) -> float:
+        return one.metrics["f1"].value if "f1" in one.metrics else 2.0
+
+    ordered = sorted(report.per_class, key=f1)
+    names = ("precision", "recall", "f1")
+    table(
+        ("class", "rows", "answered", *names),
+        [
+            (
+                one.name, f"{one.rows:,}", f"{one.answered:,}",
+                *(
+                    f"{one.metrics[name].value:.4f}" if name in one.metrics else ""
+                    for name in names
+                ),
+            )
+            for one in ordered[:_SHOWN_CLASSES]
+        ],
+        right=("rows", "answered", *names),
+    )  # fmt: skip
+    more = len(ordered) - _SHOWN_CLASSES
+    if more > 0:
+        say(f"{more} more classes do better; all of them are in --json.")
 
 
 def _show_released(released: Released, as_json: bool) -> None:
@@ -144,10 +182,11 @@ def _show_released(released: Released, as_json: bool) -> None:
             "metrics": {name: to_json(m) for name, m in released.report.metrics.items()},
         })  # fmt: skip
         return
-    auroc = released.report.metrics["auroc"]
+    from torchyard.yard.wording import headline
+
     say(f"Version {released.number} is sealed: {released.id}")
-    say(f"  AUROC {auroc.value:.4f} [{_number(auroc.low)}, {_number(auroc.high)}] on "
-        f"{auroc.rows:,} test rows; every required gate passed.")  # fmt: skip
+    say(f"  {headline(released.report)} on {released.report.rows:,} test rows; every required "
+        "gate passed.")  # fmt: skip
     say("  Next: torchyard card, torchyard serve, torchyard deploy --canary 0.1")
 
 

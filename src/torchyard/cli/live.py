@@ -12,7 +12,7 @@ from torchyard.cli.screen import err, say, show_json, table
 from torchyard.core.digest import short
 from torchyard.core.errors import YardError
 from torchyard.core.record import Json, to_json
-from torchyard.records.live import ModelState
+from torchyard.records.live import ModelState, Window
 
 if TYPE_CHECKING:
     from torchyard.yard.operate import Decision
@@ -165,18 +165,18 @@ def monitor(
     say(f"{report.model}: {report.rows:,} answered rows in {len(report.windows)} windows, held "
         f"against release {short(report.reference)}")  # fmt: skip
     table(
-        ("window", "rows", "late labels", "AUROC", "answers' PSI", "drifted fields"),
+        ("window", "rows", "late labels", "quality", "answers' PSI", "drifted fields"),
         [
             (
                 f"{window.first[:16]} to {window.last[:16]}", f"{window.rows:,}",
                 f"{window.labelled:,}",
-                f"{window.quality['auroc'].value:.4f}" if "auroc" in window.quality else "",
+                _quality(window),
                 f"{window.answers.psi:.3f}",
                 ", ".join(field.name for field in window.fields if field.drifted),
             )
             for window in report.windows
         ],
-        right=("rows", "late labels", "AUROC", "answers' PSI"),
+        right=("rows", "late labels", "quality", "answers' PSI"),
     )  # fmt: skip
     for alert in report.alerts:
         say(f"{alert.severity.upper()}: {alert.message}")
@@ -191,6 +191,7 @@ def releases(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
     Example: torchyard releases
     """
     from torchyard.yard import Yard
+    from torchyard.yard.wording import headline_name, headline_value
 
     found = Yard(project).releases()
     if as_json:
@@ -209,16 +210,17 @@ def releases(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
         say("No releases yet. Make one with: torchyard ship")
         return
     table(
-        ("number", "release", "model", "sealed", "variants", "AUROC"),
+        ("number", "release", "model", "sealed", "variants", "quality"),
         [
             (
                 str(number), short(item.id), item.manifest.model, item.seal.sealed_at,
                 ", ".join(item.manifest.ladder),
-                f"{item.evidence.reports[0].metrics['auroc'].value:.4f}",
+                f"{headline_name(item.task)} "
+                f"{headline_value(item.task, item.evidence.reports[0].metrics)}",
             )
             for number, item in enumerate(found, 1)
         ],
-        right=("number", "AUROC"),
+        right=("number", "quality"),
     )  # fmt: skip
 
 
@@ -236,6 +238,12 @@ def card(release: _Release = None, project: ProjectFolder = HERE, as_json: AsJso
         show_json({"release": found.id, "card": text, "page": page})
     else:
         say(text)
+
+
+def _quality(window: Window) -> str:
+    """The first metric of a window's labelled rows: what stands for the model's quality."""
+    name = next(iter(window.quality), None)
+    return "" if name is None else f"{name} {window.quality[name].value:.4f}"
 
 
 def _decided(project: Path, decision: Decision, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """How good a model is, how sure that is, and whether it is good enough.
 
-Takes: probabilities and labels as arrays; gates, reports and variants as records.
+Takes: a task, probabilities and labels as arrays; gates, reports and variants as records.
 Makes: reports with intervals, calibration, baselines, verdicts.
 Never: touches a file, a model or a clock; gives a number without saying how sure it is.
 """
@@ -10,8 +10,10 @@ from torchyard.evaluate.bootstrap import measure, paired_difference
 from torchyard.evaluate.calibration import apply_temperature, fit_temperature
 from torchyard.evaluate.gates import check_gate, judge, passes, refusal
 from torchyard.evaluate.report import evaluate
+from torchyard.evaluate.sample import Sample
 
 __all__ = [
+    "Sample",
     "apply_temperature",
     "check_gate",
     "evaluate",

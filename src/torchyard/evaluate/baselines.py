@@ -6,7 +6,7 @@ A fitted baseline is plain numbers, so it predicts without the library that fitt
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,44 +14,52 @@ import numpy as np
 import numpy.typing as npt
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.tally import Bools, Floats
+from torchyard.evaluate.design import Features, Tensor, bag, columns, join, numbers_per_row
+from torchyard.evaluate.sample import Floats, Indices, Truth, count_classes
+from torchyard.records.schema import Task
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-Features = Mapping[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]
-Matrix = npt.NDArray[np.float64]
-
 _MOST_STEPS = 200
+# Numbers in the rows that are fitted on, times logits: about ten seconds on one core.
+MOST_NUMBERS = 20_000_000
+_NUMBERS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Majority:
-    """Answers every row with the positive rate of the training split."""
+    """Answers every row with the classes' shares of the training split, in the task's order."""
 
-    rate: float
+    rates: tuple[float, ...]
 
     def predict(self, features: Features) -> Floats:
-        """Probabilities of the positive class, ``float64 [rows]``."""
-        return np.full(_rows(features), self.rate)
+        """Probabilities, ``float64 [rows, classes]``."""
+        return np.tile(np.array(self.rates), (_rows(features), 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Linear:
-    """Logistic regression on the feature tensors: numbers as they are, integers one-hot.
+    """Logistic regression on the feature tensors: numbers as columns, integers as counted values.
+
+    One logit, that of the second class, for a binary task; one per class for others. A wide tensor
+    is averaged down first, see ``design.columns``.
 
     Attributes:
-        intercept: the logit of a row whose numbers are 0 and whose integers are all unseen.
-        numbers: per ``float32`` tensor a weight per column, ``[width]``.
-        integers: per ``int64`` tensor a weight per value seen in training, ``[values]``.
+        intercept: the logits of a row whose numbers are 0 and whose integers are all unseen:
+            ``[]`` or ``[classes]``.
+        numbers: per ``float32`` tensor the weights of its columns, ``[columns]`` or
+            ``[columns, classes]``.
+        integers: per ``int64`` tensor those of the values seen in training, ``[values]`` or
+            ``[values, classes]``.
     """
 
-    intercept: float
+    intercept: Floats
     numbers: dict[str, Floats]
     integers: dict[str, Floats]
 
     def predict(self, features: Features) -> Floats:
-        """Probabilities of the positive class, ``float64 [rows]``.
+        """Probabilities, ``float64 [rows, classes]``.
 
         Args:
             features: the tensors it was fitted on, by name; integers not seen in training count
@@ -60,97 +68,115 @@ class Linear:
         Raises:
             BadData: a tensor is missing or holds a number that is not finite.
         """
-        from scipy.special import expit
+        from scipy.special import expit, softmax
 
-        logits = np.full(_rows(features), self.intercept)
+        used = {name: _tensor(features, name) for name in (*self.numbers, *self.integers)}
+        logits = np.concatenate([self._logits(part) for part in _in_parts(used, _rows(features))])
+        if logits.ndim == 2:
+            return np.asarray(softmax(logits, axis=1), dtype=np.float64)
+        second = np.asarray(expit(logits), dtype=np.float64)
+        return np.stack([1.0 - second, second], axis=1)
+
+    def _logits(self, features: Features) -> Floats:
+        rows = _rows(features)
+        logits = (
+            np.tile(self.intercept, (rows, 1))
+            if self.intercept.ndim
+            else np.full(rows, float(self.intercept))
+        )
         for name, weights in self.numbers.items():
-            logits += _columns(name, _tensor(features, name)) @ weights
+            logits += columns(name, features[name]) @ weights
         for name, weights in self.integers.items():
-            values = _tensor(features, name)
-            seen = (values >= 0) & (values < weights.size)
-            logits += np.where(seen, weights[np.where(seen, values, 0)], 0.0)
-        return np.asarray(expit(logits), dtype=np.float64)
+            logits += bag(_integers(features[name]), size=len(weights)) @ weights
+        return logits
 
 
-def fit_majority(truth: Bools) -> Majority:
-    """The positive rate of the training split.
+def fit_majority(truth: Truth, task: Task) -> Majority:
+    """The classes' shares of the training split.
 
     Args:
-        truth: training labels, ``bool [rows]``.
+        truth: training labels, ``bool [rows]`` or ``int64 [rows]``.
+        task: what is predicted.
 
     Raises:
         BadData: there are no rows.
 
     Example:
-        >>> fit_majority(np.array([True, False, False, False])).rate
-        0.25
+        >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
+        >>> fit_majority(np.array([True, False, False, False]), late).rates
+        (0.75, 0.25)
     """
     if truth.size == 0:
         raise _no_rows()
-    return Majority(rate=float(truth.mean()))
+    if task.is_binary:
+        rate = float(truth.mean())
+        return Majority(rates=(1.0 - rate, rate))
+    return Majority(rates=tuple(rows / truth.size for rows in count_classes(task, truth)))
 
 
-def fit_linear(features: Features, truth: Bools, *, seed: int) -> Linear | Majority:
+def fit_linear(features: Features, truth: Truth, task: Task, *, seed: int) -> Linear | Majority:
     """Logistic regression with scikit-learn's default penalty, by L-BFGS.
 
-    Columns of numbers are standardised for the fit (the weights are given in their own units), so
-    the penalty treats them alike. Fitting stops after 200 steps: a baseline need not be perfect.
+    Multinomial for a task of many classes. Columns of numbers are standardised for the fit (the
+    weights are given in their own units), so the penalty treats them alike. Fitting stops after 200
+    steps, and takes a random part of the rows where they hold more than 20 million numbers per
+    logit: a baseline need not be perfect.
 
     Args:
-        features: the feature graph's tensors: ``float32 [rows, width]`` and ``int64 [rows]``.
-        truth: training labels, ``bool [rows]``.
-        seed: of the solver.
+        features: the feature graph's tensors, ``float32 [rows, ...]``, ``int64 [rows]`` or
+            ``int64 [rows, length]``.
+        truth: training labels, ``bool [rows]`` or ``int64 [rows]``.
+        task: what is predicted.
+        seed: of the solver and of the part.
 
     Returns:
-        The line, or the majority where the labels hold one class.
+        The line, or the majority where the labels hold one class. A class without training rows
+        gets no probability.
 
     Raises:
         BadData: there are no rows, or a number is not finite.
     """
     if truth.size == 0 or not features:
         raise _no_rows()
-    if truth.all() or not truth.any():
-        return fit_majority(truth)
-    numbers = {
-        name: _columns(name, tensor)
-        for name, tensor in features.items()
-        if tensor.dtype.kind == "f"
-    }
-    integers = {
-        name: np.asarray(tensor, dtype=np.int64)
-        for name, tensor in features.items()
-        if tensor.dtype.kind == "i"
-    }
-    scales = {name: _scale(columns) for name, columns in numbers.items()}
+    if np.unique(truth).size < 2:
+        return fit_majority(truth, task)
+    chosen = _chosen(features, truth, task, seed=seed)
+    if chosen is not None:
+        features, truth = {name: t[chosen] for name, t in features.items()}, truth[chosen]
+    numbers = {n: columns(n, tensor) for n, tensor in features.items() if tensor.dtype.kind == "f"}
+    integers = {n: _integers(tensor) for n, tensor in features.items() if tensor.dtype.kind == "i"}
+    scales = {name: _scale(block) for name, block in numbers.items()}
     sizes = {name: int(values.max(initial=-1)) + 1 for name, values in integers.items()}
-    blocks = [(numbers[name] - mean) / deviation for name, (mean, deviation) in scales.items()]
-    matrix = _design(blocks, [(integers[name], size) for name, size in sizes.items()])
-    intercept, weights = _solve(matrix, truth, seed=seed)
-    widths = [columns.shape[1] for columns in numbers.values()] + list(sizes.values())
+    matrix = join(
+        [(numbers[name] - mean) / deviation for name, (mean, deviation) in scales.items()],
+        [bag(integers[name], size=size) for name, size in sizes.items()],
+    )
+    intercept, weights = _solve(matrix, truth, task, seed=seed)
+    widths = [block.shape[1] for block in numbers.values()] + list(sizes.values())
     parts = iter(np.split(weights, np.cumsum(widths)[:-1]))
     in_units = {}
     for name, (mean, deviation) in scales.items():
-        in_units[name] = next(parts) / deviation
-        intercept -= float(mean @ in_units[name])
+        in_units[name] = (next(parts).T / deviation).T
+        intercept = intercept - mean @ in_units[name]
     return Linear(
-        intercept=intercept, numbers=in_units, integers={name: next(parts) for name in sizes}
+        intercept=np.asarray(intercept),
+        numbers=in_units,
+        integers={name: next(parts) for name in sizes},
     )
 
 
-def _design(blocks: list[Matrix], integers: list[tuple[npt.NDArray[np.int64], int]]) -> csr_matrix:
-    """Number columns, then one 0/1 column per value of each integer tensor."""
-    from scipy import sparse
-
-    rows = blocks[0].shape[0] if blocks else integers[0][0].shape[0]
-    parts = [sparse.csr_matrix(block) for block in blocks]
-    for values, size in integers:
-        places = np.flatnonzero(values >= 0)
-        ones = np.ones(places.size)
-        parts.append(sparse.csr_matrix((ones, (places, values[places])), shape=(rows, size)))
-    return sparse.hstack(parts, format="csr")
+def _chosen(features: Features, truth: Truth, task: Task, *, seed: int) -> Indices | None:
+    """The rows to fit on, rising, with one of every class; None for all of them."""
+    logits = 1 if task.is_binary else len(task.classes)
+    most = max(1, MOST_NUMBERS // (numbers_per_row(features) * logits))
+    if truth.size <= most:
+        return None
+    drawn = np.random.default_rng(seed).choice(truth.size, most, replace=False)
+    return np.union1d(drawn, np.unique(truth, return_index=True)[1])
 
 
-def _solve(matrix: csr_matrix, truth: Bools, *, seed: int) -> tuple[float, Floats]:
+def _solve(matrix: csr_matrix, truth: Truth, task: Task, *, seed: int) -> tuple[Floats, Floats]:
+    """Intercept and weights, shaped as in ``Linear``, of the matrix's columns."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -158,28 +184,38 @@ def _solve(matrix: csr_matrix, truth: Bools, *, seed: int) -> tuple[float, Float
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(matrix, truth)
-    return float(model.intercept_[0]), np.asarray(model.coef_[0], dtype=np.float64)
+    found = np.asarray(model.coef_, dtype=np.float64)
+    if task.is_binary:
+        return np.asarray(model.intercept_[0], dtype=np.float64), found[0]
+    intercept = np.full(len(task.classes), -np.inf)
+    weights = np.zeros((matrix.shape[1], len(task.classes)))
+    if len(model.classes_) == 2:  # scikit-learn then fits one logit, that of the second of them
+        intercept[model.classes_] = 0.0, model.intercept_[0]
+        weights[:, model.classes_[1]] = found[0]
+    else:
+        intercept[model.classes_], weights[:, model.classes_] = model.intercept_, found.T
+    return intercept, weights
 
 
-def _scale(columns: Matrix) -> tuple[Floats, Floats]:
+def _scale(block: Floats) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each column, 1 for a constant one."""
-    deviation = columns.std(axis=0)
-    return columns.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+    deviation = block.std(axis=0)
+    return block.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
 
 
-def _columns(name: str, tensor: npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> Matrix:
-    columns = np.asarray(tensor, dtype=np.float64).reshape(tensor.shape[0], -1)
-    if not np.isfinite(columns).all():
-        raise BadData(
-            where=f"feature tensor '{name}'",
-            found=f"{int((~np.isfinite(columns)).sum())} numbers that are not finite",
-            expected="finite numbers",
-            remedy="Fill missing values in the feature graph, for example with ty.standardize.",
-        )
-    return columns
+def _in_parts(features: Features, rows: int) -> Iterator[Features]:
+    """The same rows, few enough at a time to be widened to float64."""
+    width = sum(tensor[:1].size for tensor in features.values())
+    step = max(1, _NUMBERS_AT_ONCE // max(1, width))
+    for first in range(0, rows, step):
+        yield {name: tensor[first : first + step] for name, tensor in features.items()}
 
 
-def _tensor(features: Features, name: str) -> npt.NDArray[np.float32] | npt.NDArray[np.int64]:
+def _integers(tensor: Tensor) -> npt.NDArray[np.int64]:
+    return np.asarray(tensor, dtype=np.int64)
+
+
+def _tensor(features: Features, name: str) -> Tensor:
     if name not in features:
         raise BadData(
             where="linear baseline",

@@ -1,39 +1,38 @@
 """Metrics with intervals by resampling rows (Efron 1979).
 
-A resample draws as many rows as there are, with replacement, class by class: first how many are
-positive, then which. That is the ordinary bootstrap, kept from losing a class altogether. Holding
-the number of positives fixed instead would pretend that the positive rate is known, and make the
-intervals of log loss, accuracy and selection rate too narrow.
+A resample draws as many rows as there are, with replacement, class by class: first how many of each
+class, then which. That is the ordinary bootstrap, kept from losing a class altogether. Holding the
+classes' numbers fixed instead would pretend that their rates are known, and make the intervals of
+log loss, accuracy and selection rate too narrow.
 
-The fast path sorts once and counts draws per distinct probability; ``bootstrap_plainly`` copies the
-drawn rows and defines what the fast path must answer.
+The fast path sorts once and counts draws per cell; ``bootstrap_plainly`` copies the drawn rows and
+defines what the fast path must answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from torchyard.core.errors import BadProject, BadUsage
+from torchyard.core.errors import BadData, BadProject, BadUsage
 from torchyard.evaluate.intervals import exact, percentile
-from torchyard.evaluate.metrics import METRICS, Metric, compute, find
-from torchyard.evaluate.tally import (
-    Bools,
-    Floats,
-    Indices,
-    Scores,
-    Tally,
-    count,
-    sort,
-)
+from torchyard.evaluate.kinds import Kind, compute, find, kind_of
+from torchyard.evaluate.metrics import Metric
+from torchyard.evaluate.sample import Floats, Indices, Sample, by_class, count_classes
 from torchyard.records.evidence import Measured
+from torchyard.records.schema import Task
 
 RESAMPLES = 1000
 LEAST_RESAMPLES = 40
 # Counts that are worked on at once: few enough to stay in a core's cache.
 _CHUNK_COUNTS = 1 << 16
+
+Vector = Callable[[Any], Floats]  # from a tally to several numbers, [..., numbers]
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,67 +40,59 @@ class Resampled:
     """The metrics of a sample and of its resamples; undefined metrics are left out.
 
     Attributes:
-        tally: the sample.
+        kind: of the task.
+        tally: the sample, as its kind counts it.
+        rows: of the sample.
         values: metric to its value.
         samples: metric to its value in each resample, ``[resamples]``.
+        vectors: vector to its values in the sample, ``[numbers]``.
+        vector_samples: vector to its values in each resample, ``[resamples, numbers]``.
         resamples: how many.
     """
 
-    tally: Tally
+    kind: Kind[Any]
+    tally: Any
+    rows: int
     values: dict[str, float]
     samples: dict[str, Floats]
+    vectors: dict[str, Floats]
+    vector_samples: dict[str, Floats]
     resamples: int
-
-    @property
-    def rows(self) -> int:
-        """Rows of the sample."""
-        return round(float(self.tally.rows))
 
 
 def measure(
+    sample: Sample,
     *,
-    truth: Bools,
-    probability: Floats,
-    threshold: float,
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
 ) -> dict[str, Measured]:
     """Metrics of a sample with 95 % intervals.
 
     Args:
-        truth: the labels, ``bool [rows]``.
-        probability: of the positive class, ``[rows]``, from 0 to 1.
-        threshold: rows at or above it are answered with the positive class.
+        sample: rows, truth and probabilities.
         generator: where the draws come from.
         resamples: how many times the rows are drawn.
-        metrics: which; all when left out.
+        metrics: which; all of the task's kind when left out.
 
     Returns:
         By name; a metric that is undefined on these rows is absent.
 
     Raises:
-        BadData: labels and probabilities do not fit.
         BadProject: there is no such metric.
         BadUsage: fewer than 40 resamples are asked for.
 
     Example:
+        >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
         >>> truth = np.arange(400) % 2 == 0
-        >>> found = measure(truth=truth, probability=np.where(truth, 0.6, 0.4), threshold=0.5,
-        ...                 generator=np.random.default_rng(0), resamples=100)
+        >>> yes = np.where(truth, 0.6, 0.4)
+        >>> found = measure(
+        ...     Sample(task=late, truth=truth, probabilities=np.stack([1 - yes, yes], axis=1)),
+        ...     generator=np.random.default_rng(0), resamples=100)
         >>> found["accuracy"].value, found["auroc"].method
         (1.0, 'bootstrap by class, 100 resamples')
     """
-    return measured(
-        bootstrap(
-            truth=truth,
-            probability=probability,
-            threshold=threshold,
-            generator=generator,
-            resamples=resamples,
-            metrics=metrics,
-        )
-    )
+    return measured(bootstrap(sample, generator=generator, resamples=resamples, metrics=metrics))
 
 
 def measured(sample: Resampled) -> dict[str, Measured]:
@@ -111,59 +102,63 @@ def measured(sample: Resampled) -> dict[str, Measured]:
 
 
 def bootstrap(
+    sample: Sample,
     *,
-    truth: Bools,
-    probability: Floats,
-    threshold: float,
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
+    vectors: dict[str, Vector] | None = None,
 ) -> Resampled:
-    """Metrics of a sample and of its resamples. Arguments and refusals as of ``measure``."""
+    """Metrics of a sample and of its resamples. Arguments and refusals as of ``measure``.
+
+    ``vectors`` are several numbers each, taken of the same resamples.
+    """
     _check_resamples(resamples)
-    tally = count(truth=truth, probability=probability, threshold=threshold)
-    values = _values(tally, metrics)
+    kind, vectors = kind_of(sample.task), vectors or {}
+    tally = kind.sheet(sample).whole()
+    values = _values(tally, sample.task, tuple(kind.metrics) if metrics is None else metrics)
     samples = {name: np.empty(resamples) for name in values}
+    vector_values = {name: vector(tally) for name, vector in vectors.items()}
+    drawn = {name: np.empty((resamples, one.size)) for name, one in vector_values.items()}
     start = 0
-    for (chunk,) in _resamples(
-        truth, (probability,), threshold=threshold, resamples=resamples, generator=generator
-    ):
-        end = start + chunk.positive.shape[0]
+    for (chunk,) in _resamples((sample,), resamples=resamples, generator=generator):
+        end = start + chunk.rows.size
         for name in values:
-            samples[name][start:end] = METRICS[name].function(chunk)
+            samples[name][start:end] = kind.metrics[name].function(chunk)
+        for name, vector in vectors.items():
+            drawn[name][start:end] = vector(chunk)
         start = end
-    return Resampled(tally=tally, values=values, samples=samples, resamples=resamples)
+    return Resampled(
+        kind=kind,
+        tally=tally,
+        rows=sample.rows,
+        values=values,
+        samples=samples,
+        vectors=vector_values,
+        vector_samples=drawn,
+        resamples=resamples,
+    )
 
 
 def bootstrap_plainly(
-    *,
-    truth: Bools,
-    probability: Floats,
-    threshold: float,
-    generator: np.random.Generator,
-    resamples: int,
-    metrics: Sequence[str] = tuple(METRICS),
+    sample: Sample, *, generator: np.random.Generator, resamples: int
 ) -> dict[str, Floats]:
     """What ``bootstrap`` must answer as ``samples``: copy the drawn rows, compute each metric."""
-    by_class = np.concatenate([np.flatnonzero(truth), np.flatnonzero(~truth)])
-    samples = {name: np.full(resamples, np.nan) for name in metrics}
-    for number, size in enumerate(_positives(truth, resamples=resamples, generator=generator)):
-        rows = by_class[_draw(truth, size, generator)]
-        for name in metrics:
-            value = compute(
-                name, truth=truth[rows], probability=probability[rows], threshold=threshold
-            )
-            samples[name][number] = np.nan if value is None else value
+    order, counts = by_class(sample.truth), sample.classes
+    samples = {name: np.full(resamples, np.nan) for name in kind_of(sample.task).metrics}
+    for number, sizes in enumerate(_sizes(counts, resamples=resamples, generator=generator)):
+        drawn = sample.of(order[_draw(counts, sizes, generator)])
+        for name, into in samples.items():
+            value = compute(name, drawn)
+            into[number] = np.nan if value is None else value
     return samples
 
 
 def paired_difference(
     metric: str,
     *,
-    truth: Bools,
-    challenger: Floats,
-    champion: Floats,
-    threshold: float,
+    challenger: Sample,
+    champion: Sample,
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> Measured | None:
@@ -174,10 +169,8 @@ def paired_difference(
 
     Args:
         metric: a metric that has a better direction.
-        truth: the labels, ``bool [rows]``.
-        challenger: probabilities of the model that is judged, ``[rows]``.
-        champion: probabilities of the model that serves, ``[rows]``.
-        threshold: rows at or above it are answered with the positive class, by both.
+        challenger: the answers of the model that is judged.
+        champion: the answers of the model that serves, to the same rows.
         generator: where the draws come from.
         resamples: how many times the rows are drawn.
 
@@ -187,32 +180,31 @@ def paired_difference(
 
     Raises:
         BadProject: there is no such metric, or neither direction of it is better.
-        BadData: labels and probabilities do not fit.
+        BadData: the two do not answer the same rows of one task.
     """
-    known = _directed(metric)
+    known = _directed(metric, challenger.task)
     _check_resamples(resamples)
-    models = (challenger, champion)
-    new, old = (
-        compute(metric, truth=truth, probability=model, threshold=threshold) for model in models
-    )
+    _check_same(challenger, champion)
+    new, old = compute(metric, challenger), compute(metric, champion)
     if new is None or old is None:
         return None
     sign = -1.0 if known.higher_is_better else 1.0
     value = sign * (new - old)
-    chunks = _resamples(
-        truth, models, threshold=threshold, resamples=resamples, generator=generator
-    )
+    chunks = _resamples((challenger, champion), resamples=resamples, generator=generator)
     samples = sign * np.concatenate([known.function(a) - known.function(b) for a, b in chunks])
     interval = percentile(samples, value=value, bounds=(-np.inf, np.inf), biased=known.biased)
     if interval is None:
         return None
     method = f"paired {method_text(resamples, biased=known.biased)}"
-    return Measured(value=value, low=interval[0], high=interval[1], rows=truth.size, method=method)
+    return Measured(
+        value=value, low=interval[0], high=interval[1], rows=challenger.rows, method=method
+    )
 
 
-def undirected(metric: str) -> BadProject:
+def undirected(metric: str, task: Task) -> BadProject:
     """The refusal to compare two models by a metric that has no better direction."""
-    directed = [name for name, known in METRICS.items() if known.higher_is_better is not None]
+    known = kind_of(task).metrics
+    directed = [name for name, one in known.items() if one.higher_is_better is not None]
     return BadProject(
         where=f"gate {metric}, against='champion'",
         found=f"metric '{metric}', of which neither more nor less is better",
@@ -232,15 +224,15 @@ def method_text(resamples: int, *, biased: bool) -> str:
     return f"bootstrap by class, {resamples:,} resamples{shifted}"
 
 
-def _directed(name: str) -> Metric:
-    metric = find(name, where="metric")
+def _directed(name: str, task: Task) -> Metric[Any]:
+    metric = find(name, task=task, where="metric")
     if metric.higher_is_better is None:
-        raise undirected(name)
+        raise undirected(name, task)
     return metric
 
 
 def _measured(name: str, sample: Resampled) -> Measured | None:
-    metric, value = METRICS[name], sample.values[name]
+    metric, value = sample.kind.metrics[name], sample.values[name]
     if metric.share_of is not None:
         trials = float(metric.share_of(sample.tally))
         interval: tuple[float, float] | None = exact(hits=round(value * trials), trials=trials)
@@ -266,73 +258,74 @@ def _check_resamples(resamples: int) -> None:
         )
 
 
-def _values(tally: Tally, metrics: Sequence[str]) -> dict[str, float]:
-    values = {name: float(find(name, where="metric").function(tally)) for name in metrics}
+def _check_same(challenger: Sample, champion: Sample) -> None:
+    classes = challenger.task.classes, champion.task.classes
+    if classes[0] != classes[1] or not np.array_equal(challenger.truth, champion.truth):
+        raise BadData(
+            where="challenger and champion",
+            found=f"{challenger.rows:,} rows of {len(classes[0])} classes and "
+            f"{champion.rows:,} rows of {len(classes[1])}, or other labels",
+            expected="answers of both to the same rows, in the same classes",
+            remedy="Let both models answer the same labelled rows.",
+        )
+
+
+def _values(tally: Any, task: Task, metrics: Sequence[str]) -> dict[str, float]:
+    values = {
+        name: float(find(name, task=task, where="metric").function(tally)) for name in metrics
+    }
     return {name: value for name, value in values.items() if not np.isnan(value)}
 
 
 def _resamples(
-    truth: Bools,
-    models: Sequence[Floats],
-    *,
-    threshold: float,
-    resamples: int,
-    generator: np.random.Generator,
-) -> Iterator[tuple[Tally, ...]]:
-    """Tallies of the same resamples for each model, several resamples at a time."""
-    if truth.size == 0:
+    samples: Sequence[Sample], *, resamples: int, generator: np.random.Generator
+) -> Iterator[tuple[Any, ...]]:
+    """Tallies of the same resamples for each of the models, several resamples at a time."""
+    rows, truth = samples[0].rows, samples[0].truth
+    if rows == 0:
         return
-    tables = [_table(truth, model, threshold=threshold) for model in models]
-    sizes = _positives(truth, resamples=resamples, generator=generator)
-    step = max(1, _CHUNK_COUNTS // truth.size)
+    order, counts = by_class(truth), count_classes(samples[0].task, truth)
+    sheets = [kind_of(sample.task).sheet(sample) for sample in samples]
+    places = [sheet.places[order] for sheet in sheets]
+    sizes = _sizes(counts, resamples=resamples, generator=generator)
+    step = max(1, _CHUNK_COUNTS // rows)
     for start in range(0, resamples, step):
         chunk = sizes[start : start + step]
-        counts = [
-            np.empty((len(chunk), 2 * table.scores.values.size), np.int64) for table in tables
-        ]
+        weights = [np.empty((len(chunk), sheet.cells), np.int64) for sheet in sheets]
         for number, size in enumerate(chunk):
-            drawn = _draw(truth, size, generator)
-            for table, into in zip(tables, counts, strict=True):
-                into[number] = np.bincount(table.places[drawn], minlength=into.shape[1])
-        yield tuple(
-            Tally(table.scores, *np.split(into, 2, axis=1))
-            for table, into in zip(tables, counts, strict=True)
-        )
+            drawn = _draw(counts, size, generator)
+            for place, into in zip(places, weights, strict=True):
+                into[number] = np.bincount(place[drawn], minlength=into.shape[1])
+        yield tuple(sheet.tally(one) for sheet, one in zip(sheets, weights, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Where each row counts, positive rows first: at its probability, in its class's half."""
+def _sizes(counts: tuple[int, ...], *, resamples: int, generator: np.random.Generator) -> Counts:
+    """How many rows of each class each resample draws, ``[resamples, classes]``, last class first.
 
-    scores: Scores
-    places: Indices
-
-
-def _table(truth: Bools, probability: Floats, *, threshold: float) -> _Table:
-    scores, cells = sort(probability, threshold=threshold)
-    places = np.concatenate([cells[truth], cells[~truth] + scores.values.size])
-    return _Table(scores=scores, places=places)
-
-
-def _positives(truth: Bools, *, resamples: int, generator: np.random.Generator) -> list[int]:
-    """How many positive rows each resample draws; a class that is present never vanishes."""
-    rows, positives = truth.size, int(truth.sum())
-    drawn = generator.binomial(rows, positives / rows, size=resamples)
-    if 0 < positives < rows:
-        drawn = np.clip(drawn, 1, rows - 1)
-    return [int(size) for size in drawn]
+    A draw of many classes, one after the other, each from what the earlier ones left; a class that
+    is present never vanishes.
+    """
+    sizes = np.zeros((resamples, len(counts)), np.int64)
+    left = np.full(resamples, sum(counts))
+    rows, classes = sum(counts), sum(count > 0 for count in counts)
+    for place, count in enumerate(reversed(counts)):
+        if count == 0:
+            continue
+        classes -= 1
+        size = left if classes == 0 else generator.binomial(left, count / rows, size=resamples)
+        sizes[:, place] = size if classes == 0 else np.clip(size, 1, left - classes)
+        left, rows = left - sizes[:, place], rows - count
+    return sizes
 
 
-def _draw(truth: Bools, size: int, generator: np.random.Generator) -> Indices:
-    """``size`` positive rows and then negative ones, numbered with the positive rows first.
+def _draw(counts: tuple[int, ...], sizes: Counts, generator: np.random.Generator) -> Indices:
+    """As many rows of each class as ``sizes`` says, numbered in the order of ``by_class``.
 
     A random float below 1 times a count stays below the count after rounding; adding to it before
     it is cut to an integer would not.
     """
-    positives = int(np.count_nonzero(truth))
-    drawn = generator.random(truth.size)
-    drawn[:size] *= positives
-    drawn[size:] *= truth.size - positives
-    rows = drawn.astype(np.intp)
-    rows[size:] += positives
-    return rows
+    of_class = np.array(counts[::-1], dtype=np.float64)
+    first = np.cumsum(of_class) - of_class
+    drawn = generator.random(int(sizes.sum()))
+    rows: Indices = (drawn * np.repeat(of_class, sizes)).astype(np.intp)
+    return rows + np.repeat(first, sizes).astype(np.intp)

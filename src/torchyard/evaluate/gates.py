@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from torchyard.core.errors import BadProject, nearest
 from torchyard.evaluate.bootstrap import undirected
 from torchyard.evaluate.compare import Limit, decide, explain
-from torchyard.evaluate.fairness import DIFFERENCES
-from torchyard.evaluate.groups import MIN_PER_CLASS, MIN_ROWS
-from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate.kinds import MIN_PER_CLASS, MIN_ROWS, kind_of, unknown_metric
 from torchyard.evaluate.slices import judge_slices
 from torchyard.evaluate.wording import describe
 from torchyard.records.evidence import (
@@ -25,6 +23,7 @@ from torchyard.records.evidence import (
     Variant,
     Verdict,
 )
+from torchyard.records.schema import Task
 
 LATENCY, SIZE = "latency_p99_ms", "size_mb"
 COSTS = (LATENCY, SIZE)
@@ -57,7 +56,7 @@ def judge(
     """
     verdicts = []
     for gate in (*gates, *objective_gates(objective or Objective())):
-        check_gate(gate)
+        check_gate(gate, report.task)
         if gate.against is not None:
             outcome, reason, measured = _against(gate, against)
         elif gate.per_slice is not None:
@@ -105,23 +104,19 @@ def objective_gates(objective: Objective) -> tuple[Gate, ...]:
     return tuple(Gate(metric=name, at_most=most) for name, most in bounds if most is not None)
 
 
-def check_gate(gate: Gate) -> None:
+def check_gate(gate: Gate, task: Task) -> None:
     """Refuse a gate that cannot be judged, before anything is trained for it.
 
     Raises:
-        BadProject: the metric is unknown; not exactly one limit is given; ``group`` is missing
-            from a fairness difference or given to another metric; ``per_slice`` or ``against`` is
-            given to what is not a metric of rows, or ``against`` to one without a direction.
+        BadProject: reports on such a task have no metric of that name; not exactly one limit is
+            given; ``group`` is missing from a fairness difference or given to another metric;
+            ``per_slice`` or ``against`` is given to what is not a metric of rows, or ``against`` to
+            one without a direction.
     """
-    where = f"gate {gate.metric}"
-    known = (*METRICS, *DIFFERENCES, *COSTS)
+    where, kind = f"gate {gate.metric}", kind_of(task)
+    known = (*kind.metrics, *kind.rates, *COSTS)
     if gate.metric not in known:
-        raise BadProject(
-            where=where,
-            found=f"metric '{gate.metric}'",
-            expected="a metric of the report",
-            remedy=nearest(gate.metric, known),
-        )
+        raise unknown_metric(gate.metric, known, kind=kind, where=where)
     limits = [gate.at_least, gate.at_most, gate.drop_at_most]
     given = sum(limit is not None for limit in limits)
     if given != 1 or (gate.against is None) != (gate.drop_at_most is None):
@@ -131,28 +126,29 @@ def check_gate(gate: Gate) -> None:
             expected="at_least or at_most, or against='champion' with drop_at_most",
             remedy="Give one limit per gate.",
         )
-    _check_scope(gate, where)
+    _check_scope(gate, task, where)
 
 
-def _check_scope(gate: Gate, where: str) -> None:
-    if (gate.metric in DIFFERENCES) != (gate.group is not None):
+def _check_scope(gate: Gate, task: Task, where: str) -> None:
+    kind = kind_of(task)
+    if (gate.metric in kind.rates) != (gate.group is not None):
         raise BadProject(
             where=where,
             found="no group" if gate.group is None else f"group='{gate.group}'",
             expected="a group with a fairness difference, and with nothing else",
-            remedy=f"Fairness differences: {', '.join(DIFFERENCES)}. "
+            remedy=f"Fairness differences: {', '.join(kind.rates)}. "
             "To judge each value of a field alone, use per_slice.",
         )
     scoped = [name for name in ("per_slice", "against") if getattr(gate, name) is not None]
-    if scoped and (gate.metric not in METRICS or len(scoped) == 2):
+    if scoped and (gate.metric not in kind.metrics or len(scoped) == 2):
         raise BadProject(
             where=where,
             found=" and ".join(scoped),
             expected="at most one of per_slice and against, with a metric of rows",
-            remedy=f"Metrics of rows: {', '.join(METRICS)}.",
+            remedy=f"Metrics of rows: {', '.join(kind.metrics)}.",
         )
-    if gate.against is not None and METRICS[gate.metric].higher_is_better is None:
-        raise undirected(gate.metric)
+    if gate.against is not None and kind.metrics[gate.metric].higher_is_better is None:
+        raise undirected(gate.metric, task)
 
 
 _Decision = tuple[Outcome, str, Measured | None]
@@ -208,9 +204,10 @@ def _why_no_difference(field: str, report: Report) -> str:
     groups = [group for group in report.groups if group.field == field]
     large = sum(bool(group.metrics) for group in groups)
     if large < 2:
+        either = f" and {MIN_PER_CLASS} of either class" if report.task.is_binary else ""
         return (
-            f"{large} of {len(groups)} {field} groups have {MIN_ROWS} rows and "
-            f"{MIN_PER_CLASS} of either class; a difference needs two"
+            f"{large} of {len(groups)} {field} groups have {MIN_ROWS} rows{either}; "
+            "a difference needs two"
         )
     return f"it is undefined in one of the {field} groups, for example with nothing selected"
 

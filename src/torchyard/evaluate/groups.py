@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.bootstrap import Resampled, bootstrap, measured
-from torchyard.evaluate.metrics import METRICS
-from torchyard.evaluate.tally import Bools, Floats, Indices, check_pair
+from torchyard.evaluate.bootstrap import Resampled, Vector, bootstrap, measured
+from torchyard.evaluate.kinds import kind_of
+from torchyard.evaluate.sample import Sample
 from torchyard.records.evidence import GroupResult
 
 Texts = npt.NDArray[np.str_]
-
-MIN_ROWS = 100
-MIN_PER_CLASS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +27,7 @@ class Group:
 
     value: str
     rows: int
-    positive: int
+    classes: tuple[int, ...]
     sample: Resampled | None
     reason: str
 
@@ -41,94 +37,70 @@ class Group:
             field=field,
             value=self.value,
             rows=self.rows,
-            positive=self.positive,
+            classes=self.classes,
             metrics={} if self.sample is None else measured(self.sample),
         )
 
 
 def part(
+    sample: Sample,
     *,
-    truth: Bools,
-    probability: Floats,
-    threshold: float,
     labels: Texts,
     generator: Callable[[str], np.random.Generator],
     resamples: int,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
+    vectors: dict[str, Vector] | None = None,
 ) -> tuple[Group, ...]:
     """Measure the rows of each value of a field.
 
     Args:
-        truth: the labels, ``bool [rows]``.
-        probability: of the positive class, ``[rows]``, from 0 to 1.
-        threshold: rows at or above it are answered with the positive class.
+        sample: all rows.
         labels: the field's value in each row, ``str [rows]``.
         generator: makes the source of the draws for a value, so that one value's interval does not
             depend on which others there are.
         resamples: how many times each group's rows are drawn.
-        metrics: which to measure.
+        metrics: which to measure; all when left out.
+        vectors: several numbers each, taken of the same resamples.
 
     Returns:
         One group per value, in the values' order.
 
     Raises:
-        BadData: labels, probabilities and values do not fit.
+        BadData: there is not one value per row.
     """
-    check_pair(truth=truth, probability=probability)
-    _check_values(labels, truth)
+    _check_values(labels, sample)
     values, places = np.unique(labels, return_inverse=True)
     ends = np.cumsum(np.bincount(places, minlength=values.size))
     members = np.split(np.argsort(places, kind="stable"), ends[:-1]) if values.size else []
 
-    def sample(value: str, rows: Indices) -> Resampled:
-        return bootstrap(
-            truth=truth[rows],
-            probability=probability[rows],
-            threshold=threshold,
-            generator=generator(value),
-            resamples=resamples,
-            metrics=metrics,
+    def group(value: str, rows: Sample) -> Group:
+        reason = kind_of(sample.task).too_small(rows.classes)
+        resampled = (
+            None
+            if reason
+            else bootstrap(
+                rows,
+                generator=generator(value),
+                resamples=resamples,
+                metrics=metrics,
+                vectors=vectors,
+            )
+        )
+        return Group(
+            value=value, rows=rows.rows, classes=rows.classes, sample=resampled, reason=reason
         )
 
     return tuple(
-        _group(str(value), truth[rows], partial(sample, str(value), rows))
+        group(str(value), sample.of(rows))
         for value, rows in zip(values.tolist(), members, strict=True)
     )
 
 
-def _group(value: str, truth: Bools, sample: Callable[[], Resampled]) -> Group:
-    positive = int(truth.sum())
-    reason = too_small(rows=truth.size, positive=positive)
-    return Group(
-        value=value,
-        rows=truth.size,
-        positive=positive,
-        sample=None if reason else sample(),
-        reason=reason,
-    )
-
-
-def too_small(*, rows: int, positive: int) -> str:
-    """Why a group is too small to be measured, empty when it is not.
-
-    Example:
-        >>> too_small(rows=80, positive=20), too_small(rows=500, positive=50)
-        ('80 rows', '')
-    """
-    if rows < MIN_ROWS:
-        return f"{rows} rows"
-    if positive < MIN_PER_CLASS:
-        return f"{positive} positive rows"
-    if rows - positive < MIN_PER_CLASS:
-        return f"{rows - positive} negative rows"
-    return ""
-
-
-def _check_values(labels: Texts, truth: Bools) -> None:
-    if labels.shape != truth.shape:
+def _check_values(labels: Texts, sample: Sample) -> None:
+    if labels.shape != sample.truth.shape:
         raise BadData(
             where="group or slice values",
-            found=f"shape {list(labels.shape)} beside {list(truth.shape)} labels",
+            found=f"shape {list(labels.shape)} beside {list(sample.truth.shape)} labels",
             expected="one value per row",
             remedy="Take the values from the same rows as the labels.",
         )

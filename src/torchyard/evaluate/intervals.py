@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from torchyard.evaluate.tally import Floats
+from torchyard.evaluate.sample import Floats
 
 CONFIDENCE = 0.95
 _TAIL = (1.0 - CONFIDENCE) / 2.0

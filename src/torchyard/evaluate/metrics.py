@@ -3,7 +3,7 @@
 A function takes a ``Tally`` with any leading axes and answers one number per sample, ``[...]``,
 not-a-number where the metric is undefined (no positive rows, nothing selected, no rows). Undefined
 metrics never reach a record: they are left out. To add one, write the function and register it in
-``METRICS``; the contract test finds it there.
+``METRICS``; the contract test finds it there. Metrics of many classes are in ``class_metrics.py``.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Generic, Literal
 
 import numpy as np
 
-from torchyard.core.errors import BadProject, nearest
 from torchyard.evaluate.reliability import equal_mass_edges, sum_per_bin
-from torchyard.evaluate.tally import Bools, Floats, Tally, count
+from torchyard.evaluate.sample import Floats, TallyType
+from torchyard.evaluate.tally import Tally
 
 Aspect = Literal["order", "probability", "decision", "truth"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One metric.
+class Metric(Generic[TallyType]):
+    """One metric of a tally.
 
     Attributes:
         function: its definition.
@@ -37,11 +37,11 @@ class Metric:
             lies systematically beside the sample's.
     """
 
-    function: Callable[[Tally], Floats]
+    function: Callable[[TallyType], Floats]
     looks_at: Aspect
     higher_is_better: bool | None
     bounds: tuple[float, float] = (0.0, 1.0)
-    share_of: Callable[[Tally], Floats] | None = None
+    share_of: Callable[[TallyType], Floats] | None = None
     biased: bool = False
 
 
@@ -53,7 +53,7 @@ def auroc(tally: Tally) -> Floats:
     """
     before = tally.negative_before
     twice_the_wins = np.vecdot(tally.positive, before[..., :-1] + before[..., 1:])
-    return _ratio(twice_the_wins, 2.0 * tally.positives * tally.negatives)
+    return ratio(twice_the_wins, 2.0 * tally.positives * tally.negatives)
 
 
 def average_precision(tally: Tally) -> Floats:
@@ -65,7 +65,7 @@ def average_precision(tally: Tally) -> Floats:
     chosen = tally.rows_before[..., -1:] - tally.rows_before[..., :-1]
     # Where nothing is chosen there are no hits; the smallest float makes that 0, not 0/0.
     precision_at = hits / np.maximum(chosen, np.finfo(np.float64).tiny)
-    return _ratio(np.vecdot(tally.positive, precision_at), tally.positives)
+    return ratio(np.vecdot(tally.positive, precision_at), tally.positives)
 
 
 def log_loss(tally: Tally) -> Floats:
@@ -74,14 +74,14 @@ def log_loss(tally: Tally) -> Floats:
     lost = tally.total(
         if_positive=scores.surprise_if_positive, if_negative=scores.surprise_if_negative
     )
-    return _ratio(lost, tally.rows)
+    return ratio(lost, tally.rows)
 
 
 def brier(tally: Tally) -> Floats:
     """Mean squared difference of probability and outcome (Brier 1950, one of two classes)."""
     scores = tally.scores
     lost = tally.total(if_positive=scores.square_if_positive, if_negative=scores.square_if_negative)
-    return _ratio(lost, tally.rows)
+    return ratio(lost, tally.rows)
 
 
 def expected_calibration_error(tally: Tally) -> Floats:
@@ -94,34 +94,34 @@ def expected_calibration_error(tally: Tally) -> Floats:
     """
     gaps = (tally.positive + tally.negative) * tally.scores.values - tally.positive
     per_bin = sum_per_bin(gaps, equal_mass_edges(tally))
-    return _ratio(np.abs(per_bin).sum(axis=-1), tally.rows)
+    return ratio(np.abs(per_bin).sum(axis=-1), tally.rows)
 
 
 def calibration_gap(tally: Tally) -> Floats:
     """Mean probability less observed rate: above 0 the model promises too much."""
     values = tally.scores.values
     predicted = tally.total(if_positive=values, if_negative=values)
-    return _ratio(predicted - tally.positives, tally.rows)
+    return ratio(predicted - tally.positives, tally.rows)
 
 
 def accuracy(tally: Tally) -> Floats:
     """The share of rows answered rightly."""
-    return _ratio(tally.negatives - tally.selected_negatives + tally.selected_positives, tally.rows)
+    return ratio(tally.negatives - tally.selected_negatives + tally.selected_positives, tally.rows)
 
 
 def precision(tally: Tally) -> Floats:
     """The share of selected rows that are positive. Undefined when nothing is selected."""
-    return _ratio(tally.selected_positives, tally.selected)
+    return ratio(tally.selected_positives, tally.selected)
 
 
 def recall(tally: Tally) -> Floats:
     """The share of positive rows that are selected. Undefined without positive rows."""
-    return _ratio(tally.selected_positives, tally.positives)
+    return ratio(tally.selected_positives, tally.positives)
 
 
 def false_positive_rate(tally: Tally) -> Floats:
     """The share of negative rows that are selected. Undefined without negative rows."""
-    return _ratio(tally.selected_negatives, tally.negatives)
+    return ratio(tally.selected_negatives, tally.negatives)
 
 
 def f1(tally: Tally) -> Floats:
@@ -129,20 +129,20 @@ def f1(tally: Tally) -> Floats:
 
     Undefined when no row is positive and none is selected; 0 when only one of the two holds.
     """
-    return _ratio(2.0 * tally.selected_positives, tally.positives + tally.selected)
+    return ratio(2.0 * tally.selected_positives, tally.positives + tally.selected)
 
 
 def positive_rate(tally: Tally) -> Floats:
     """The share of rows that are positive, whatever the model says."""
-    return _ratio(tally.positives, tally.rows)
+    return ratio(tally.positives, tally.rows)
 
 
 def selection_rate(tally: Tally) -> Floats:
     """The share of rows that are selected."""
-    return _ratio(tally.selected, tally.rows)
+    return ratio(tally.selected, tally.rows)
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
+METRICS: Mapping[str, Metric[Tally]] = MappingProxyType(
     {
         "auroc": Metric(function=auroc, looks_at="order", higher_is_better=True),
         "average_precision": Metric(
@@ -208,57 +208,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 
 
-def find(name: str, *, where: str) -> Metric:
-    """The metric of that name.
-
-    Raises:
-        BadProject: there is none.
-    """
-    if name not in METRICS:
-        raise BadProject(
-            where=where,
-            found=f"metric '{name}'",
-            expected="a metric of the report",
-            remedy=nearest(name, METRICS),
-        )
-    return METRICS[name]
-
-
-def compute(
-    name: str,
-    *,
-    truth: Bools,
-    probability: Floats,
-    threshold: float = 0.5,
-    weights: Floats | None = None,
-) -> float | None:
-    """One metric of one sample.
-
-    Args:
-        name: a key of ``METRICS``.
-        truth: the labels, ``bool [rows]``.
-        probability: of the positive class, ``[rows]``, from 0 to 1.
-        threshold: rows at or above it are answered with the positive class.
-        weights: how often each row counts, ``[rows]``; once when left out.
-
-    Returns:
-        The value, or None where it is undefined.
-
-    Raises:
-        BadProject: there is no such metric.
-        BadData: labels and probabilities do not fit.
-
-    Example:
-        >>> compute("auroc", truth=np.array([True, False]), probability=np.array([0.8, 0.3]))
-        1.0
-    """
-    metric = find(name, where="metric")
-    tally = count(truth=truth, probability=probability, threshold=threshold, weights=weights)
-    value = float(metric.function(tally))
-    return None if np.isnan(value) else value
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
+def ratio(above: Floats, below: Floats) -> Floats:
     """``above / below``, not-a-number where ``below`` is 0."""
     above, below = np.broadcast_arrays(above, below)
     ratio = np.full(below.shape, np.nan)

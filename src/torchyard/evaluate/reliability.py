@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from torchyard.evaluate.tally import Floats, Indices, Tally
+from torchyard.evaluate.sample import Floats, Indices
+from torchyard.evaluate.tally import Tally
 from torchyard.records.evidence import ReliabilityBin
 
 BINS = 15
@@ -60,8 +61,9 @@ def reliability(tally: Tally, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
         bins: how many at most.
 
     Example:
-        >>> from torchyard.evaluate.tally import count
-        >>> seen = count(truth=np.array([True, False]), probability=np.array([0.75, 0.25]))
+        >>> from torchyard.evaluate.tally import Scores
+        >>> scores = Scores(values=np.array([0.25, 0.75]), threshold=0.5)
+        >>> seen = Tally(scores, positive=np.array([0.0, 1.0]), negative=np.array([1.0, 0.0]))
         >>> [(bin.rows, bin.predicted, bin.observed) for bin in reliability(seen, 2)]
         [(1, 0.25, 0.0), (1, 0.75, 1.0)]
     """

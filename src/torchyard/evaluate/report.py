@@ -10,21 +10,24 @@ from functools import partial
 import numpy as np
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.bootstrap import RESAMPLES, measure
-from torchyard.evaluate.fairness import differences
+from torchyard.evaluate.bootstrap import RESAMPLES, Vector, bootstrap, measure, measured
+from torchyard.evaluate.fairness import differences, rates_of
 from torchyard.evaluate.groups import Group, Texts, part
+from torchyard.evaluate.kinds import kind_of
+from torchyard.evaluate.per_class import class_results, class_vectors, confusion
 from torchyard.evaluate.reliability import reliability
-from torchyard.evaluate.tally import Bools, Floats, check_pair, count
+from torchyard.evaluate.sample import Floats, Sample, Truth
 from torchyard.records.evidence import GroupResult, Measured, Report
+from torchyard.records.schema import Task
 
 
 def evaluate(
     *,
     model: str,
     split: str,
-    truth: Bools,
-    probability: Floats,
-    threshold: float,
+    task: Task,
+    truth: Truth,
+    probabilities: Floats,
     groups: Mapping[str, Texts],
     slices: Mapping[str, Texts],
     baselines: Mapping[str, Floats],
@@ -33,80 +36,85 @@ def evaluate(
 ) -> Report:
     """Measure how well a model answers a split.
 
-    A metric that is undefined on its rows is absent; groups and slices under 100 rows or 10 of
-    either class carry none. The same arguments make the same report, byte for byte.
+    A metric that is undefined on its rows is absent; groups and slices under 100 rows, in a binary
+    task also under 10 of either class, carry none. The same arguments make the same report, byte
+    for byte.
 
     Args:
         model: what is measured, for example a variant's name.
         split: what it is measured on, for example ``test``.
-        truth: the labels, ``bool [rows]``.
-        probability: calibrated, of the positive class, ``[rows]``, from 0 to 1.
-        threshold: rows at or above it are answered with the positive class.
+        task: what is predicted.
+        truth: the class of each row, ``bool [rows]`` for a binary task, else ``int64 [rows]``.
+        probabilities: calibrated, ``float64 [rows, classes]`` in the task's order.
         groups: protected field to its value in each row, ``str [rows]``.
         slices: slice field to its value in each row, ``str [rows]``.
-        baselines: baseline to its probabilities of the same rows, ``[rows]``.
+        baselines: baseline to its probabilities of the same rows, ``[rows, classes]``.
         resamples: how many times rows are drawn for an interval.
         seed: of the draws.
 
     Raises:
-        BadData: there are no rows, or arrays do not fit one another.
+        BadData: there are no rows, or arrays do not fit one another or the task.
 
     Example:
-        >>> report = evaluate(model="fp32", split="test", truth=np.arange(9) > 4,
-        ...                   probability=np.linspace(0, 1, 9), threshold=0.5,
+        >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
+        >>> yes = np.linspace(0, 1, 9)
+        >>> report = evaluate(model="fp32", split="test", task=late, truth=np.arange(9) > 4,
+        ...                   probabilities=np.stack([1 - yes, yes], axis=1),
         ...                   groups={}, slices={}, baselines={})
         >>> report.rows, report.metrics["auroc"].value
         (9, 1.0)
     """
-    check_pair(truth=truth, probability=probability)
-    _check_rows(truth.size, split)
-    sample = _Sample(truth, probability, threshold, resamples, seed)
-    by_group = {field: sample.part("group", field, labels) for field, labels in groups.items()}
-    by_slice = {field: sample.part("slice", field, labels) for field, labels in slices.items()}
+    sample = Sample(task=task, truth=truth, probabilities=probabilities)
+    _check_rows(sample.rows, split)
+    judge = _Judge(sample, resamples, seed)
+    vectors = rates_of(task)
+    by_group = {
+        field: judge.part("group", field, labels, vectors) for field, labels in groups.items()
+    }
+    by_slice = {field: judge.part("slice", field, labels, {}) for field, labels in slices.items()}
+    whole = bootstrap(
+        sample, generator=_generator(seed, "rows"), resamples=resamples, vectors=class_vectors(task)
+    )
     return Report(
         model=model,
         split=split,
-        rows=truth.size,
-        positive=int(truth.sum()),
-        threshold=threshold,
-        metrics=sample.everyone(probability),
-        baselines={name: sample.everyone(answers) for name, answers in baselines.items()},
+        task=task,
+        rows=sample.rows,
+        classes=sample.classes,
+        metrics=measured(whole),
+        baselines={name: judge.everyone(answers) for name, answers in baselines.items()},
         fairness={field: differences(found) for field, found in by_group.items()},
         groups=_results(by_group),
         slices=_results(by_slice),
-        reliability=reliability(count(truth=truth, probability=probability, threshold=threshold)),
+        reliability=reliability(kind_of(task).confidence(whole.tally)),
+        per_class=class_results(task, whole),
+        confusion=confusion(sample),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
+class _Judge:
     """What every part of a report is made from."""
 
-    truth: Bools
-    probability: Floats
-    threshold: float
+    sample: Sample
     resamples: int
     seed: int
 
-    def everyone(self, probability: Floats) -> dict[str, Measured]:
+    def everyone(self, probabilities: Floats) -> dict[str, Measured]:
         """All rows, drawn alike for model and baselines, so that their differences are not luck."""
-        return measure(
-            truth=self.truth,
-            probability=probability,
-            threshold=self.threshold,
-            generator=_generator(self.seed, "rows"),
-            resamples=self.resamples,
-        )
+        sample = Sample(task=self.sample.task, truth=self.sample.truth, probabilities=probabilities)
+        return measure(sample, generator=_generator(self.seed, "rows"), resamples=self.resamples)
 
-    def part(self, kind: str, field: str, labels: Texts) -> tuple[Group, ...]:
+    def part(
+        self, kind: str, field: str, labels: Texts, vectors: dict[str, Vector]
+    ) -> tuple[Group, ...]:
         """The rows of each value of a field."""
         return part(
-            truth=self.truth,
-            probability=self.probability,
-            threshold=self.threshold,
+            self.sample,
             labels=labels,
             generator=partial(_generator, self.seed, kind, field),
             resamples=self.resamples,
+            vectors=vectors,
         )
 
 

@@ -1,4 +1,4 @@
-"""Rows counted by what was predicted: all that any metric needs to know of a sample.
+"""Rows of two classes counted by what was predicted: all that a metric needs to know of a sample.
 
 A metric does not care which rows it sees, only how much weight of either class lies at each
 distinct probability. Sorting happens once; a resample of the rows is another pair of weights over
@@ -11,14 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from torchyard.core.errors import BadData
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Weights = npt.NDArray[np.float64] | npt.NDArray[np.int64]
-Indices = npt.NDArray[np.intp]
+from torchyard.evaluate.sample import Floats, Indices, Sample, Sheet, Weights
 
 
 @dataclass(frozen=True)
@@ -97,12 +91,12 @@ class Tally:
 
         ``[..., cells + 1]``; from index 1 on, the weight at or below each probability.
         """
-        return _running(self.positive)
+        return running(self.positive)
 
     @cached_property
     def negative_before(self) -> Weights:
         """Weight of the negative rows likewise, ``[..., cells + 1]``."""
-        return _running(self.negative)
+        return running(self.negative)
 
     @cached_property
     def rows_before(self) -> Weights:
@@ -140,34 +134,25 @@ class Tally:
         return np.asarray(self.positive, np.float64), np.asarray(self.negative, np.float64)
 
 
-def count(
-    *, truth: Bools, probability: Floats, threshold: float = 0.5, weights: Floats | None = None
-) -> Tally:
-    """Count a sample.
-
-    Args:
-        truth: the labels, ``bool [rows]``.
-        probability: of the positive class, ``[rows]``, from 0 to 1.
-        threshold: rows at or above it are answered with the positive class.
-        weights: how often each row counts, ``[rows]``, not negative; once when left out.
-
-    Raises:
-        BadData: shapes differ, labels are not boolean, or a probability is not one.
+def sheet(sample: Sample) -> Sheet[Tally]:
+    """A binary sample made ready to be counted by its probabilities of the second class.
 
     Example:
-        >>> seen = count(truth=np.array([True, False, True]), probability=np.array([.9, .2, .9]))
+        >>> from torchyard.records.schema import Task
+        >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
+        >>> seen = sheet(Sample(task=late, truth=np.array([True, False, True]),
+        ...                     probabilities=np.array([[.1, .9], [.8, .2], [.1, .9]]))).whole()
         >>> seen.scores.values.tolist(), seen.positive.tolist(), seen.negative.tolist()
         ([0.2, 0.9], [0.0, 2.0], [1.0, 0.0])
     """
-    check_pair(truth=truth, probability=probability)
-    scores, cells = sort(probability, threshold=threshold)
+    scores, cells = sort(sample.probabilities[:, 1], threshold=sample.task.threshold)
     size = scores.values.size
-    ones = np.ones(truth.size) if weights is None else np.asarray(weights, dtype=np.float64)
-    return Tally(
-        scores=scores,
-        positive=np.bincount(cells[truth], weights=ones[truth], minlength=size),
-        negative=np.bincount(cells[~truth], weights=ones[~truth], minlength=size),
-    )
+    places = np.where(sample.truth, cells, cells + size)
+
+    def tally(weights: Weights) -> Tally:
+        return Tally(scores, weights[..., :size], weights[..., size:])
+
+    return Sheet(places=places, cells=2 * size, tally=tally)
 
 
 def sort(probability: Floats, *, threshold: float) -> tuple[Scores, Indices]:
@@ -176,38 +161,8 @@ def sort(probability: Floats, *, threshold: float) -> tuple[Scores, Indices]:
     return Scores(values=values, threshold=threshold), cells
 
 
-def _running(weights: Weights) -> Weights:
+def running(weights: Weights) -> Weights:
     """Sums of everything before each place, and of everything: one more than ``weights``."""
     sums = np.zeros((*weights.shape[:-1], weights.shape[-1] + 1), dtype=weights.dtype)
     np.cumsum(weights, axis=-1, out=sums[..., 1:])
     return sums
-
-
-def check_pair(*, truth: Bools, probability: Floats) -> None:
-    """Refuse labels and probabilities that no metric can be computed from.
-
-    Raises:
-        BadData: shapes differ, labels are not boolean, or a probability is not one.
-    """
-    if truth.dtype != np.bool_:
-        raise BadData(
-            where="labels",
-            found=f"values of type {truth.dtype}",
-            expected="true or false",
-            remedy="Compare the label column with its positive value.",
-        )
-    if truth.ndim != 1 or truth.shape != probability.shape:
-        raise BadData(
-            where="labels and probabilities",
-            found=f"shapes {list(truth.shape)} and {list(probability.shape)}",
-            expected="one label and one probability per row, both [rows]",
-            remedy="Give the probability of the positive class alone.",
-        )
-    wrong = probability[~((probability >= 0.0) & (probability <= 1.0))]
-    if wrong.size:
-        raise BadData(
-            where="probabilities",
-            found=f"{wrong.size} outside 0 to 1, for example {wrong[:5].tolist()}",
-            expected="numbers from 0 to 1",
-            remedy="Give calibrated probabilities, not logits.",
-        )

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from torchyard.evaluate.kinds import kind_of
 from torchyard.monitor.drift import Judgement
 from torchyard.monitor.explain import Cause
-from torchyard.monitor.quality import LIVE_METRICS, worse_than
+from torchyard.monitor.quality import worse_than
 from torchyard.records.evidence import Measured
 from torchyard.records.live import Alert, FieldDrift, Window
+from torchyard.records.schema import Task
 
 ANSWERS = "answers"
 QUALITY = "quality"
@@ -37,7 +39,7 @@ class JudgedWindow:
 
 
 def raise_alerts(
-    judged: Sequence[JudgedWindow], *, quality: Mapping[str, Measured]
+    judged: Sequence[JudgedWindow], task: Task, *, quality: Mapping[str, Measured]
 ) -> tuple[Alert, ...]:
     """What to look at: mistakes of a sender, worse quality, then shifts.
 
@@ -49,11 +51,12 @@ def raise_alerts(
 
     Args:
         judged: windows in order.
+        task: what is predicted.
         quality: the metrics of the release on its test split.
     """
     alerts = [
         *_mistakes(judged),
-        *_worse_quality(judged, quality),
+        *_worse_quality(judged, task, quality),
         *_answers_moved(judged),
         *_fields_with(judged, "values", severity="warning"),
     ]
@@ -118,11 +121,11 @@ def _answers_moved(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
 
 
 def _worse_quality(
-    judged: Sequence[JudgedWindow], quality: Mapping[str, Measured]
+    judged: Sequence[JudgedWindow], task: Task, quality: Mapping[str, Measured]
 ) -> Iterator[Alert]:
     worse = {
-        metric: [item for item in judged if _is_worse(item.window, metric, quality)]
-        for metric in LIVE_METRICS
+        metric: [item for item in judged if _is_worse(item.window, metric, task, quality)]
+        for metric in kind_of(task).live
     }
     windows = [item for item in judged if any(item in found for found in worse.values())]
     if windows:
@@ -139,11 +142,11 @@ def _worse_quality(
         )
 
 
-def _is_worse(window: Window, metric: str, quality: Mapping[str, Measured]) -> bool:
+def _is_worse(window: Window, metric: str, task: Task, quality: Mapping[str, Measured]) -> bool:
     now, known = window.quality.get(metric), quality.get(metric)
     if now is None or known is None:
         return False
-    return worse_than(current=now, reference=known, metric=metric)
+    return worse_than(current=now, reference=known, metric=metric, task=task)
 
 
 def _comparison(metric: str, windows: Sequence[JudgedWindow], known: Measured) -> str:

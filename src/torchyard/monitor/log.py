@@ -11,23 +11,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 import polars as pl
 from msgspec import Meta
 
-from torchyard.records.schema import Field, FieldKind, Schema
+from torchyard.records.schema import Field, FieldKind, Schema, Task
 
 # Column names that no field has: a schema's names are identifiers.
 ID = "@id"
 AT = "@at"
 RELEASE = "@release"
-PROBABILITY = "@probability"
+SCORES = "@scores"
 LABEL = "@label"
 
 BATCH_ROWS = 16_384
 LONGEST_LINE_BYTES = 1 << 20
+_UNITY = 1e-3  # by less than this the scores of a row may miss 1
 _END_OF_TIME_S = 253_402_300_799  # 9999-12-31 23:59:59, the last second a datetime can hold
 
 _Time = Annotated[float, Meta(ge=0, le=_END_OF_TIME_S)]
@@ -58,8 +60,8 @@ class Batch:
     """Rows that were read, ascending by ``@at``, and the lines that were passed over meanwhile.
 
     Attributes:
-        frame: ``@id``, ``@at`` (naive UTC), ``@release``, ``@probability`` of the second class,
-            and one column per logged field of the schema, null where missing.
+        frame: ``@id``, ``@at`` (naive UTC), ``@release``, ``@scores`` (the probabilities in the
+            task's class order), and one column per logged field of the schema, null where missing.
         unreadable: lines of another shape.
         truncated: last lines without a newline, writes that were cut off or are under way.
     """
@@ -67,12 +69,6 @@ class Batch:
     frame: pl.DataFrame
     unreadable: int = 0
     truncated: int = 0
-
-
-class _Label(msgspec.Struct, gc=False):
-    id: str
-    label: bool
-    at: _Time
 
 
 def segments(folder: Path) -> dict[str, list[Path]]:
@@ -86,7 +82,7 @@ def segments(folder: Path) -> dict[str, list[Path]]:
 
 
 def read_predictions(
-    folder: Path, schema: Schema, *, batch_rows: int = BATCH_ROWS
+    folder: Path, schema: Schema, task: Task, *, batch_rows: int = BATCH_ROWS
 ) -> Iterator[Batch]:
     """Answered rows of one model, all workers together in the order of answering.
 
@@ -96,20 +92,22 @@ def read_predictions(
         folder: ``predictions/<model>``.
         schema: the fields to read, of those that are logged; others in the log are ignored,
             absent ones are null.
+        task: says how many classes an answer has.
         batch_rows: lines decoded at a time, per worker.
     """
-    reader = _PredictionLines(schema)
+    reader = _PredictionLines(schema, task)
     return _in_order([_batches(paths, reader, batch_rows) for paths in segments(folder).values()])
 
 
-def read_labels(folder: Path) -> tuple[pl.DataFrame, int]:
+def read_labels(folder: Path, task: Task) -> tuple[pl.DataFrame, int]:
     """The label log of one model; of several labels for one prediction the last given counts.
 
     Returns:
-        A frame of ``@id`` and ``@label`` (boolean), each id once, and the number of lines of
-        another shape.
+        A frame of ``@id`` and ``@label``, each id once, and the number of lines of another shape or
+        with a label that is no class. A label is boolean for a binary task, else an index into the
+        task's classes (int64).
     """
-    reader = _LabelLines()
+    reader = _LabelLines(task)
     read = [
         batch
         for paths in segments(folder).values()
@@ -123,7 +121,8 @@ def read_labels(folder: Path) -> tuple[pl.DataFrame, int]:
 class _PredictionLines:
     """Decodes lines of a prediction log and turns them into a frame."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, task: Task) -> None:
+        self._classes = len(task.classes)
         self._fields = tuple(field for field in schema.fields if field.is_logged)
         # Field names need not be identifiers, attributes must be: they are f0, f1, ... inside.
         inner = {f"f{number}": field for number, field in enumerate(self._fields)}
@@ -136,21 +135,37 @@ class _PredictionLines:
                 ("id", str),
                 ("at", _Time),
                 ("release", str),
-                ("scores", tuple[_Share, _Share]),
+                ("scores", list[_Share]),
                 ("row", row),
             ],
             gc=False,
         )
-        self.decode = msgspec.json.Decoder(line).decode
+        self._decode = msgspec.json.Decoder(line).decode
+
+    def decode(self, line: bytes) -> Any:
+        """One line.
+
+        Raises:
+            msgspec.ValidationError: it has another shape, or its scores are not those of a row.
+        """
+        decoded: Any = self._decode(line)
+        if len(decoded.scores) != self._classes or abs(sum(decoded.scores) - 1) > _UNITY:
+            raise msgspec.ValidationError("scores of other classes")
+        return decoded
 
     def frame(self, lines: list[Any]) -> pl.DataFrame:
         """The frame of some decoded lines, ascending by time."""
         rows = [line.row for line in lines]
+        scores = np.array([line.scores for line in lines], dtype=np.float64)
         columns = [
             pl.Series(ID, [line.id for line in lines], dtype=pl.String),
             _moments([line.at for line in lines]),
             pl.Series(RELEASE, [line.release for line in lines], dtype=pl.String),
-            pl.Series(PROBABILITY, [line.scores[1] for line in lines], dtype=pl.Float64),
+            pl.Series(
+                SCORES,
+                scores.reshape(-1, self._classes),
+                dtype=pl.Array(pl.Float64, self._classes),
+            ),
         ]
         columns += [_column(field, rows, f"f{n}") for n, field in enumerate(self._fields)]
         return pl.DataFrame(columns).sort(AT, maintain_order=True)
@@ -159,17 +174,25 @@ class _PredictionLines:
 class _LabelLines:
     """Decodes lines of a label log and turns them into a frame."""
 
-    def __init__(self) -> None:
-        self.decode = msgspec.json.Decoder(_Label).decode
+    def __init__(self, task: Task) -> None:
+        self._place = None if task.is_binary else {c: n for n, c in enumerate(task.classes)}
+        kind: Any = bool if task.is_binary else Literal[task.classes]
+        line = msgspec.defstruct("Label", [("id", str), ("label", kind), ("at", _Time)], gc=False)
+        self.decode = msgspec.json.Decoder(line).decode
 
-    def frame(self, lines: list[_Label]) -> pl.DataFrame:
+    def frame(self, lines: list[Any]) -> pl.DataFrame:
         """The frame of some decoded lines, ascending by time."""
         columns = [
             pl.Series(ID, [line.id for line in lines], dtype=pl.String),
             _moments([line.at for line in lines]),
-            pl.Series(LABEL, [line.label for line in lines], dtype=pl.Boolean),
+            self._labels([line.label for line in lines]),
         ]
         return pl.DataFrame(columns).sort(AT, maintain_order=True)
+
+    def _labels(self, labels: list[Any]) -> pl.Series:
+        if self._place is None:
+            return pl.Series(LABEL, labels, dtype=pl.Boolean)
+        return pl.Series(LABEL, [self._place[label] for label in labels], dtype=pl.Int64)
 
 
 def _column(field: Field, rows: list[Any], attribute: str) -> pl.Series:

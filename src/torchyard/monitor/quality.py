@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
-from torchyard.evaluate.bootstrap import measure
-from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate import Sample, measure
+from torchyard.evaluate.kinds import kind_of
+from torchyard.evaluate.sample import Truth
 from torchyard.monitor.windows import Traffic
 from torchyard.records.evidence import Measured
+from torchyard.records.schema import Task
 
-LIVE_METRICS = ("auroc", "log_loss", "brier", "expected_calibration_error")
 FEWEST_LABELS = 50
 
 
 def live_quality(
-    traffic: Traffic, *, threshold: float, resamples: int, generator: np.random.Generator
+    traffic: Traffic, task: Task, *, resamples: int, generator: np.random.Generator
 ) -> dict[str, Measured]:
-    """Metrics with 95 % intervals of a window's labelled rows.
+    """Metrics with 95 % intervals of a window's labelled rows, those that the task's kind watches.
 
     Empty with fewer than 50 labels or with labels of one class only: what could be computed from
     those would mislead.
 
     Args:
         traffic: the window.
-        threshold: rows at or above it are answered with the second class.
+        task: what is predicted.
         resamples: of the bootstrap.
         generator: draws the resamples.
     """
     if labelled_rows(traffic) < FEWEST_LABELS:
         return {}
-    truth = np.concatenate(traffic.truths)
-    if truth.all() or not truth.any():
+    truth = cast(Truth, np.concatenate(traffic.truths))
+    if np.unique(truth).size < 2:
         return {}
-    return measure(
-        truth=truth,
-        probability=np.concatenate(traffic.probabilities),
-        threshold=threshold,
-        generator=generator,
-        resamples=resamples,
-        metrics=LIVE_METRICS,
-    )
+    sample = Sample(task=task, truth=truth, probabilities=np.concatenate(traffic.probabilities))
+    return measure(sample, generator=generator, resamples=resamples, metrics=kind_of(task).live)
 
 
-def worse_than(*, current: Measured, reference: Measured, metric: str) -> bool:
+def worse_than(*, current: Measured, reference: Measured, metric: str, task: Task) -> bool:
     """Whether the whole interval lies on the worse side of the reference's whole interval.
 
     False where either has no interval or the metric has no better direction.
     """
-    higher_is_better = METRICS[metric].higher_is_better
+    higher_is_better = kind_of(task).metrics[metric].higher_is_better
     if current.low is None or current.high is None:
         return False
     if reference.low is None or reference.high is None or higher_is_better is None:

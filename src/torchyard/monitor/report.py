@@ -14,6 +14,7 @@ from torchyard.records.evidence import Measured
 from torchyard.records.live import FieldDrift, MonitorReport, Window
 
 _MOST_PSI_SHOWN = 1.0
+_MOST_CLASSES_SHOWN = 5
 _WIDTH, _HEIGHT = 180, 28
 _LIMIT = 0.2
 
@@ -74,7 +75,7 @@ def render_html(report: MonitorReport) -> str:
     return "\n".join(parts) + "\n"
 
 
-_HEADINGS = ("from", "to", "rows", "answered by", "drifted", "positive", "labelled", "quality")
+_HEADINGS = ("from", "to", "rows", "answered by", "drifted", "answers", "labelled", "quality")
 
 
 def _summary(report: MonitorReport) -> str:
@@ -97,10 +98,22 @@ def _window_cells(window: Window) -> list[str]:
         f"{window.rows:,}",
         answered,
         drifted,
-        f"{100 * window.positive_rate:.1f} %",
+        _answered(window),
         f"{window.labelled:,}",
         quality or "too few labels",
     ]
+
+
+def _answered(window: Window) -> str:
+    """The shares of the classes that rows were answered with, the most frequent ones first."""
+    shares = sorted(window.answered.items(), key=lambda item: -item[1])
+    if len(shares) == 2:
+        shares = list(window.answered.items())[1:]
+    told = [
+        f"{name} {100 * rows / window.rows:.1f} %" for name, rows in shares[:_MOST_CLASSES_SHOWN]
+    ]
+    more = len(shares) - _MOST_CLASSES_SHOWN
+    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
 
 
 def _drifted(window: Window) -> list[FieldDrift]:

@@ -62,8 +62,8 @@ def watch(
     cut = parse_cut(reference.schema, every=every, time=time)
     if not segments(predictions / model):
         raise _nothing_logged(model, predictions / model)
-    given, unreadable_labels = read_labels(labels / model)
-    batches = read_predictions(predictions / model, reference.schema)
+    given, unreadable_labels = read_labels(labels / model, reference.task)
+    batches = read_predictions(predictions / model, reference.schema, reference.task)
     gathered = gather(batches, cut, reference, labels=given, since=_naive(since))
     judged = [
         _judged(traffic, cut, reference, limits or Limits(), np.random.default_rng([seed, number]))
@@ -75,7 +75,7 @@ def watch(
         rows=sum(traffic.rows for traffic in gathered.windows),
         unreadable=gathered.unreadable + gathered.unplaced + unreadable_labels,
         windows=tuple(item.window for item in judged),
-        alerts=raise_alerts(judged, quality=reference.report.metrics),
+        alerts=raise_alerts(judged, reference.task, quality=reference.report.metrics),
     )
 
 
@@ -98,14 +98,9 @@ def _judged(
         releases=dict(sorted(traffic.releases.items())),
         fields=tuple(field.drift for field in fields),
         answers=answers.drift,
-        positive_rate=traffic.positive / traffic.rows,
+        answered=dict(zip(reference.task.classes, traffic.answered, strict=True)),
         labelled=labelled_rows(traffic),
-        quality=live_quality(
-            traffic,
-            threshold=reference.task.threshold,
-            resamples=RESAMPLES,
-            generator=generator,
-        ),
+        quality=live_quality(traffic, reference.task, resamples=RESAMPLES, generator=generator),
     )
     return JudgedWindow(window=window, fields=fields, answers=answers)
 

@@ -1,7 +1,7 @@
 """Windows: batches of rows folded into one bounded summary per stretch of time or of rows.
 
 What a window keeps does not grow with its rows, only with its labels: profiles in the reference's
-bins, counts, and the probability beside each label that arrived.
+bins, counts, and the probabilities beside each label that arrived.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import polars as pl
 
 from torchyard.core.errors import BadUsage, nearest
 from torchyard.data.profile import Profiler, answers_frame, answers_schema
-from torchyard.monitor.log import AT, ID, LABEL, PROBABILITY, RELEASE, Batch
+from torchyard.evaluate.sample import Truth, answers
+from torchyard.monitor.log import AT, ID, LABEL, RELEASE, SCORES, Batch
 from torchyard.monitor.reference import Reference
 from torchyard.records.dataset import Profile
 from torchyard.records.schema import Schema
@@ -55,9 +56,10 @@ class Traffic:
         releases: release to the rows that it answered.
         inputs: distributions of the fields, in the reference's bins.
         answers: distribution of the answers, in the reference's bins.
-        positive: rows answered with the second class.
+        answered: rows answered with each class, in the task's order.
         unseen: category field to values that the reference does not list, with their rows.
-        probabilities: of the labelled rows, in pieces ``[rows]``; ``truths`` are their labels.
+        probabilities: of the labelled rows, in pieces ``[rows, classes]``; ``truths`` are their
+            labels, ``[rows]``.
     """
 
     first: datetime
@@ -66,10 +68,10 @@ class Traffic:
     releases: Mapping[str, int]
     inputs: Profile
     answers: Profile
-    positive: int
+    answered: tuple[int, ...]
     unseen: Mapping[str, Mapping[str, int]]
     probabilities: tuple[npt.NDArray[np.float64], ...]
-    truths: tuple[npt.NDArray[np.bool_], ...]
+    truths: tuple[Truth, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,28 +214,29 @@ class _Open:
         self._inputs = Profiler(reference.schema, reference=reference.inputs)
         self._answers = Profiler(answers_schema(reference.task), reference=reference.answers)
         self._times: list[datetime] = []
-        self._rows = self._positive = 0
+        self._rows = 0
+        self._answered = np.zeros(len(reference.task.classes), np.int64)
         self._releases: Counter[str] = Counter()
         self._unseen: dict[str, Counter[str]] = {name: Counter() for name in self._listed}
         self._probabilities: list[npt.NDArray[np.float64]] = []
-        self._truths: list[npt.NDArray[np.bool_]] = []
+        self._truths: list[Truth] = []
 
     def add(self, part: pl.DataFrame, cut: Cut, labels: pl.DataFrame) -> None:
         """Count some rows, at least one."""
         times = part[cut.clock].sort()
-        scores = part[PROBABILITY].to_numpy()
+        scores = part[SCORES].to_numpy()
         self._times = [min([times[0], *self._times]), max([times[-1], *self._times])]
         self._rows += part.height
         self._releases.update(_tally(part[RELEASE]))
         self._inputs.update(part)
         self._answers.update(answers_frame(scores, self._task))
-        self._positive += int((scores >= self._task.threshold).sum())
+        self._answered += np.bincount(answers(self._task, scores), minlength=self._answered.size)
         for name, listed in self._listed.items():
             found = self._unseen[name] + Counter(_tally(_unlisted(part[name], listed)))
             self._unseen[name] = Counter(dict(found.most_common(MOST_UNSEEN_VALUES)))
-        labelled = part.select(ID, PROBABILITY).join(labels, on=ID, how="inner")
+        labelled = part.select(ID, SCORES).join(labels, on=ID, how="inner")
         if labelled.height:
-            self._probabilities.append(labelled[PROBABILITY].to_numpy())
+            self._probabilities.append(labelled[SCORES].to_numpy())
             self._truths.append(labelled[LABEL].to_numpy())
 
     def close(self) -> Traffic:
@@ -245,7 +248,7 @@ class _Open:
             releases=self._releases,
             inputs=self._inputs.result(),
             answers=self._answers.result(),
-            positive=self._positive,
+            answered=tuple(self._answered.tolist()),
             unseen={name: dict(found) for name, found in self._unseen.items() if found},
             probabilities=tuple(self._probabilities),
             truths=tuple(self._truths),

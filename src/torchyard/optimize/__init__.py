@@ -7,5 +7,6 @@ Never: chooses one that has not been judged; lets a failed build stop the others
 
 from torchyard.optimize.build import Candidate, build_candidates
 from torchyard.optimize.measure import measure
+from torchyard.optimize.score import score
 
-__all__ = ["Candidate", "build_candidates", "measure"]
+__all__ = ["Candidate", "build_candidates", "measure", "score"]

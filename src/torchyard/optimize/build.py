@@ -6,7 +6,7 @@ A build that fails becomes a finding on its variant; the others go on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -15,6 +15,7 @@ import numpy as np
 
 from torchyard.core.errors import YardError
 from torchyard.optimize.export import export_module, merge
+from torchyard.records.schema import Task
 from torchyard.runtimes import open_model
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ Columns = Mapping[str, "np.ndarray[Any, np.dtype[Any]]"]
 
 # rows that the int8 ranges are taken from
 CALIBRATION_ROWS = 2_048
+WIDE_CALIBRATION_ROWS = 256
+_NARROW = 64  # numbers
+_WIDE_BATCH = 32
 
 
 class Runnable(Protocol):
-    """From raw columns to calibrated probabilities, ``float32 [rows, 2]``."""
+    """From raw columns to calibrated probabilities, ``float32 [rows, classes]``."""
 
     def run(self, columns: Columns) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Answer the rows."""
@@ -59,13 +63,16 @@ class Encodes(Protocol):
 class EagerModel:
     """The yardstick: feature graph, then the module in PyTorch, then the temperature."""
 
-    def __init__(self, encoder: Encodes, module: nn.Module, temperature: float) -> None:
+    def __init__(
+        self, encoder: Encodes, module: nn.Module, *, task: Task, temperature: float
+    ) -> None:
         self._encoder = encoder
         self._module = module
+        self._task = task
         self._temperature = temperature
 
     def run(self, columns: Columns) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Calibrated probabilities, ``float32 [rows, 2]``."""
+        """Calibrated probabilities, ``float32 [rows, classes]``."""
         import torch
 
         with torch.inference_mode():
@@ -73,7 +80,10 @@ class EagerModel:
                 name: torch.from_numpy(array)
                 for name, array in self._encoder.encode(columns).items()
             }
-            second = torch.sigmoid(self._module(**tensors).reshape(-1) / self._temperature)
+            logits = self._module(**tensors)
+            if not self._task.is_binary:
+                return torch.softmax(logits.float() / self._temperature, dim=1).numpy()
+            second = torch.sigmoid(logits.reshape(-1) / self._temperature)
             return torch.stack([1 - second, second], dim=1).numpy()
 
 
@@ -83,6 +93,7 @@ def build_candidates(
     encoder: Encodes,
     features: Path,
     tensors: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    task: Task,
     temperature: float,
     folder: Path,
 ) -> tuple[Candidate, ...]:
@@ -93,14 +104,14 @@ def build_candidates(
         encoder: the opened feature graph.
         features: the feature graph's file.
         tensors: training rows as feature tensors: the first two trace the export, the first
-            ``CALIBRATION_ROWS`` set the int8 ranges.
+            ``CALIBRATION_ROWS`` (of wide rows ``WIDE_CALIBRATION_ROWS``) set the int8 ranges.
+        task: what is predicted.
         temperature: the calibration.
         folder: each servable variant goes to ``folder/<name>/model.onnx``.
     """
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
-    eager = Candidate(
-        "torch-fp32", "torch", "fp32", None, EagerModel(encoder, module, temperature), weights
-    )
+    yardstick = EagerModel(encoder, module, task=task, temperature=temperature)
+    eager = Candidate("torch-fp32", "torch", "fp32", None, yardstick, weights)
     exported = folder / "exported.onnx"
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -109,12 +120,12 @@ def build_candidates(
 
         sample = {name: torch.from_numpy(array[:2].copy()) for name, array in tensors.items()}
         export_module(module, sample, exported)
-        merge(features, exported, temperature=temperature, path=path)
+        merge(features, exported, task=task, temperature=temperature, path=path)
 
     def int8(path: Path) -> None:
         quantized = folder / "quantized.onnx"
         quantize(exported, tensors, quantized)
-        merge(features, quantized, temperature=temperature, path=path)
+        merge(features, quantized, task=task, temperature=temperature, path=path)
         quantized.unlink()
 
     candidates = (
@@ -143,12 +154,10 @@ def quantize(
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Rows(CalibrationDataReader):  # type: ignore[misc]
-        """Feeds the calibration rows in one batch, once."""
+        """Feeds the calibration rows, batch by batch, once."""
 
         def __init__(self) -> None:
-            self._batches = iter(
-                [{name: array[:CALIBRATION_ROWS] for name, array in tensors.items()}]
-            )
+            self._batches = _calibration_batches(tensors)
 
         def get_next(self) -> dict[str, np.ndarray[Any, np.dtype[Any]]] | None:
             return next(self._batches, None)
@@ -166,6 +175,21 @@ def quantize(
     finally:
         logging.getLogger().removeFilter(_hush)
         prepared.unlink(missing_ok=True)
+
+
+def _calibration_batches(
+    tensors: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+) -> Iterator[dict[str, np.ndarray[Any, np.dtype[Any]]]]:
+    """The rows that the int8 ranges are taken from: narrow ones in one batch, wide ones in many.
+
+    A picture or a text holds hundreds of activations of every layer, so fewer of them say as much.
+    """
+    is_wide = sum(array[0].size for array in tensors.values()) > _NARROW
+    rows, step = (WIDE_CALIBRATION_ROWS, _WIDE_BATCH) if is_wide else (CALIBRATION_ROWS,) * 2
+    for first in range(0, rows, step):
+        batch = {name: array[first : min(first + step, rows)] for name, array in tensors.items()}
+        if all(array.shape[0] for array in batch.values()):
+            yield batch
 
 
 def _hush(record: logging.LogRecord) -> bool:

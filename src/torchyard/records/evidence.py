@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from torchyard.records.schema import Task
+
 Outcome = Literal["pass", "fail", "inconclusive"]
 
 
@@ -24,18 +26,37 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupResult:
-    """The metrics of the rows where ``field`` equals ``value``."""
+    """The metrics of the rows where ``field`` equals ``value``.
+
+    ``classes`` counts the rows of each class, in the task's order.
+    """
 
     field: str
     value: str
     rows: int
-    positive: int
+    classes: tuple[int, ...]
+    metrics: dict[str, Measured]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassResult:
+    """How one class is answered: ``rows`` have it, ``answered`` were answered with it.
+
+    ``metrics`` are ``precision``, ``recall`` and ``f1``; what is undefined is absent.
+    """
+
+    name: str
+    rows: int
+    answered: int
     metrics: dict[str, Measured]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliabilityBin:
-    """Rows of similar predicted probability: the mean prediction against the observed rate."""
+    """Rows of similar predicted probability: the mean prediction against the observed rate.
+
+    Of the second class in a binary task; else of the answer, against how often it was right.
+    """
 
     rows: int
     predicted: float
@@ -46,27 +67,33 @@ class ReliabilityBin:
 class Report:
     """How well one model answers one split.
 
-    ``metrics`` are those of all rows; ``baselines`` the same metrics of simple models trained on
-    the same rows; ``fairness`` per protected field the differences between its groups;
-    ``groups`` the metrics of each group of protected fields; ``slices`` those of slice fields.
+    ``classes`` counts the rows of each class, in the task's order. ``metrics`` are those of all
+    rows; ``baselines`` the same metrics of simple models trained on the same rows; ``fairness`` per
+    protected field the differences between its groups; ``groups`` the metrics of each group of
+    protected fields; ``slices`` those of slice fields. ``per_class`` says how each class is
+    answered, and is empty for a binary task, whose metrics are those of its second class.
+    ``confusion`` counts the rows of each class (down) by the class they were answered with
+    (across); it is empty with more than 50 classes.
     """
 
     model: str
     split: str
+    task: Task
     rows: int
-    positive: int
-    threshold: float
+    classes: tuple[int, ...]
     metrics: dict[str, Measured]
     baselines: dict[str, dict[str, Measured]]
     fairness: dict[str, dict[str, Measured]]
     groups: tuple[GroupResult, ...]
     slices: tuple[GroupResult, ...]
     reliability: tuple[ReliabilityBin, ...]
+    per_class: tuple[ClassResult, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Temperature scaling (Guo et al. 2017, section 4.2): the logit is divided by ``temperature``.
+    """Temperature scaling (Guo et al. 2017, section 4.2): logits are divided by ``temperature``.
 
     Fitted on ``rows`` of the validation split; losses in nats there. ``temperature`` is 1 when
     scaling did not help.

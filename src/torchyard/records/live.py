@@ -9,7 +9,8 @@ The prediction log is JSON lines, one object per answered row::
 null, texts cut to 20,000 characters; pictures, tensors and personal fields (unless they allow
 ``log``) are left out; ``scores`` are the calibrated probabilities in the task's class order.
 Segments lie in ``predictions/<model>/<worker>-<start>-<number>.jsonl``. The label log has
-``{"id": str, "label": bool, "at": float}`` in ``labels/<model>/<worker>-<start>-<number>.jsonl``.
+``{"id": str, "label": ..., "at": float}`` in ``labels/<model>/<worker>-<start>-<number>.jsonl``; of
+a binary task a label is true (the second class) or false, of another the name of a class.
 A last line without a newline is a write that was cut off: readers skip it.
 """
 
@@ -76,7 +77,10 @@ class FieldDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """One stretch of a model's traffic: ``first`` and ``last`` are ISO times of its rows."""
+    """One stretch of a model's traffic: ``first`` and ``last`` are ISO times of its rows.
+
+    ``answered`` counts rows by the class they were answered with.
+    """
 
     first: str
     last: str
@@ -84,7 +88,7 @@ class Window:
     releases: dict[str, int]
     fields: tuple[FieldDrift, ...]
     answers: FieldDrift
-    positive_rate: float
+    answered: dict[str, int]
     labelled: int
     quality: dict[str, Measured]
 

@@ -6,13 +6,20 @@ and no place, so the same evidence gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from torchyard.core.digest import short
 from torchyard.core.record import Json
-from torchyard.records.evidence import GroupResult, Measured, Report, Variant, Verdict
-from torchyard.records.schema import Field
+from torchyard.records.evidence import (
+    GroupResult,
+    Measured,
+    Report,
+    Variant,
+    Verdict,
+)
+from torchyard.records.schema import Field, Schema, Task
+from torchyard.release.card_classes import confusion, per_class, shown
 from torchyard.release.contents import Contents
 from torchyard.release.limits import find_limits
 from torchyard.release.page import (
@@ -29,9 +36,9 @@ from torchyard.release.page import (
 
 _FALLS = frozenset({"log_loss", "brier", "expected_calibration_error"})
 _HEADLINES = ("auroc", "average_precision", "log_loss", "brier")
+_CLASS_HEADLINES = ("accuracy", "macro_f1", "log_loss", "brier")
 _SHOWN_SLICES = 20
 _SHOWN_VALUES = 8
-_PIPELINE = "tabular-classification"
 
 
 def model_card(contents: Contents) -> str:
@@ -52,7 +59,7 @@ def compose_card(contents: Contents) -> Page:
         Section(title="What it predicts", blocks=_prediction(contents)),
         Section(title="Intended use", blocks=_use(contents)),
         Section(title="Data", blocks=_data(contents, report)),
-        Section(title="Quality", blocks=(_metrics(report, find_baselines(contents)),)),
+        Section(title="Quality", blocks=_quality(report, find_baselines(contents))),
         Section(title="Calibration", blocks=_calibration(contents, report)),
         Section(title="Fairness", blocks=_fairness(report)),
         Section(title="Slices", blocks=_slices(report)),
@@ -83,12 +90,13 @@ def find_baselines(contents: Contents) -> Mapping[str, Mapping[str, Measured]]:
 
 def _metadata(contents: Contents, report: Report) -> dict[str, Json]:
     """Hugging Face model card metadata, with ``model-index`` for the measured numbers."""
+    pipeline = _pipeline(contents.schema)
     metrics = [
         {"type": name, "name": name, "value": measured.value}
         for name, measured in report.metrics.items()
     ]
     result = {
-        "task": {"type": _PIPELINE, "name": contents.task.kind.replace("_", " ")},
+        "task": {"type": pipeline, "name": contents.task.kind.replace("_", " ")},
         "dataset": {
             "type": contents.model,
             "name": f"{contents.model}, version {contents.dataset.number}",
@@ -99,33 +107,68 @@ def _metadata(contents: Contents, report: Report) -> dict[str, Json]:
     return {
         **({"license": contents.license} if contents.license else {}),
         "library_name": "torchyard",
-        "pipeline_tag": _PIPELINE,
-        "tags": ["torchyard", "onnx", "tabular", contents.task.kind.replace("_", "-")],
+        "pipeline_tag": pipeline,
+        "tags": [
+            "torchyard",
+            "onnx",
+            pipeline.partition("-")[0],
+            contents.task.kind.replace("_", "-"),
+        ],
         "model-index": [{"name": contents.model, "results": [result]}],
     }
 
 
+def _pipeline(schema: Schema) -> str:
+    """Hugging Face's name for the task: of pictures or texts where rows hold them."""
+    kinds = {field.kind for field in schema.fields}
+    medium = next((kind for kind in ("image", "text") if kind in kinds), "tabular")
+    return f"{medium}-classification"
+
+
 def _plain_words(contents: Contents, report: Report) -> tuple[Block, ...]:
-    no, yes = contents.task.classes
-    sentences = [
-        f"Given a row, the model states the probability of '{yes}' against '{no}', and answers "
-        f"'{yes}' from {contents.task.threshold:g} on.",
-        f"It was tried on {report.rows:,} rows it had not seen, of which {report.positive:,} were "
-        f"'{yes}'.",
-    ]
-    name = next((one for one in _HEADLINES if one in report.metrics), None)
+    sentences = list(_answers(contents.task, report))
+    name = next((one for one in _headlines(contents.task) if one in report.metrics), None)
     if name is not None:
         rivals = {
             baseline: metrics[name]
             for baseline, metrics in find_baselines(contents).items()
             if name in metrics
         }
-        beside = "; ".join(f"{rival}: {_shown(found)}" for rival, found in rivals.items())
+        beside = "; ".join(f"{rival}: {shown(found)}" for rival, found in rivals.items())
         sentences.append(
-            f"There its {name} is {_shown(report.metrics[name])}"
+            f"There its {name} is {shown(report.metrics[name])}"
             + (f" ({beside})." if beside else ".")
         )
     return (Text(" ".join(sentences)), Text("Intervals in this card are 95 % intervals."))
+
+
+def _answers(task: Task, report: Report) -> Iterator[str]:
+    """What the model answers with, and what it was tried on."""
+    tried = f"It was tried on {report.rows:,} rows it had not seen"
+    if task.is_binary:
+        no, yes = task.classes
+        yield (
+            f"Given a row, the model states the probability of '{yes}' against '{no}', and answers "
+            f"'{yes}' from {task.threshold:g} on."
+        )
+        yield f"{tried}, of which {report.classes[1]:,} were '{yes}'."
+        return
+    yield (
+        f"Given a row, the model states the probability of each of {len(task.classes)} classes "
+        f"({_listed(task.classes)}), and answers with the most probable one."
+    )
+    most, least = (pick(range(len(report.classes)), key=report.classes.__getitem__)
+                   for pick in (max, min))  # fmt: skip
+    yield (
+        f"{tried}: most were '{task.classes[most]}' ({report.classes[most]:,}), fewest "
+        f"'{task.classes[least]}' ({report.classes[least]:,})."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_VALUES
+    shown = ", ".join(names[:_SHOWN_VALUES])
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _prediction(contents: Contents) -> tuple[Block, ...]:
@@ -172,12 +215,16 @@ def _data(contents: Contents, report: Report) -> tuple[Block, ...]:
     return facts, Table("Findings.", ("field", "rule", "severity", "rows", "meaning"), rows)
 
 
+def _quality(report: Report, baselines: Mapping[str, Mapping[str, Measured]]) -> tuple[Block, ...]:
+    return (_metrics(report, baselines), *per_class(report), *confusion(report))
+
+
 def _metrics(report: Report, baselines: Mapping[str, Mapping[str, Measured]]) -> Table:
     rows = tuple(
         (
             name,
-            _shown(measured),
-            *(_shown(metrics.get(name)) for metrics in baselines.values()),
+            shown(measured),
+            *(shown(metrics.get(name)) for metrics in baselines.values()),
             measured.method,
         )
         for name, measured in report.metrics.items()
@@ -192,19 +239,22 @@ def _calibration(contents: Contents, report: Report) -> tuple[Block, ...]:
         f"Temperature {fitted.temperature:.3f}, fitted on {fitted.rows:,} validation rows: log "
         f"loss there {fitted.log_loss_before:.4f} before, {fitted.log_loss_after:.4f} after."
     )
-    return (Text(said), Reliability(report.reliability)) if report.reliability else (Text(said),)
+    if not report.reliability:
+        return (Text(said),)
+    of = "" if contents.task.is_binary else " of the answer"
+    return (Text(said), Reliability(report.reliability, of))
 
 
 def _fairness(report: Report) -> tuple[Block, ...]:
     if not report.groups and not report.fairness:
         return (Text("No field is declared protected, so no groups were compared."),)
     differences = tuple(
-        (field, name, _shown(measured))
+        (field, name, shown(measured))
         for field, found in report.fairness.items()
         for name, measured in found.items()
     )
     return (
-        *_groups_table("Each group of a protected field.", report.groups),
+        *_groups_table("Each group of a protected field.", report.groups, report.task),
         Table("Largest differences between groups.", ("field", "difference", "value"), differences),
     )
 
@@ -212,28 +262,29 @@ def _fairness(report: Report) -> tuple[Block, ...]:
 def _slices(report: Report) -> tuple[Block, ...]:
     if not report.slices:
         return (Text("No slices were declared."),)
-    name = _common_metric(report.slices)
+    name = _common_metric(report.slices, _headlines(report.task))
     ordered = sorted(report.slices, key=lambda one: _badness(one, name))
     lead = f"Worst first by {name}" if name else "In the order declared"
     if len(ordered) > _SHOWN_SLICES:
         lead += f"; {_SHOWN_SLICES} of {len(ordered)}"
-    return _groups_table(f"{lead}.", ordered[:_SHOWN_SLICES])
+    return _groups_table(f"{lead}.", ordered[:_SHOWN_SLICES], report.task)
 
 
-def _groups_table(lead: str, groups: Iterable[GroupResult]) -> tuple[Block, ...]:
-    groups = tuple(groups)
+def _groups_table(lead: str, groups: Iterable[GroupResult], task: Task) -> tuple[Block, ...]:
+    groups, headlines = tuple(groups), _headlines(task)
     names = tuple(dict.fromkeys(chain.from_iterable(one.metrics for one in groups)))
-    names = tuple(name for name in _HEADLINES if name in names) or names[:3]
+    names = tuple(name for name in headlines if name in names) or names[:3]
+    counted = ("positive",) if task.is_binary else ()
     rows = tuple(
         (
             f"{one.field} = {one.value}",
             f"{one.rows:,}",
-            f"{one.positive:,}",
-            *(_shown(one.metrics.get(name)) for name in names),
+            *(f"{one.classes[1]:,}" for _ in counted),
+            *(shown(one.metrics.get(name)) for name in names),
         )
         for one in groups
     )
-    return (Table(lead, ("rows where", "rows", "positive", *names), rows),)
+    return (Table(lead, ("rows where", "rows", *counted, *names), rows),)
 
 
 def _variants(contents: Contents) -> tuple[Block, ...]:
@@ -252,7 +303,7 @@ def _variants(contents: Contents) -> tuple[Block, ...]:
 def _gates(verdicts: Iterable[Verdict]) -> tuple[Block, ...]:
     rows = tuple(
         (one.gate, one.variant, "required" if one.required else "advisory", one.outcome,
-         _shown(one.measured), f"{one.limit:g}", one.reason)
+         shown(one.measured), f"{one.limit:g}", one.reason)
         for one in verdicts
     )  # fmt: skip
     if not rows:
@@ -277,14 +328,6 @@ def _lineage(contents: Contents) -> Table:
     )
 
 
-def _shown(measured: Measured | None) -> str:
-    if measured is None:
-        return "-"
-    if measured.low is None or measured.high is None:
-        return f"{measured.value:.4g}"
-    return f"{measured.value:.4g} ({measured.low:.4g} to {measured.high:.4g})"
-
-
 def _rule(field: Field) -> str:
     if field.values:
         more = len(field.values) - _SHOWN_VALUES
@@ -300,9 +343,13 @@ def _marks(field: Field) -> str:
     return ", ".join(name for name, holds in marks.items() if holds)
 
 
-def _common_metric(groups: Iterable[GroupResult]) -> str | None:
+def _headlines(task: Task) -> tuple[str, ...]:
+    return _HEADLINES if task.is_binary else _CLASS_HEADLINES
+
+
+def _common_metric(groups: Iterable[GroupResult], names: tuple[str, ...]) -> str | None:
     """The headline metric that most slices have."""
-    counts = {name: sum(name in one.metrics for one in groups) for name in _HEADLINES}
+    counts = {name: sum(name in one.metrics for one in groups) for name in names}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else None
 

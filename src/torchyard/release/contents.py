@@ -30,8 +30,9 @@ class Contents:
         ladder: the servable variants to ship, the one to serve first, first.
         variant_files: for each of them the ONNX file from raw columns to probabilities.
         reference: input distributions, in the schema's fields.
-        reference_answers: one field, ``probability``: the calibrated probability of the second
-            class over the reference rows, 0 to 1.
+        reference_answers: the answers to the reference rows. Binary: ``probability`` of the second
+            class, 0 to 1. Multiclass: ``class``, the most probable one, and ``confidence``, its
+            probability.
         golden_requests: rows as a client sends them.
         golden_answers: for each of them the calibrated probabilities in the task's class order.
         golden_tolerance: the largest absolute difference of a probability that a replay may show.

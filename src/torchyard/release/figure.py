@@ -13,10 +13,11 @@ _LARGEST_RADIUS = 9.0
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
+def draw_reliability(bins: Sequence[ReliabilityBin], *, of: str = "") -> str:
     """An SVG of both axes from 0 to 1, the ideal diagonal, and one point per bin.
 
     A point's area is proportional to its rows (DeGroot & Fienberg 1983 introduced the diagram).
+    ``of`` says whose probability it is, for example ``" of the answer"``.
     """
     size = _SIDE + 2 * _MARGIN
     most = max((one.rows for one in bins), default=1)
@@ -28,7 +29,8 @@ def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
         f"{''.join(map(_tick, _TICKS))}"
         f'<line class="ideal" x1="{_across(0)}" y1="{_up(0)}" x2="{_across(1)}" y2="{_up(1)}"/>'
         f'<polyline class="curve" points="{route}"/>{points}'
-        f'<text x="{size / 2}" y="{size - 4}" text-anchor="middle">predicted probability</text>'
+        f'<text x="{size / 2}" y="{size - 4}" text-anchor="middle">'
+        f"predicted probability{of}</text>"
         f'<text transform="rotate(-90)" x="{-size / 2}" y="11" text-anchor="middle">'
         "observed rate</text></svg>"
     )

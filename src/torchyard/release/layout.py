@@ -116,7 +116,7 @@ class Release:
 
     @cached_property
     def reference_answers(self) -> Profile:
-        """One field, ``probability``: the second class's calibrated probability, 0 to 1."""
+        """The answers that live ones are compared with, see ``data.profile.answers_schema``."""
         return read_record(Profile, self.folder / REFERENCE_ANSWERS)
 
     @cached_property

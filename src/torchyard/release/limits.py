@@ -8,7 +8,7 @@ from torchyard.records.evidence import GroupResult, Measured, Report
 from torchyard.release.contents import Contents
 
 FEW_ROWS = 100
-_RISES = ("auroc", "average_precision")
+_RISES = ("auroc", "average_precision", "accuracy", "macro_f1")
 _FALLS = ("log_loss", "brier")
 _SHOWN = 8
 

@@ -41,9 +41,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """The reliability diagram: a picture in HTML, a table in Markdown."""
+    """The reliability diagram: a picture in HTML, a table in Markdown.
+
+    ``of`` says whose probability it is, for example ``" of the answer"``; it may be empty.
+    """
 
     bins: tuple[ReliabilityBin, ...]
+    of: str = ""
 
 
 Block = Text | Bullets | Table | Reliability
@@ -112,8 +116,8 @@ def _block_markdown(block: Block) -> str:
             lines = [header, ("---",) * len(header), *(map(_plain, row) for row in rows)]
             grid = "\n".join(f"| {' | '.join(line)} |" for line in lines)
             return f"{_plain(lead)}\n\n{grid}" if lead else grid
-        case Reliability(bins):
-            return _block_markdown(_reliability_table(bins))
+        case Reliability(bins, of):
+            return _block_markdown(_reliability_table(bins, of))
 
 
 def _block_html(block: Block) -> str:
@@ -130,8 +134,8 @@ def _block_html(block: Block) -> str:
                 f'{said}<div class="wide"><table><thead><tr>{head}</tr></thead>'
                 f"<tbody>{lines}</tbody></table></div>"
             )
-        case Reliability(bins):
-            return f"<figure>{draw_reliability(bins)}</figure>"
+        case Reliability(bins, of):
+            return f"<figure>{draw_reliability(bins, of=of)}</figure>"
 
 
 def _cells_html(row: Iterable[str]) -> str:
@@ -141,9 +145,9 @@ def _cells_html(row: Iterable[str]) -> str:
     )
 
 
-def _reliability_table(bins: tuple[ReliabilityBin, ...]) -> Table:
+def _reliability_table(bins: tuple[ReliabilityBin, ...], of: str) -> Table:
     return Table(
-        "Rows of similar predicted probability, and how often it came true.",
+        f"Rows of similar predicted probability{of}, and how often it came true.",
         ("predicted", "observed", "rows"),
         tuple((f"{one.predicted:.3f}", f"{one.observed:.3f}", f"{one.rows:,}") for one in bins),
     )

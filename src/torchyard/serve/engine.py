@@ -43,7 +43,7 @@ class ServableRelease(Protocol):
 
     @property
     def task(self) -> Task:
-        """The classes and the threshold."""
+        """The classes, and the threshold between two."""
 
     @property
     def variants(self) -> dict[str, Variant]:
@@ -77,7 +77,7 @@ class Engine:
         model: the model's name.
         variant: the name of the variant that answers.
         schema: the raw fields of a row.
-        task: the classes and the threshold.
+        task: the classes, and the threshold between two.
         max_rows: most rows of one request.
         decoder: reads this release's rows.
         is_cheap: whether one row takes less than a millisecond on the machine that sealed it, and
@@ -123,9 +123,14 @@ class Engine:
         return scores
 
     def labels(self, scores: Scores) -> list[str]:
-        """The class each row is answered with, by the task's threshold."""
-        (no, yes), threshold = self.task.classes, self.task.threshold
-        return [yes if row[1] >= threshold else no for row in scores]
+        """The class each row is answered with.
+
+        Binary: by the task's threshold. Otherwise the most probable, the first of equals.
+        """
+        classes, threshold = self.task.classes, self.task.threshold
+        if self.task.is_binary:
+            return [classes[1] if row[1] >= threshold else classes[0] for row in scores]
+        return [classes[row.index(max(row))] for row in scores]
 
 
 def open_engine(release: ServableRelease, *, max_rows: int, threads: int = 1) -> Engine:

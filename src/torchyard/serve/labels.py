@@ -11,18 +11,25 @@ from typing import Annotated, NamedTuple, final
 import msgspec
 from msgspec import Meta
 
-from torchyard.core.errors import NotReady
+from torchyard.core.errors import BadData, NotReady, nearest
+from torchyard.records.schema import Task
 from torchyard.serve.misfit import JsonFault, misfit, not_json, place_of
 from torchyard.serve.segments import Segments
+from torchyard.serve.wording import show
+
+_SHOWN_CLASSES = 8
 
 Done = Callable[[Exception | None], None]
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What turned out for the row that was answered under ``id``; true is the second class."""
+    """What turned out for the row that was answered under ``id``.
+
+    Of a binary task true, the second class, or false; of another the name of a class.
+    """
 
     id: Annotated[str, Meta(min_length=1, max_length=256)]
-    label: bool
+    label: bool | str
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,20 +45,51 @@ class _Waiting(NamedTuple):
     done: Done
 
 
-def decode_labels(body: bytes) -> list[Label]:
-    """Read ``{"labels": [{"id": ..., "label": true}, ...]}``, 1 to 10,000 of them.
+def decode_labels(body: bytes, task: Task) -> list[Label]:
+    """Read ``{"labels": [{"id": ..., "label": ...}, ...]}``, 1 to 10,000 of them.
+
+    A label is the name of a class; of a binary task also true (the second class) or false.
 
     Raises:
         BadUsage: the body is not JSON.
         BadData: it does not fit; ``where`` is a path such as ``$.labels[2].label``.
+
+    Example:
+        >>> late = Task(kind="binary_classification", label="late", classes=("on time", "late"))
+        >>> decode_labels(b'{"labels": [{"id": "a", "label": "late"}]}', late)
+        [Label(id='a', label=True)]
     """
     try:
-        return _DECODER.decode(body).labels
+        labels = _DECODER.decode(body).labels
     except JsonFault as error:
         if not isinstance(error, msgspec.ValidationError):
             raise not_json(error, body) from error
         what, path = place_of(error)
         raise misfit(path, what, known=("labels", "id", "label")) from error
+    for place, label in enumerate(labels):
+        label.label = _of_class(label.label, task, where=f"$.labels[{place}].label")
+    return labels
+
+
+def _of_class(label: bool | str, task: Task, *, where: str) -> bool | str:
+    """A label as it is logged: see ``Label``."""
+    if isinstance(label, str):
+        if label not in task.classes:
+            raise BadData(
+                where=where,
+                found=show(label),
+                expected="the name of a class",
+                remedy=nearest(label, task.classes),
+            )
+        return label == task.classes[1] if task.is_binary else label
+    if not task.is_binary:
+        raise BadData(
+            where=where,
+            found=show(label),
+            expected="the name of a class",
+            remedy=f"One of: {', '.join(task.classes[:_SHOWN_CLASSES])}.",
+        )
+    return label
 
 
 @final

@@ -31,9 +31,9 @@ def predict(app: Application, exchange: Exchange, model: str) -> None:
 
 def take_labels(app: Application, exchange: Exchange, model: str) -> None:
     """``POST /v1/models/{model}/labels``: answered when they are on disk."""
-    app.served(model)
+    served = app.served(model)
     exchange.model = model
-    labels = decode_labels(exchange.body)
+    labels = decode_labels(exchange.body, served.champion.task)
 
     def finish(problem: Exception | None) -> None:
         if problem is None:
@@ -65,9 +65,9 @@ def _split(app: Application, exchange: Exchange, served: Served) -> Engine:
 
 
 def _predictions(engine: Engine, ids: list[str], scores: Scores) -> Answer:
-    no, yes = engine.task.classes
+    classes = engine.task.classes
     predictions = [
-        {"id": name, "label": label, "probabilities": {no: score[0], yes: score[1]}}
+        {"id": name, "label": label, "probabilities": dict(zip(classes, score, strict=True))}
         for name, label, score in zip(ids, engine.labels(scores), scores, strict=True)
     ]
     return answer_json(

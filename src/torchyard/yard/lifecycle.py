@@ -1,4 +1,4 @@
-"""From data to measured variants: each stage runs unless its inputs were seen before.
+"""From features to measured variants: each stage runs unless its inputs were seen before.
 
 Every function takes what the stage before made and returns what the next one needs; heavy libraries
 load inside.
@@ -6,19 +6,15 @@ load inside.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from torchyard.core.digest import digest_json, short
+from torchyard.core.digest import digest_json
 from torchyard.core.record import to_json, write_record
-from torchyard.data.read import describe_source, read_source
-from torchyard.data.versions import Dataset
 from torchyard.project import Project
-from torchyard.records.dataset import DatasetVersion
 from torchyard.records.evidence import Report, Variant
 from torchyard.records.training import Epoch, Run
 from torchyard.yard.results import (
@@ -30,38 +26,11 @@ from torchyard.yard.results import (
     Optimized,
     TrainedModel,
 )
+from torchyard.yard.wording import headline, headline_name, headline_value
 from torchyard.yard.workspace import model_source
 
-if TYPE_CHECKING:
-    import polars as pl
-
-
-def add_data(opened: OpenProject, *, source: object = None, reason: str = "") -> DatasetVersion:
-    """Read, validate and keep the project's data; the same content is the same version."""
-    started = time.monotonic()
-    opened.progress.begin("data")
-    project, origin = opened.project, opened.project.data if source is None else source
-    dataset = Dataset(opened.workspace.data)
-    known = {version.digest for version in dataset.versions()}
-    version = dataset.add(
-        read_source(origin, folder=opened.workspace.folder),
-        project.schema,
-        label=project.task.label,
-        source=describe_source(origin),
-        reason=reason,
-    )
-    for finding in version.findings:
-        opened.progress.note(
-            f"{finding.field} {finding.rule} in {finding.rows:,} rows ({finding.severity}), "
-            f"for example {', '.join(finding.examples[:2]) or 'all'}"
-        )
-    summary = f"version {version.number} ({short(version.digest)}): {version.rows:,} rows"
-    if version.quarantined:
-        summary += f", {version.quarantined:,} set aside"
-    opened.progress.end(
-        "data", summary, seconds=time.monotonic() - started, skipped=version.digest in known
-    )
-    return version
+# rows that latency is measured on: each call takes the next ones
+_TIMED_ROWS = 8_192
 
 
 def train_model(opened: OpenProject, featured: Featured) -> TrainedModel:
@@ -94,7 +63,7 @@ def _train_into(folder: Path, opened: OpenProject, featured: Featured, source: s
 
     project, settings = opened.project, opened.project.training
     training, validation = featured.examples("train"), featured.examples("validation")
-    probe(project.model(featured.graph), featured.graph, training)
+    probe(project.model(featured.graph), featured.graph, training, project.task)
     environment = capture_environment(opened.workspace.folder)
     tags = {
         "torchyard.dataset": featured.version.digest,
@@ -147,21 +116,21 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
     def make(folder: Path) -> None:
         from torchyard.evaluate import apply_temperature, fit_linear, fit_majority, fit_temperature
 
-        featured, project = trained.featured, opened.project
+        featured, project, task = trained.featured, opened.project, opened.project.task
         logits = _logits(opened, trained)
         calibration = fit_temperature(
             truth=featured.truth("validation"), logits=logits["validation"]
         )
         write_record(folder / "calibration.json", calibration)
         truth = featured.truth("train")
-        linear = fit_linear(featured.tensors("train"), truth, seed=project.training.seed)
+        linear = fit_linear(featured.tensors("train"), truth, task, seed=project.training.seed)
         tensors = featured.tensors("test")
         scores = apply_temperature(logits["test"], calibration)
         np.save(folder / f"{YARDSTICK}.test.npy", scores)
         report = _report(
             opened, featured, YARDSTICK, scores,
             baselines={
-                "majority": fit_majority(truth).predict(tensors),
+                "majority": fit_majority(truth, task).predict(tensors),
                 "linear": linear.predict(tensors),
             },
         )  # fmt: skip
@@ -172,11 +141,10 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
 
     def summarize(folder: Path) -> str:
         evaluated = Evaluated(folder, trained)
-        metrics, linear = evaluated.report.metrics, evaluated.report.baselines["linear"]
-        auroc = metrics["auroc"]
+        report, task = evaluated.report, evaluated.report.task
         return (
-            f"test AUROC {auroc.value:.4f} [{auroc.low:.4f}, {auroc.high:.4f}] "
-            f"(linear {linear['auroc'].value:.4f}), log loss {metrics['log_loss'].value:.4f}, "
+            f"test {headline(report)} (linear {headline_value(task, report.baselines['linear'])}), "
+            f"log loss {report.metrics['log_loss'].value:.4f}, "
             f"temperature {evaluated.calibration.temperature:.3f}"
         )
 
@@ -197,30 +165,34 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
 
     def make(folder: Path) -> None:
         from torchyard.features import Encoder, columns_from_frame
-        from torchyard.optimize import build_candidates, measure
+        from torchyard.optimize import build_candidates, measure, score
 
-        parts = {
-            split: columns_from_frame(opened.project.schema, featured.rows(split))
-            for split in ("validation", "test")
-        }
+        inputs = featured.inputs
+        some = featured.rows_at("test", featured.sample("test", _TIMED_ROWS, seed=0), inputs.names)
         candidates = build_candidates(
             _module(opened, trained),
             encoder=Encoder(featured.graph_file, threads=1),
             features=featured.graph_file,
             tensors=featured.tensors("train"),
+            task=opened.project.task,
             temperature=evaluated.calibration.temperature,
             folder=folder,
         )
-        variants = measure(candidates, parts["test"])
+        variants = measure(candidates, columns_from_frame(inputs, some))
         for candidate, variant in zip(candidates, variants, strict=True):
             write_record(folder / f"{variant.name}.variant.json", variant)
-            if candidate.model is None:
+            if candidate.model is None or variant.finding is not None:
                 opened.progress.note(f"{variant.name} could not be built: {variant.finding}")
                 continue
             report = evaluated.report
             if variant.servable:
-                for split, columns in parts.items():
-                    scores = candidate.model.run(columns)[:, 1].astype(np.float64)
+                for split in ("validation", "test"):
+                    scores = np.concatenate([
+                        score(
+                            candidate.model, columns_from_frame(inputs, rows), graph=featured.graph
+                        )
+                        for rows in featured.chunks(split, inputs.names)
+                    ])  # fmt: skip
                     np.save(folder / f"{variant.name}.{split}.npy", scores)
                 report = _report(opened, featured, variant.name, scores, baselines={})
                 write_record(folder / f"{variant.name}.report.json", report)
@@ -245,7 +217,8 @@ def _measured_line(variant: Variant, report: Report) -> str:
     return (
         f"{variant.name}: {one.batch} row p50 {one.p50_ms * 1000:.0f} us, "
         f"p99 {one.p99_ms * 1000:.0f} us; {many.batch} rows p50 {many.p50_ms * 1000:.0f} us; "
-        f"{variant.size_bytes / 1000:,.0f} kB; AUROC {report.metrics['auroc'].value:.4f}"
+        f"{variant.size_bytes / 1000:,.0f} kB; {headline_name(report.task)} "
+        f"{headline_value(report.task, report.metrics)}"
     )
 
 
@@ -259,15 +232,14 @@ def _report(
 ) -> Report:
     from torchyard.evaluate import evaluate
 
-    rows = featured.rows("test")
     return evaluate(
         model=name,
         split="test",
         truth=featured.truth("test"),
-        probability=scores,
-        threshold=opened.project.task.threshold,
-        groups={field: _texts(rows, field) for field in _protected(opened.project)},
-        slices={field: _texts(rows, field) for field in opened.project.slices},
+        task=opened.project.task,
+        probabilities=scores,
+        groups={field: _texts(featured, field) for field in _protected(opened.project)},
+        slices={field: _texts(featured, field) for field in opened.project.slices},
         baselines=baselines,
         seed=opened.project.training.seed,
     )
@@ -299,8 +271,9 @@ def _protected(project: Project) -> list[str]:
     return [field.name for field in project.schema.fields if field.protected]
 
 
-def _texts(rows: pl.DataFrame, field: str) -> Array:
+def _texts(featured: Featured, field: str) -> Array:
     import polars as pl
 
-    values: Array = rows[field].cast(pl.String).fill_null("(missing)").to_numpy()
+    column = featured.rows("test", [field])[field]
+    values: Array = column.cast(pl.String).fill_null("(missing)").to_numpy()
     return values

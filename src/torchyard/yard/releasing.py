@@ -16,6 +16,7 @@ from torchyard.core.files import staged_folder
 from torchyard.core.record import to_json
 from torchyard.records.evidence import Evidence, Measured, Report, Verdict
 from torchyard.records.manifest import Lineage
+from torchyard.records.schema import Schema
 from torchyard.records.training import Run
 from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
 from torchyard.yard.results import (
@@ -240,8 +241,8 @@ def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None
             remedy="Two models of other classes cannot be compared: take the gate out for one "
             "release.",
         )
-    rows = trained.featured.rows("test")
-    missing = [name for name in sealed.schema.names if name not in rows.columns]
+    read = Schema(fields=tuple(sealed.schema.field(name) for name in sealed.features.inputs))
+    missing = [name for name in read.names if name not in opened.project.schema.names]
     if missing:
         raise Refused(
             where="gates against the champion",
@@ -250,7 +251,11 @@ def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None
             remedy="Keep the fields in the schema for one more release, or take the gate out.",
         )
     model = open_model(sealed.variant_path(sealed.manifest.ladder[0]))
-    return score(model, columns_from_frame(sealed.schema, rows), graph=sealed.features)
+    parts = [
+        score(model, columns_from_frame(read, rows), graph=sealed.features)
+        for rows in trained.featured.chunks("test", read.names)
+    ]
+    return np.concatenate(parts)
 
 
 def _named(classes: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from torchyard.core.record import from_json, read_record
 from torchyard.project import Project
 from torchyard.records.dataset import DatasetVersion, Finding, Split
 from torchyard.records.evidence import Calibration, Report, Variant
+from torchyard.records.schema import Schema
 from torchyard.records.training import FeatureGraph, Run
 from torchyard.yard.rowfile import Places, read_chunks, read_places
 from torchyard.yard.stages import Progress, Stages
@@ -84,6 +85,11 @@ class Featured:
         findings = tuple(from_json(Finding, leak, where=LEAKS) for leak in leaks)
         return dataclasses.replace(self.version, findings=(*self.version.findings, *findings))
 
+    @property
+    def inputs(self) -> Schema:
+        """The fields that the graph reads, and so every model on it."""
+        return Schema(fields=tuple(self.version.schema.field(name) for name in self.graph.inputs))
+
     def sample(self, split: str, rows: int, *, seed: int) -> Places:
         """Places of some labelled rows of a split, drawn without replacement, ascending."""
         count = next(part.labelled for part in self.splits if part.name == split)
@@ -117,7 +123,7 @@ class Featured:
         return read_places(self.folder / f"{split}.parquet", places, columns)
 
     def truth(self, split: str) -> Array:
-        """The labels of a split, ``bool [rows]``."""
+        """The labels of a split: ``bool [rows]`` of a binary task, class numbers ``int64`` else."""
         labels: Array = np.load(self.folder / split / "label.npy")
         return labels
 
@@ -189,7 +195,7 @@ class Optimized:
         return read_record(Report, self.folder / f"{variant}.report.json")
 
     def scores(self, variant: str, split: str) -> Array:
-        """A variant's calibrated probability of the second class, ``float64 [rows]``.
+        """A variant's calibrated probabilities, ``float64 [rows, classes]``.
 
         ``split`` is ``validation``, for choosing between servable variants, or ``test``, for
         judging; the yardstick has only the latter.

@@ -22,9 +22,9 @@ from torchyard.records.dataset import DatasetVersion
 from torchyard.records.live import ModelState, MonitorReport, ServerState, WorkerState
 from torchyard.records.training import Training
 from torchyard.release import Release
-from torchyard.yard import operate
+from torchyard.yard import datasets, operate
 from torchyard.yard.featuring import fit_features
-from torchyard.yard.lifecycle import add_data, evaluate_model, optimize_model, train_model
+from torchyard.yard.lifecycle import evaluate_model, optimize_model, train_model
 from torchyard.yard.operate import Decision
 from torchyard.yard.releasing import Released, release
 from torchyard.yard.results import Evaluated, OpenProject, Optimized, TrainedModel
@@ -32,6 +32,7 @@ from torchyard.yard.stages import Progress, Silent, Stages
 from torchyard.yard.workspace import LoadedProject, Workspace, load_project
 
 if TYPE_CHECKING:
+    from torchyard.data.check import Validation
     from torchyard.data.diff import DatasetDiff
 
 Settings = Mapping[str, object]
@@ -54,13 +55,21 @@ class Yard:
     Args:
         folder: at or below the one that holds ``project.py``.
         progress: told what goes on; nobody when left out.
+        data_only: open it for its datasets; then a folder without a project file will do.
 
     Raises:
         BadProject: there is no project file.
     """
 
-    def __init__(self, folder: str | Path = ".", *, progress: Progress | None = None) -> None:
-        self.workspace = Workspace.find(Path(folder))
+    def __init__(
+        self,
+        folder: str | Path = ".",
+        *,
+        progress: Progress | None = None,
+        data_only: bool = False,
+    ) -> None:
+        find = datasets.data_workspace if data_only else Workspace.find
+        self.workspace = find(Path(folder))
         self._progress = progress or Silent()
 
     @staticmethod
@@ -77,43 +86,88 @@ class Yard:
             training: settings that replace those of the project file for this call.
 
         Raises:
-            BadProject: the file does not load, or a gate names a metric that does not exist.
+            BadProject: the file does not load, or a gate names a metric that the task has not.
             BadUsage: ``training`` names a setting that does not exist, or of another type.
         """
         from torchyard.evaluate import check_gate
 
         loaded = load_project(self.workspace)
         for gate in loaded.project.gates:
-            check_gate(gate)
+            check_gate(gate, loaded.project.task)
         if training:
             settings = changed(loaded.project.training, training)
             project = dataclasses.replace(loaded.project, training=settings)
             loaded = LoadedProject(project, self.workspace, loaded.imported)
         return OpenProject(loaded, Stages(self.workspace.stages, self._progress))
 
-    def dataset(self) -> Dataset:
-        """The dataset versions."""
-        return Dataset(self.workspace.data)
+    def dataset(self, name: str = datasets.DEFAULT) -> Dataset:
+        """The versions of a dataset; it need not have any yet."""
+        return datasets.open_dataset(self.workspace, name)
 
-    def add_data(self, source: object = None, *, reason: str = "") -> DatasetVersion:
+    def find_data(self, ref: str = "latest") -> tuple[Dataset, DatasetVersion]:
+        """A dataset version and its dataset: by number, tag, digest, or ``holdout@latest``.
+
+        Raises:
+            NotFound: nothing answers to it.
+        """
+        return datasets.find_version(self.workspace, ref)
+
+    def add_data(
+        self,
+        source: object = None,
+        *,
+        reason: str = "",
+        name: str = datasets.DEFAULT,
+        append: bool = False,
+    ) -> DatasetVersion:
         """Read, validate and keep data as a version.
 
         Args:
             source: as in ``ty.Project(data=...)``; the project's own when left out.
             reason: kept with the version.
+            name: of the dataset; training takes ``data``.
+            append: keep the rows of the latest version too, before these.
 
         Raises:
-            BadData: the data cannot be read, or does not fit the schema.
+            BadData: the data cannot be read, or does not fit the schema and the checks.
         """
-        return add_data(self.open(), source=source, reason=reason)
+        return datasets.add_data(
+            self.open(), source=source, reason=reason, name=name, append=append
+        )
+
+    def validate_data(self, source: object = None) -> Validation:
+        """Hold data against the schema and the checks; keep nothing.
+
+        Args:
+            source: as in ``ty.Project(data=...)``; the project's own when left out.
+
+        Raises:
+            BadData: the data cannot be read, lacks a field or has another type.
+        """
+        return datasets.check_data(self.open(), source)
+
+    def delete_data(
+        self, where: str, *, reason: str, name: str = datasets.DEFAULT
+    ) -> DatasetVersion:
+        """Keep the latest version without some rows as a new one; earlier versions keep them.
+
+        Args:
+            where: an SQL condition on one row, for example ``age < 18``.
+            reason: kept with the version.
+            name: of the dataset.
+
+        Raises:
+            BadUsage: the condition cannot be read, or there is no reason.
+            BadData: it holds for no row or for all, or what is left cannot be learnt from.
+        """
+        return datasets.delete_rows(self.workspace, where, reason=reason, name=name)
 
     def diff_data(self, before: str, after: str) -> DatasetDiff:
         """What changed from one dataset version to another, named as in ``Dataset.version``."""
         from torchyard.data.diff import diff
 
-        versions = self.dataset()
-        old, new = versions.version(before), versions.version(after)
-        return diff(old, versions.read(old), new, versions.read(new))
+        (old_rows, old), (new_rows, new) = self.find_data(before), self.find_data(after)
+        return diff(old, old_rows.read(old), new, new_rows.read(new))
 
     def train(self, *, training: Settings | None = None) -> TrainedModel:
         """Data, features and training."""
@@ -257,7 +311,7 @@ def _as_type(name: str, value: object, default: object) -> object:
 
 
 def _train(opened: OpenProject) -> TrainedModel:
-    return train_model(opened, fit_features(opened, add_data(opened)))
+    return train_model(opened, fit_features(opened, datasets.training_data(opened)))
 
 
 def _optimize(opened: OpenProject) -> Optimized:

@@ -1,0 +1,166 @@
+"""Metrics of a classifier of three or more classes: a closed set, each a function of a tally.
+
+As in ``metrics.py``; a row is answered with its most probable class, the first of equals. What
+binary metrics say of one class is averaged over the classes ("macro"), each counting alike. A class
+for which a metric is undefined, usually because the sample has no rows of it, is left out of the
+average: so it is in a small slice, and nothing else can be said there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from torchyard.evaluate import metrics as binary
+from torchyard.evaluate.class_tally import ClassTally
+from torchyard.evaluate.metrics import Metric, ratio
+from torchyard.evaluate.sample import Floats
+
+TOP = 3
+
+
+def accuracy(tally: ClassTally) -> Floats:
+    """The share of rows answered with their class."""
+    return ratio(tally.hits.sum(axis=-1), tally.rows)
+
+
+def balanced_accuracy(tally: ClassTally) -> Floats:
+    """The share of a class's rows answered rightly, averaged over the classes."""
+    return _macro(recalls(tally))
+
+
+def macro_f1(tally: ClassTally) -> Floats:
+    """The harmonic mean of precision and recall of a class, averaged over the classes.
+
+    Left out are classes that no row has and none is answered with; 0 counts where only one holds.
+    """
+    return _macro(f1s(tally))
+
+
+def macro_auroc(tally: ClassTally) -> Floats:
+    """The chance that a row of a class is ranked above another, averaged over the classes.
+
+    One against the rest, by the class's own probability (Provost and Domingos 2000, each class
+    counting alike); ties count half.
+    """
+    others = tally.rows[..., None] - tally.members
+    return _macro(ratio(tally.twice_the_wins, 2.0 * tally.members * others))
+
+
+def macro_average_precision(tally: ClassTally) -> Floats:
+    """Precision averaged over the rows of a class, by its probability, averaged over the classes.
+
+    As scikit-learn defines it: no interpolation.
+    """
+    return _macro(ratio(tally.precisions, tally.members))
+
+
+def log_loss(tally: ClassTally) -> Floats:
+    """Mean negative log-likelihood in nats, probabilities clipped at machine epsilon."""
+    return ratio(tally.total(tally.scores.surprise), tally.rows)
+
+
+def brier(tally: ClassTally) -> Floats:
+    """Mean over rows of the squared differences summed over classes (Brier 1950): 0 to 2."""
+    return ratio(tally.total(tally.scores.squares), tally.rows)
+
+
+def expected_calibration_error(tally: ClassTally) -> Floats:
+    """Mean absolute gap of the largest probability and the accuracy over 15 equal-mass bins.
+
+    Of the top label (Guo et al. 2017, section 2), in the bins of the binary metric and as biased
+    as it: noise in a bin never cancels.
+    """
+    return binary.expected_calibration_error(tally.confidence)
+
+
+def calibration_gap(tally: ClassTally) -> Floats:
+    """Mean largest probability less accuracy: above 0 the model is too sure of itself."""
+    return binary.calibration_gap(tally.confidence)
+
+
+def top_3_accuracy(tally: ClassTally) -> Floats:
+    """The share of rows whose class is among the three most probable, the first of equals.
+
+    Undefined with three classes, where it would say nothing.
+    """
+    if tally.scores.classes <= TOP:
+        return np.full(tally.rows.shape, np.nan)
+    is_among = (tally.scores.place_of_truth < TOP).astype(np.float64)
+    return ratio(tally.total(is_among), tally.rows)
+
+
+def precisions(tally: ClassTally) -> Floats:
+    """Of the rows answered with each class the share that has it, ``[..., classes]``."""
+    return ratio(tally.hits, tally.answered)
+
+
+def recalls(tally: ClassTally) -> Floats:
+    """Of each class's rows the share answered rightly, ``[..., classes]``."""
+    return ratio(tally.hits, tally.members)
+
+
+def f1s(tally: ClassTally) -> Floats:
+    """The harmonic mean of both, ``[..., classes]``."""
+    return ratio(2.0 * tally.hits, tally.members + tally.answered)
+
+
+def answer_rates(tally: ClassTally) -> Floats:
+    """The share of rows answered with each class, ``[..., classes]``."""
+    return ratio(tally.answered, tally.rows[..., None])
+
+
+CLASS_METRICS: Mapping[str, Metric[ClassTally]] = MappingProxyType(
+    {
+        "accuracy": Metric(
+            function=accuracy,
+            looks_at="decision",
+            higher_is_better=True,
+            share_of=lambda tally: tally.rows,
+        ),
+        "balanced_accuracy": Metric(
+            function=balanced_accuracy, looks_at="decision", higher_is_better=True
+        ),
+        "macro_f1": Metric(function=macro_f1, looks_at="decision", higher_is_better=True),
+        "macro_auroc": Metric(function=macro_auroc, looks_at="order", higher_is_better=True),
+        "macro_average_precision": Metric(
+            function=macro_average_precision, looks_at="order", higher_is_better=True
+        ),
+        "log_loss": Metric(
+            function=log_loss,
+            looks_at="probability",
+            higher_is_better=False,
+            bounds=(0.0, np.inf),
+        ),
+        "brier": Metric(
+            function=brier, looks_at="probability", higher_is_better=False, bounds=(0.0, 2.0)
+        ),
+        "expected_calibration_error": Metric(
+            function=expected_calibration_error,
+            looks_at="probability",
+            higher_is_better=False,
+            biased=True,
+        ),
+        "calibration_gap": Metric(
+            function=calibration_gap,
+            looks_at="probability",
+            higher_is_better=None,
+            bounds=(-1.0, 1.0),
+        ),
+        "top_3_accuracy": Metric(
+            function=top_3_accuracy,
+            looks_at="decision",
+            higher_is_better=True,
+            share_of=lambda tally: tally.rows,
+        ),
+    }
+)
+
+
+def _macro(of_class: Floats) -> Floats:
+    """The mean over the classes that have a number; not-a-number where none has."""
+    is_defined = ~np.isnan(of_class)
+    total = np.where(is_defined, of_class, 0.0).sum(axis=-1)
+    return ratio(total, is_defined.sum(axis=-1))

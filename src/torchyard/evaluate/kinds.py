@@ -1,0 +1,174 @@
+"""What is measured of a task, by its kind: the one place where two classes and many part ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic
+
+import numpy as np
+
+from torchyard.core.errors import BadProject, nearest
+from torchyard.evaluate import class_metrics, metrics
+from torchyard.evaluate.class_metrics import CLASS_METRICS
+from torchyard.evaluate.class_tally import ClassTally, class_sheet
+from torchyard.evaluate.metrics import METRICS, Metric
+from torchyard.evaluate.sample import Floats, Sample, Sheet, TallyType
+from torchyard.evaluate.tally import Tally, sheet
+from torchyard.records.schema import Task
+
+MIN_ROWS = 100
+MIN_PER_CLASS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rates(Generic[TallyType]):
+    """Rates that should be the same in every group: ``[..., rates]``, differing by at most 1 or 2.
+
+    A fairness difference is the largest spread of any of them.
+    """
+
+    function: Callable[[TallyType], Floats]
+    widest: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[TallyType]):
+    """What is measured of the tasks of one kind.
+
+    Attributes:
+        name: ``binary`` or ``multiclass``.
+        metrics: by name.
+        rates: per fairness difference what should be the same in every group.
+        live: the metrics that are watched once labels arrive.
+        sheet: makes a sample ready to be counted.
+        confidence: what probabilities are held against the truth in a reliability diagram.
+        too_small: why a part with these rows per class is too small to be measured, else empty.
+    """
+
+    name: str
+    metrics: Mapping[str, Metric[TallyType]]
+    rates: Mapping[str, Rates[TallyType]]
+    live: tuple[str, ...]
+    sheet: Callable[[Sample], Sheet[TallyType]]
+    confidence: Callable[[TallyType], Tally]
+    too_small: Callable[[tuple[int, ...]], str]
+
+
+def kind_of(task: Task) -> Kind[Any]:
+    """The kind of a task."""
+    return BINARY if task.is_binary else MULTICLASS
+
+
+def find(name: str, *, task: Task, where: str) -> Metric[Any]:
+    """The metric of that name among those of the task's kind.
+
+    Raises:
+        BadProject: there is none.
+    """
+    kind = kind_of(task)
+    if name not in kind.metrics:
+        raise unknown_metric(name, kind.metrics, kind=kind, where=where)
+    return kind.metrics[name]
+
+
+def unknown_metric(
+    name: str, known: Mapping[str, object] | tuple[str, ...], *, kind: Kind[Any], where: str
+) -> BadProject:
+    """The refusal of a metric that reports on such a task do not have."""
+    other = MULTICLASS if kind is BINARY else BINARY
+    of_other = name in other.metrics or name in other.rates
+    return BadProject(
+        where=where,
+        found=f"metric '{name}'" + (f", of {other.name} tasks only" if of_other else ""),
+        expected=f"a metric of the report on a {kind.name} task",
+        remedy=nearest(name, known),
+    )
+
+
+def compute(name: str, sample: Sample, *, weights: Floats | None = None) -> float | None:
+    """One metric of one sample.
+
+    Args:
+        name: a metric of the task's kind.
+        sample: rows, truth and probabilities.
+        weights: how often each row counts, ``[rows]``; once when left out.
+
+    Returns:
+        The value, or None where it is undefined.
+
+    Raises:
+        BadProject: there is no such metric.
+
+    Example:
+        >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
+        >>> compute("auroc", Sample(task=late, truth=np.array([True, False]),
+        ...                         probabilities=np.array([[0.2, 0.8], [0.7, 0.3]])))
+        1.0
+    """
+    metric = find(name, task=sample.task, where="metric")
+    value = float(metric.function(kind_of(sample.task).sheet(sample).whole(weights)))
+    return None if np.isnan(value) else value
+
+
+def _binary_too_small(classes: tuple[int, ...]) -> str:
+    negative, positive = classes
+    if negative + positive < MIN_ROWS:
+        return f"{negative + positive} rows"
+    if positive < MIN_PER_CLASS:
+        return f"{positive} positive rows"
+    return f"{negative} negative rows" if negative < MIN_PER_CLASS else ""
+
+
+def _many_too_small(classes: tuple[int, ...]) -> str:
+    """Only rows count: a part seldom has many of every class, and averages leave the rest out."""
+    return f"{sum(classes)} rows" if sum(classes) < MIN_ROWS else ""
+
+
+def _rates(*functions: Callable[[TallyType], Floats], widest: float = 1.0) -> Rates[TallyType]:
+    """Metrics as rates, ``[..., functions]``."""
+    return Rates(lambda tally: np.stack([function(tally) for function in functions], -1), widest)
+
+
+BINARY: Kind[Tally] = Kind(
+    name="binary",
+    metrics=METRICS,
+    rates=MappingProxyType(
+        {
+            # Dwork et al. 2012: the same share is selected.
+            "demographic_parity_difference": _rates(metrics.selection_rate),
+            # Hardt et al. 2016, definition 2.1: the same error rates.
+            "equalized_odds_difference": _rates(metrics.recall, metrics.false_positive_rate),
+            # Hardt et al. 2016, definition 2.2: the same recall.
+            "equal_opportunity_difference": _rates(metrics.recall),
+            # Chouldechova 2017: being selected means the same.
+            "predictive_parity_difference": _rates(metrics.precision),
+            # Calibration in the large: the mean probability errs alike.
+            "calibration_difference": _rates(metrics.calibration_gap, widest=2.0),
+        }
+    ),
+    live=("auroc", "log_loss", "brier", "expected_calibration_error"),
+    sheet=sheet,
+    confidence=lambda tally: tally,
+    too_small=_binary_too_small,
+)
+
+MULTICLASS: Kind[ClassTally] = Kind(
+    name="multiclass",
+    metrics=CLASS_METRICS,
+    rates=MappingProxyType(
+        {
+            # The same share is answered rightly (overall accuracy equality, Berk et al. 2018).
+            "accuracy_difference": _rates(class_metrics.accuracy),
+            # Dwork et al. 2012, for every class: the same share is answered with it.
+            "demographic_parity_difference": Rates(class_metrics.answer_rates),
+            # Calibration in the large: the largest probability errs alike.
+            "calibration_difference": _rates(class_metrics.calibration_gap, widest=2.0),
+        }
+    ),
+    live=("accuracy", "macro_f1", "log_loss", "brier", "expected_calibration_error"),
+    sheet=class_sheet,
+    confidence=lambda tally: tally.confidence,
+    too_small=_many_too_small,
+)
