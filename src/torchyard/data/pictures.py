@@ -117,15 +117,15 @@ def _read(place: Place, path: str, where: str) -> bytes:
         content = place.read(path)
     except PermissionError as error:
         raise _refuse(
-            where, f"'{path}', which may not be read", "Give read access to it."
+            where, f"{path!r}, which may not be read", "Give read access to it."
         ) from error
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        found = f"'{path}', which is no file in {place.name}"
+        found = f"{path!r}, which is no file in {place.name}"
         raise _refuse(where, found, "Correct the path, or add the file.") from error
     except (OSError, ValueError) as error:
-        raise _refuse(where, f"'{path}': {error}", "Check that it can be read.") from error
+        raise _refuse(where, f"{path!r}: {error}", "Check that it can be read.") from error
     if not content:
-        raise _refuse(where, f"'{path}', which is empty", "Copy it again, or take the row out.")
+        raise _refuse(where, f"{path!r}, which is empty", "Copy it again, or take the row out.")
     return content
 
 
