@@ -12,8 +12,8 @@ from torchyard.core.errors import BadData
 from torchyard.data.versions import Dataset
 from torchyard.features import Encoder, columns_from_frame
 from torchyard.yard import featuring
+from torchyard.yard.datasets import add_data
 from torchyard.yard.featuring import fit_features
-from torchyard.yard.lifecycle import add_data
 from torchyard.yard.results import SPLITS, Featured, OpenProject
 from torchyard.yard.stages import Silent, Stages
 from torchyard.yard.workspace import Workspace, load_project, module_source
@@ -49,8 +49,8 @@ class Scaled(nn.Module):
 project = ty.Project(
     name="demo", task=ty.binary_classification("y"), data=rows,
     schema=ty.Schema(
-        x=ty.number(), kind=ty.category(), place=ty.number(later=True), told=ty.category(later=True),
-        part=ty.category(later=True),
+        x=ty.number(), kind=ty.category(), place=ty.number(later=True),
+        told=ty.category(later=True), part=ty.category(later=True),
     ),
     split=ty.split_by_column("part"), checks=ty.Checks(),
     features=ty.Features(x=ty.standardize("x"), kind=ty.lookup("kind")),

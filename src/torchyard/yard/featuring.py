@@ -50,7 +50,7 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
     """
 
     def make(folder: Path) -> None:
-        chunks = partial(Dataset(opened.workspace.data).chunks, version)
+        chunks = partial(Dataset(opened.workspace.data, version.name).chunks, version)
         splitter = _splitter(opened, chunks)
         leaks = _leaks(opened, chunks, splitter)
         (folder / LEAKS).write_text(json.dumps(to_json(leaks), indent=2, ensure_ascii=False))
