@@ -106,7 +106,7 @@ def test_the_servers_limits_are_those_of_its_settings() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+ ?\w*)", page("http.md"), flags=re.MULTILINE))
     defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
     units = {"MiB": 1 << 20, "KiB": 1 << 10}
-    assert len([name for name in rows if name in defaults]) == 9
+    assert len([name for name in rows if name in defaults]) == 10
     for name, text in rows.items():
         if name in defaults:
             number, _, unit = text.partition(" ")

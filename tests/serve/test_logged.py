@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from torchyard.monitor.log import read_predictions
-from torchyard.records.schema import Field, Schema
+from torchyard.records.schema import Field, Schema, Task
 from torchyard.serve.decode import RowDecoder
 from torchyard.serve.logged import LOGGED_CHARACTERS
 
@@ -67,7 +67,8 @@ def test_monitoring_reads_every_kind_back(tmp_path: Path) -> None:
     line = {"id": "a", "at": 1.0, "release": "sha256:1", "variant": "v", "scores": [0.25, 0.75]}
     content = json.dumps({**line, "row": logged(*FIELDS)}) + "\n"
     (tmp_path / "0-1-1.jsonl").write_text(content)
-    batches = list(read_predictions(tmp_path, Schema(fields=FIELDS)))
+    task = Task(kind="binary_classification", label="good", classes=("no", "yes"))
+    batches = list(read_predictions(tmp_path, Schema(fields=FIELDS), task))
 
     assert [batch.unreadable for batch in batches if batch.unreadable] == []
     (row,) = pl.concat([batch.frame for batch in batches]).rows(named=True)
