@@ -1,204 +1,302 @@
-"""Validation: every rule of the schema over every row, as polars expressions.
+"""Validation: every rule over every row, chunk by chunk, as polars expressions.
 
-All findings are collected. Rows that break a rule are set aside, never silently dropped; a table
-that lacks a field or holds the wrong type is refused whole.
+All findings are collected. Rows that break a required rule are set aside, never silently dropped;
+rows that lack a field or hold the wrong type are refused whole. Memory does not grow with rows, but
+for 14 bytes a row where rows are compared with each other (uniqueness, labels of equal rows).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import numpy as np
 import polars as pl
 
-from torchyard.core.errors import BadData, nearest
+from torchyard.core.record import Json
+from torchyard.data.conditions import MISSING, Severity, conditions, shape_rule
+from torchyard.data.labels import LabelTally
+from torchyard.data.predicates import broken_rows
+from torchyard.data.rules import Checks
+from torchyard.data.source import Source
+from torchyard.data.table import Table, fit_table, label_field
+from torchyard.data.tally import ROW, Tally
+from torchyard.data.unique import Seen
 from torchyard.records.dataset import Finding
-from torchyard.records.schema import Field, FieldKind, Schema
+from torchyard.records.schema import Schema, Task
 
-EXAMPLES = 5
-# 2**53: the largest whole number up to which a float64 input holds every integer exactly
-_EXACT = 9_007_199_254_740_992
-_TYPES: dict[FieldKind, tuple[pl.DataType, str]] = {
-    "number": (pl.Float64(), "numbers"),
-    "integer": (pl.Int64(), "whole numbers"),
-    "boolean": (pl.Boolean(), "true or false"),
-    "category": (pl.String(), "texts"),
-    "timestamp": (pl.Datetime("us"), "local dates and times"),
-}
+_REPEATED = "repeats an earlier row"
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """Rows that fit, rows set aside (with the rules they broke in ``broke``), and why."""
+class Validation:
+    """What a check of all rows found."""
+
+    rows: int
+    accepted: int
+    quarantined: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no required rule is broken: nothing but warnings."""
+        return all(finding.severity == "warn" for finding in self.findings)
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        """Findings for which data is refused whole."""
+        return tuple(finding for finding in self.findings if finding.severity == "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A chunk's rows that fit, and those set aside with the rules they broke in a last column."""
 
     accepted: pl.DataFrame
     quarantined: pl.DataFrame
-    findings: tuple[Finding, ...]
 
 
-def check(frame: pl.DataFrame, schema: Schema, *, label: str | None, source: str) -> Checked:
-    """Hold a table against a schema.
+def validate(
+    source: Source,
+    schema: Schema,
+    *,
+    task: Task | None = None,
+    checks: Checks | None = None,
+    now: datetime | None = None,
+) -> Validation:
+    """Hold a source against a schema; keep nothing.
 
     Args:
-        frame: the rows as read.
+        source: the rows.
         schema: the fields and their rules.
-        label: the boolean column to keep beside the fields; it may be missing in some rows.
-        source: what errors call the table.
+        task: names the label, a column beside the fields; None where there is none.
+        checks: rules beyond the schema.
+        now: what freshness is measured from.
 
     Raises:
-        BadData: a column is missing, of another type, or holds no value at all; or no row fits.
+        BadData: a column is missing or of another type.
+        BadProject: a rule cannot be applied.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from torchyard.data.source import open_source
+        >>> from torchyard.project import Schema, number
+        >>> rows = open_source(pl.DataFrame({"age": [31.0, -4.0]}), folder=Path())
+        >>> found = validate(rows, Schema(age=number(ge=0)))
+        >>> found.ok, found.quarantined, found.findings[0].examples
+        (False, 1, ('row 1: -4.0',))
     """
-    typed, dropped = _typed(frame, schema, label, source)
-    rules = [rule for field in schema.fields for rule in _rules(field)]
-    broken = typed.select(
-        expression.fill_null(False).alias(str(place))
-        for place, (_, _, expression, _) in enumerate(rules)
-    )
-    findings = [
-        _finding(typed, broken[str(place)], rule=name, field=field, meaning=meaning)
-        for place, (name, field, _, meaning) in enumerate(rules)
-        if broken[str(place)].any()
-    ]
-    bad = broken.select(pl.any_horizontal(pl.all()))[:, 0] if rules else None
-    if bad is None or not bad.any():
-        accepted, quarantined = typed, typed.clear()
-    else:
-        reasons = broken.select(
-            pl.concat_list(
-                pl.when(pl.col(str(place))).then(pl.lit(f"{field.name}: {name}"))
-                for place, (name, field, _, _) in enumerate(rules)
-            )
-            .list.drop_nulls()
-            .list.join("; ")
-            .alias("broke")
-        )
-        accepted = typed.filter(~bad)
-        quarantined = typed.hstack(reasons).filter(bad)
-    if accepted.is_empty():
-        raise BadData(
-            where=source,
-            found=f"no row of {frame.height} that fits the schema",
-            expected="at least one",
-            remedy="; ".join(f"{item.field} {item.rule}: {item.rows} rows" for item in findings)
-            or "Add rows.",
-        )
-    return Checked(accepted, quarantined, (*findings, *_ignored(dropped, frame.height)))
+    checker = Checker(schema, task=task, checks=checks, source=source.name, now=now)
+    for chunk in source.chunks():
+        checker.update(chunk)
+    return checker.result()
 
 
-def _typed(
-    frame: pl.DataFrame, schema: Schema, label: str | None, source: str
-) -> tuple[pl.DataFrame, list[str]]:
-    """The schema's columns in its order and types, and the names of columns it does not know."""
-    wanted = [*schema.fields]
-    if label is not None:
-        wanted.append(Field(name=label, kind="boolean", optional=True))
-    columns = []
-    for field in wanted:
-        if field.name not in frame.columns:
-            raise BadData(
-                where=f"{source}, column '{field.name}'",
-                found="no such column",
-                expected=_TYPES[field.kind][1],
-                remedy=nearest(field.name, frame.columns),
-            )
-        columns.append(_cast(frame[field.name], field, source))
-    typed = pl.DataFrame(columns)
-    return typed, [name for name in frame.columns if name not in typed.columns]
-
-
-def _cast(series: pl.Series, field: Field, source: str) -> pl.Series:
-    target, words = _TYPES[field.kind]
-    fits = {
-        "number": series.dtype.is_numeric(),
-        "integer": series.dtype.is_integer(),
-        "boolean": series.dtype == pl.Boolean,
-        "category": series.dtype in (pl.String, pl.Categorical, pl.Enum),
-        "timestamp": series.dtype == pl.Date
-        or (isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None),
-    }
-    if series.dtype == pl.Null and field.optional:
-        return pl.Series(field.name, [None] * len(series), dtype=target)
-    if not fits[field.kind]:
-        raise BadData(
-            where=f"{source}, column '{field.name}'",
-            found=f"{series.dtype} values such as {_examples(series)}",
-            expected=words,
-            remedy="Clean or convert the column, or declare it with another kind.",
-        )
-    return series.cast(target).alias(field.name)
-
-
-def _rules(field: Field) -> list[tuple[str, Field, pl.Expr, str]]:
-    """Name, field, expression (true where broken) and meaning of each rule."""
-    column = pl.col(field.name)
-    unit = f" {field.unit}" if field.unit else ""
-    rules: list[tuple[str, Field, pl.Expr, str]] = []
-
-    def add(name: str, expression: pl.Expr, meaning: str) -> None:
-        rules.append((name, field, expression, meaning))
-
-    missing = column.is_null() | column.is_nan() if field.kind == "number" else column.is_null()
-    if field.kind == "category":
-        missing = missing | (column == "")
-    if not field.optional:
-        add("is missing", missing, "Every request must carry this field.")
-    if field.kind == "number":
-        add("is infinite", column.is_infinite(), "A division or an overflow upstream.")
-    if field.kind == "integer":
-        add("is too large", column.abs() > _EXACT, "Above 2**53 neighbours become equal.")
-    if field.ge is not None:
-        add(f"is below {field.ge:g}{unit}", column < field.ge, "Impossible by the schema.")
-    if field.le is not None:
-        add(
-            f"is above {field.le:g}{unit}",
-            (column > field.le) & column.is_not_nan()
-            if field.kind == "number"
-            else column > field.le,
-            "Impossible by the schema.",
-        )
-    if field.values:
-        add(
-            "is not an allowed value",
-            ~column.is_in(list(field.values)),
-            f"Allowed: {', '.join(field.values)}.",
-        )
-    return rules
-
-
-def _finding(
-    frame: pl.DataFrame, broken: pl.Series, *, rule: str, field: Field, meaning: str
-) -> Finding:
-    return Finding(
-        rule=rule,
-        field=field.name,
-        severity="quarantine",
-        rows=int(broken.sum()),
-        rows_checked=frame.height,
-        examples=tuple(
-            f"row {row}: {value!r}"
-            for row, value in zip(
-                broken.arg_true().head(EXAMPLES),
-                frame[field.name].filter(broken).head(EXAMPLES),
-                strict=True,
-            )
-        ),
-        meaning=meaning,
-    )
-
-
-def _ignored(columns: list[str], rows: int) -> list[Finding]:
+def describe_findings(findings: Sequence[Finding]) -> list[Json]:
+    """Findings for machines, as every command prints them."""
     return [
-        Finding(
-            rule="is not in the schema",
-            field=name,
-            severity="warn",
-            rows=rows,
-            rows_checked=rows,
-            examples=(),
-            meaning="The column was left out. Declare it, or stop sending it.",
-        )
-        for name in columns
+        {
+            "rule": finding.rule,
+            "field": finding.field,
+            "count": finding.rows,
+            "examples": list(finding.examples),
+            "severity": finding.severity,
+            "meaning": finding.meaning,
+        }
+        for finding in findings
     ]
 
 
-def _examples(series: pl.Series) -> str:
-    return ", ".join(repr(value) for value in series.drop_nulls().unique(maintain_order=True)[:3])
+class Checker:
+    """Holds rows against a schema as they come.
+
+    Args: as ``validate``; ``source`` is what errors call the rows.
+
+    Raises:
+        BadProject: a rule cannot be applied.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        task: Task | None = None,
+        checks: Checks | None = None,
+        source: str = "data",
+        now: datetime | None = None,
+    ) -> None:
+        self._schema, self._source = schema, source
+        self._checks = checks or Checks()
+        self._now = now or datetime.now(UTC)
+        self._label = None if task is None else label_field(task)
+        self._labels = None if task is None else LabelTally(task, schema)
+        self._conditions = conditions(schema)
+        alone = tuple((field.name,) for field in schema.fields if field.unique)
+        self._unique = {names: Seen() for names in dict.fromkeys((*alone, *self._checks.unique))}
+        # all of them in advance: the order of findings must not depend on what comes first
+        self._tallies = {
+            (tally.field, tally.rule): tally
+            for tally in _tallies(schema, self._checks, tuple(self._unique))
+        }
+        self._unknown: dict[str, int] = {}
+        self._rows = self._accepted = 0
+        self._newest: datetime | None = None
+
+    def seed(self, frame: pl.DataFrame) -> None:
+        """Take note of rows accepted before, without counting them: later ones may repeat them."""
+        for names, seen in self._unique.items():
+            _repeats(frame, names, seen)
+        self._note(frame, np.full(frame.height, -1))
+
+    def update(self, frame: pl.DataFrame) -> Parted:
+        """Check the next rows.
+
+        Raises:
+            BadData: a column is missing or of another type.
+            BadProject: a rule of the project fails on these rows.
+        """
+        table = fit_table(frame, self._schema, label=self._label, source=self._source)
+        for name in table.unknown:
+            self._unknown[name] = self._unknown.get(name, 0) + frame.height
+        numbers = np.arange(self._rows, self._rows + frame.height)
+        bad = []
+        for (field, rule), mask in self._masks(table):
+            tally = self._tallies[field, rule]
+            tally.count(mask, table.frame, numbers)
+            if tally.severity == "quarantine":
+                bad.append((f"{field}: {rule}", mask))
+        self._rows += frame.height
+        kept, parted = _part(table.frame, bad)
+        self._accepted += parted.accepted.height
+        self._note(parted.accepted, numbers if kept is None else numbers[kept])
+        return parted
+
+    def result(self) -> Validation:
+        """What all rows so far amount to."""
+        rows, accepted = self._rows, self._accepted
+        findings = [tally.finding(rows) for tally in self._tallies.values() if tally.rows]
+        if self._labels is not None and accepted:
+            findings += self._labels.findings()
+        findings += self._staleness()
+        if not accepted:
+            rule = "fits the schema in no case" if rows else "is missing: there are none"
+            findings.append(_whole(rule, ROW, "fail", "Nothing is left to learn from.", rows))
+        for name, count in self._unknown.items():
+            meaning = "The column was left out. Declare it, or stop sending it."
+            unknown = _whole("is not in the schema", name, "warn", meaning, rows)
+            findings.append(replace(unknown, rows=count))
+        return Validation(rows, accepted, rows - accepted, tuple(findings))
+
+    def _masks(self, table: Table) -> Iterator[tuple[tuple[str, str], pl.Series]]:
+        """Field and rule of each rule that rows of a chunk break, and which ones do."""
+        for key, mask in self._all_masks(table):
+            if mask.any():
+                yield key, mask.fill_null(False)
+
+    def _all_masks(self, table: Table) -> Iterator[tuple[tuple[str, str], pl.Series]]:
+        frame, wrong = table.frame, table.misshapen
+        for field in self._schema.fields:
+            if field.name in wrong:
+                yield (field.name, shape_rule(field)), wrong[field.name]
+        found = frame.select(
+            item.broken.alias(str(place))
+            for place, item in enumerate(self._conditions) if isinstance(item.broken, pl.Expr)
+        )  # fmt: skip
+        for place, item in enumerate(self._conditions):
+            if not isinstance(item.broken, pl.Expr):
+                mask = item.broken(frame[item.field])
+            else:
+                mask = found[str(place)]
+            if item.rule == MISSING and item.field in wrong:
+                mask = mask & ~wrong[item.field]
+            yield (item.field, item.rule), mask
+        for rule in self._checks.rules:
+            mask = broken_rows(rule, frame, probe=self._rows == 0)
+            yield (", ".join(rule.fields) or ROW, rule.name), mask
+        for names, seen in self._unique.items():
+            yield (", ".join(names), _REPEATED), _repeats(frame, names, seen)
+
+    def _note(self, accepted: pl.DataFrame, numbers: np.ndarray[Any, Any]) -> None:
+        if self._labels is not None:
+            self._labels.update(accepted, numbers)
+        if self._checks.fresh is not None:
+            newest: Any = accepted[self._checks.fresh].max()
+            if newest is not None:
+                self._newest = newest if self._newest is None else max(self._newest, newest)
+
+    def _staleness(self) -> list[Finding]:
+        """Local times are held against UTC: hours do not matter where days are asked for."""
+        field, days = self._checks.fresh, self._checks.fresh_within_days
+        now = self._now.astimezone(UTC).replace(tzinfo=None)
+        if field is None or self._newest is None or now - self._newest <= timedelta(days=days):
+            return []
+        age = (now - self._newest) / timedelta(days=1)
+        return [
+            _whole(f"is at most {self._newest}, {age:.0f} days ago", field, "fail",
+                   f"The newest row must be at most {days:g} days old.", self._rows)
+        ]  # fmt: skip
+
+
+def _tallies(schema: Schema, checks: Checks, unique: Sequence[tuple[str, ...]]) -> Iterator[Tally]:
+    private = {field.name for field in schema.fields if field.personal}
+    for field in schema.fields:
+        if field.kind == "tensor":
+            yield Tally(shape_rule(field), (field.name,), "quarantine",
+                        "Every row must have this shape.", field.personal)  # fmt: skip
+        for item in conditions(Schema(fields=(field,))):
+            yield Tally(item.rule, (field.name,), "quarantine", item.meaning, field.personal)
+    for rule in checks.rules:
+        severity: Severity = "quarantine" if rule.required else "warn"
+        yield Tally(rule.name, rule.fields, severity, rule.meaning,
+                    bool(private & set(rule.fields)))  # fmt: skip
+    for names in unique:
+        yield Tally(_REPEATED, names, "quarantine",
+                    "The first of equal rows stays, later ones are set aside.",
+                    bool(private & set(names)))  # fmt: skip
+
+
+def _repeats(frame: pl.DataFrame, names: Sequence[str], seen: Seen) -> pl.Series:
+    """Rows whose values in some fields occurred before; where one is missing, none did."""
+    present = frame.select(pl.all_horizontal(pl.col(*names).is_not_null())).to_series()
+    if present.all():
+        return pl.Series(seen.add(frame, names)[0])
+    repeated = np.zeros(frame.height, dtype=bool)
+    repeated[present.to_numpy()] = seen.add(frame.filter(present), names)[0]
+    return pl.Series(repeated)
+
+
+def _part(
+    frame: pl.DataFrame, bad: Sequence[tuple[str, pl.Series]]
+) -> tuple[np.ndarray[Any, Any] | None, Parted]:
+    """Which rows are kept (None: all of them), and the two parts."""
+    column = broke_column(frame.columns)
+    if not bad:
+        return None, Parted(frame, frame.clear().with_columns(pl.Series(column, [], pl.String)))
+    masks = pl.DataFrame([mask.alias(str(place)) for place, (_, mask) in enumerate(bad)])
+    broken = masks.select(pl.any_horizontal(pl.all())).to_series()
+    reasons = masks.filter(broken).select(
+        pl.concat_str(
+            [pl.when(pl.col(str(place))).then(pl.lit(name)) for place, (name, _) in enumerate(bad)],
+            separator="; ", ignore_nulls=True,
+        ).alias(column)
+    )  # fmt: skip
+    aside = frame.filter(broken).hstack(reasons)
+    return (~broken).to_numpy(), Parted(frame.filter(~broken), aside)
+
+
+def broke_column(columns: Sequence[str]) -> str:
+    """The column of quarantined rows that says what they broke: ``broke``, or longer if taken."""
+    name = "broke"
+    while name in columns:
+        name += "_"
+    return name
+
+
+def _whole(rule: str, field: str, severity: Severity, meaning: str, rows: int) -> Finding:
+    """A finding about all rows together."""
+    return Finding(
+        rule=rule, field=field, severity=severity, rows=0, rows_checked=rows, examples=(),
+        meaning=meaning,
+    )  # fmt: skip

@@ -74,7 +74,7 @@ def _sizes(column: pl.Expr, dtype: pl.DataType) -> list[pl.Expr]:
     if isinstance(dtype, pl.List):
         return [column.list.len() * 8 * _width(instance(dtype.inner))]
     if isinstance(dtype, pl.Array):
-        return [pl.lit(8 * _width(dtype))]
+        return [pl.when(column.is_null()).then(0).otherwise(8 * _width(dtype))]
     return []
 
 

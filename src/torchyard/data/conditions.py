@@ -1,4 +1,4 @@
-"""The rules of a schema, one condition each: what a row that breaks it looks like, and what it means.
+"""The rules of a schema, one condition each: what a broken row looks like, and what it tells.
 
 Conditions hold for a row alone. What needs several rows (uniqueness, labels) has files of its own.
 """
@@ -22,6 +22,7 @@ _EXACT = 9_007_199_254_740_992
 # up to so many values, comparing with each is faster than looking up in a set (measured)
 _FEW = 8
 
+MISSING = "is missing"
 Severity = Literal["quarantine", "warn", "fail"]
 
 
@@ -55,7 +56,7 @@ def _of_field(field: Field) -> list[Condition]:
         found.append(Condition(rule, field.name, meaning, broken))
 
     if not field.optional:
-        add("is missing", pl.col(field.name).is_null(), "Every request must carry this field.")
+        add(MISSING, pl.col(field.name).is_null(), "Every request must carry this field.")
     if field.kind in ("number", "integer"):
         _number_rules(field, add)
     elif field.kind in ("category", "text", "id"):
@@ -94,11 +95,11 @@ def _text_rules(field: Field, add: Add) -> None:
         add(f"does not match {field.pattern}", ~column.str.contains(whole),
             "Not of the form that the schema declares.")  # fmt: skip
     if field.min_length is not None:
-        add(f"is shorter than {field.min_length} characters",
-            column.str.len_chars() < field.min_length, "Cut off, or not a text.")  # fmt: skip
+        short = column.str.len_chars() < field.min_length
+        add(f"is shorter than {field.min_length} characters", short, "Cut off, or no text.")
     if field.max_length is not None:
-        add(f"is longer than {field.max_length} characters",
-            column.str.len_chars() > field.max_length, "Two values in one, or another field.")  # fmt: skip
+        long = column.str.len_chars() > field.max_length
+        add(f"is longer than {field.max_length} characters", long, "Two values in one?")
 
 
 def _tensor_rules(field: Field, add: Add) -> None:
@@ -113,6 +114,11 @@ def _tensor_rules(field: Field, add: Add) -> None:
     if high is not None:
         add(f"holds elements above {high:g}", rows_where(lambda values: values > high),
             "Impossible by the schema.")  # fmt: skip
+
+
+def shape_rule(field: Field) -> str:
+    """The rule that a tensor of another shape breaks; see ``fit_tensor``."""
+    return f"is not of shape {list(field.shape)}"
 
 
 def rust_pattern(field: Field) -> str:

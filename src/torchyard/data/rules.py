@@ -54,6 +54,14 @@ class Checks:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         object.__setattr__(self, "unique", tuple(tuple(names) for names in self.unique))
+        names = [rule.name for rule in self.rules]
+        if len(set(names)) != len(names):
+            raise BadProject(
+                where="ty.Checks(...)",
+                found=f"two rules of one name among {', '.join(names)}",
+                expected="rules that a finding can name",
+                remedy="Give each ty.rule a name of its own.",
+            )
         for name, value, low in (
             ("quarantine_at_most", self.quarantine_at_most, 0.0),
             ("predicts_alone_at_most", self.predicts_alone_at_most, 0.5),

@@ -92,8 +92,8 @@ def fit_table(frame: pl.DataFrame, schema: Schema, *, label: Field | None, sourc
             if wrong.any():
                 misshapen[field.name] = wrong
     flat = [field for field in wanted if field.kind != "tensor"]
-    columns = frame.select(_cast(frame[field.name], field, source) for field in flat)
-    typed = _without_empty(columns.with_columns(tensors), flat)
+    columns = [_cast(frame[field.name], field, source) for field in flat]
+    typed = _without_empty(frame.select(*columns, *tensors), flat)
     names = [field.name for field in wanted]
     unknown = tuple(name for name in frame.columns if name not in names)
     return Table(typed.select(names), misshapen, unknown)
@@ -111,8 +111,7 @@ def _cast(series: pl.Series, field: Field, source: str) -> pl.Expr:
         "category": kind in _TEXTS,
         "text": kind in _TEXTS,
         "id": kind in _TEXTS or kind.is_integer(),
-        "timestamp": kind == pl.Date
-        or (isinstance(kind, pl.Datetime) and kind.time_zone is None),
+        "timestamp": kind == pl.Date or (isinstance(kind, pl.Datetime) and kind.time_zone is None),
         "image": kind == pl.Binary,
     }
     if not fits[field.kind]:

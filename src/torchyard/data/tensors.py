@@ -38,7 +38,10 @@ def fit_tensor(series: pl.Series, field: Field, source: str) -> tuple[pl.Series,
     target = pl.Array(inner, field.shape)
     if isinstance(series.dtype, pl.Array) and series.dtype.shape == field.shape:
         return series.cast(target), pl.repeat(False, len(series), eager=True)
-    lists = series.arr.to_list() if isinstance(series.dtype, pl.Array) else series
+    nested = leaf
+    for _ in field.shape:
+        nested = pl.List(nested)
+    lists = series.cast(nested)
     column = pl.col(series.name)
     fits = lists.to_frame().select(_has_shape(column, field.shape)).to_series()
     kept = lists.to_frame().select(pl.when(fits).then(column).alias(series.name)).to_series()

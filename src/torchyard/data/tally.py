@@ -1,0 +1,77 @@
+"""Counting the rows that break a rule, with five examples."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from torchyard.data.conditions import Severity
+from torchyard.records.dataset import Finding
+
+EXAMPLES = 5
+ROW = "(row)"  # the field of a finding that is about none in particular
+_LONGEST = 80
+
+
+@dataclasses.dataclass(slots=True)
+class Tally:
+    """How many rows broke a rule so far.
+
+    ``columns`` are what the rule is about; none for a rule on the row at large. Values of
+    ``private`` ones are not shown.
+    """
+
+    rule: str
+    columns: tuple[str, ...]
+    severity: Severity
+    meaning: str
+    private: bool = False
+    rows: int = 0
+    examples: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def field(self) -> str:
+        """How a finding calls the columns."""
+        return ", ".join(self.columns) or ROW
+
+    def count(self, broken: pl.Series, frame: pl.DataFrame, numbers: np.ndarray[Any, Any]) -> None:
+        """Count a chunk's broken rows.
+
+        Args:
+            broken: Boolean ``[rows]``, without nulls.
+            frame: the rows, for the values that the examples show.
+            numbers: ``[rows]``, their numbers in the source.
+        """
+        count = int(broken.sum())
+        self.rows += count
+        if not count or len(self.examples) == EXAMPLES:
+            return
+        for place in broken.arg_true()[: EXAMPLES - len(self.examples)]:
+            shown = self._shown(frame, place) if self.columns else ""
+            self.examples.append(f"row {numbers[place]}{': ' if shown else ''}{shown}")
+
+    def finding(self, rows_checked: int) -> Finding:
+        """The tally as it stands."""
+        return Finding(
+            rule=self.rule, field=self.field, severity=self.severity, rows=self.rows,
+            rows_checked=rows_checked, examples=tuple(self.examples), meaning=self.meaning,
+        )  # fmt: skip
+
+    def _shown(self, frame: pl.DataFrame, place: int) -> str:
+        if self.private:
+            return "(personal)"
+        if len(self.columns) == 1:
+            return _short(frame[self.columns[0]][place])
+        return ", ".join(f"{name}={_short(frame[name][place])}" for name in self.columns)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes, {value[:8].hex()}"
+    if isinstance(value, pl.Series):
+        value = value.to_list()
+    text = repr(value) if isinstance(value, (str, int, float, type(None))) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
