@@ -11,7 +11,7 @@ from torchyard.data.leaks.gaps import TellingGaps
 from torchyard.data.leaks.near import NearDuplicates
 from torchyard.data.leaks.nowhere import InNoPart
 from torchyard.data.leaks.parted import Check, parted
-from torchyard.data.leaks.trend import LabelTrend
+from torchyard.data.leaks.trend import TREND, LabelTrend
 from torchyard.data.leaks.twins import SameRows
 from torchyard.data.rules import Checks
 from torchyard.data.split import Chunks, Splitter
@@ -63,10 +63,15 @@ def find_leaks(
 
 def _ranked(findings: list[Finding], checks: Checks) -> tuple[Finding, ...]:
     """Serious ones first; of one field's causes the plainest; all as warnings if so declared."""
-    serious = {
-        found.field for found in findings if found.severity == "fail" and found.rule != ALONE
-    }
-    kept = [found for found in findings if found.rule != ALONE or found.field not in serious]
+    causes: dict[str, str] = {}
+    for found in sorted(findings, key=lambda found: found.rule == ALONE):
+        if found.severity == "fail":
+            causes.setdefault(found.field, found.rule)
+    kept = [
+        found
+        for found in findings
+        if found.rule not in (ALONE, TREND) or causes.get(found.field, found.rule) == found.rule
+    ]
     kept.sort(key=lambda found: found.severity != "fail")
     if checks.leaks == "warn":
         kept = [dataclasses.replace(found, severity="warn") for found in kept]

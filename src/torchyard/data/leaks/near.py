@@ -55,11 +55,11 @@ class NearDuplicates:
     """Finds texts and pictures that nearly stand in the training part too."""
 
     def __init__(self, schema: Schema) -> None:
-        self._fields = [field for field in schema.request.fields if field.kind in _KINDS]
+        self._fields = [field for field in schema.request.fields if field.kind in KINDS]
         self._samples = {
             (field, place): SmallestDigests(most)
             for field in self._fields
-            for place, most in _KINDS[field.kind].most.items()
+            for place, most in KINDS[field.kind].most.items()
         }
         self._rows = dict.fromkeys(self._samples, 0)
 
@@ -70,7 +70,7 @@ class NearDuplicates:
             here = pl.Series(rows.parts == place) & present(rows.frame[field.name])
             self._rows[field, place] += int(here.sum())
             here &= sample.wants(digests)
-            kept = _KINDS[field.kind].reduced(rows.frame[field.name].filter(here))
+            kept = KINDS[field.kind].reduced(rows.frame[field.name].filter(here))
             there = kept.is_not_null()
             sample.add(
                 pl.DataFrame({"kept": kept.filter(there)}), digests.filter(here).filter(there)
@@ -97,7 +97,7 @@ class NearDuplicates:
         self, field: Field, kept: pl.Series, digests: Digests, sizes: list[int]
     ) -> Iterator[Finding]:
         """Look rows of each judging part, and some training rows, up among the training rows."""
-        kind = _KINDS[field.kind]
+        kind = KINDS[field.kind]
         bands, alike = kind.compared(kept, digests)
         train = np.arange(sizes[TRAIN])
         fraction = min(sizes[TRAIN] / max(self._rows[field, TRAIN], 1), 1.0)
@@ -113,7 +113,7 @@ class NearDuplicates:
             if len(near) >= FEWEST and judge(share=share, checked=len(rows), chance=chance):
                 pairs = [(kept[int(rows[row])], kept[int(found[row])]) for row in near[:EXAMPLES]]
                 yield Finding(
-                    rule=f"nearly stands in train and {NAMES[place]}",
+                    rule=f"has near duplicates in train and {NAMES[place]}",
                     field=field.name,
                     severity="warn",
                     rows=len(near),
@@ -222,7 +222,7 @@ def _shown_pictures(one: object, other: object, field: Field) -> str:
     return f"{field.name} with difference hash {one:016x} beside {other:016x}"
 
 
-_KINDS = {
+KINDS = {
     "text": _Kind(
         words=f"{ALIKE:.0%} of their runs of {SHINGLE} characters are the same",
         most={TRAIN: 50_000, VALIDATION: 10_000, TEST: 10_000},

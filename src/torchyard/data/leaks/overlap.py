@@ -111,6 +111,8 @@ class KeysByPart:
 
     def contradictions(self, overlap: Overlap) -> int:
         """How many shared keys stand with more than one class in the two parts."""
+        if not len(overlap.keys):
+            return 0
         lowest = np.full(len(overlap.keys), np.iinfo(np.int16).max, dtype=np.int16)
         highest = np.full(len(overlap.keys), -1, dtype=np.int16)
         for place in overlap.places:

@@ -15,6 +15,7 @@ from torchyard.data.leaks.parted import TEST, TRAIN, Integers, Numbers, Parted
 from torchyard.records.dataset import Finding, SplitRule
 from torchyard.records.schema import Schema, Task
 
+TREND = "carries a trend of the label"
 _STRETCHES = 10
 _STRONG = 0.1
 _FEWEST = 50
@@ -24,7 +25,7 @@ class LabelTrend:
     """Finds a timestamp along which the classes' shares move, unless the split is by time."""
 
     def __init__(self, schema: Schema, task: Task, rule: SplitRule) -> None:
-        times = [field for field in schema.fields if field.kind == "timestamp"]
+        times = [field for field in schema.request.fields if field.kind == "timestamp"]
         self._task = task
         self._counts = FieldCounts([] if rule.by == "time" else times, len(task.classes))
 
@@ -54,7 +55,7 @@ class LabelTrend:
         code = int(np.argmax(np.ptp(shares, axis=0))) if not self._task.is_binary else 1
         low, high = shares[:, code].min(), shares[:, code].max()
         return Finding(
-            rule="label rate moves in time",
+            rule=TREND,
             field=view.field.name,
             severity="warn",
             rows=int(table.sum()),

@@ -95,7 +95,7 @@ class SameRows:
         if severity:
             contradictory = self._exact.contradictions(overlap)
             yield _Case(
-                rule=f"same row in {_pair(overlap)}",
+                rule=f"are equal in rows of {_pair(overlap)}",
                 overlap=overlap,
                 severity=severity,
                 keys=self._exact_keys,
@@ -109,7 +109,7 @@ class SameRows:
         severity = judge(share=overlap.share, checked=overlap.checked, chance=overlap.chance)
         if severity and overlap.share - exact.share > SHARE_WARNS:
             yield _Case(
-                rule=f"nearly the same row in {_pair(overlap)}",
+                rule=f"are nearly equal in rows of {_pair(overlap)}",
                 overlap=overlap,
                 severity="warn",
                 keys=self._rounded_keys,
