@@ -41,6 +41,9 @@ _DECLARED: dict[FieldKind, pl.DataType] = {
 }
 _TRUE, _FALSE = ["true", "yes", "1"], ["false", "no", "0"]
 _HEAD_ROWS = 200
+_TIME_FORMS = (
+    "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d",
+)  # fmt: skip
 
 
 def declared_types(schema: Schema | None) -> Types:
@@ -150,16 +153,18 @@ def _parse(values: pl.Series, dtype: pl.DataType, *, words: bool = False) -> pl.
 
 
 def _parse_times(values: pl.Series) -> pl.Series:
-    texts = values.str.strip_chars().str.replace(" ", "T", literal=True)
-    read = texts.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
-    for form in ("%Y-%m-%dT%H:%M", "%Y-%m-%d"):
-        if read.null_count() > values.null_count():
-            rest = texts.filter(read.is_null())
-            if form.endswith("%d"):
-                again = rest.str.to_date(form, strict=False).cast(_TIME)
-            else:
-                again = rest.str.to_datetime(form, time_unit="us", strict=False)
-            read = _fill(read, again)
+    """Each form is tried only on what the ones before it left, so the usual case costs one pass."""
+    read = pl.Series(values.name, [None], dtype=_TIME).new_from_index(0, len(values))
+    for form in _TIME_FORMS:
+        left = read.is_null() & values.is_not_null()
+        if not left.any():
+            break
+        texts = values if left.all() else values.filter(left)
+        if form.endswith("%d"):
+            again = texts.str.strip_chars().str.to_date(form, strict=False).cast(_TIME)
+        else:
+            again = texts.str.to_datetime(form, time_unit="us", strict=False)
+        read = again if left.all() else read.scatter(left.arg_true(), again)
     return read
 
 
