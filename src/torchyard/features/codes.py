@@ -74,9 +74,10 @@ def _learn_bucket(transform: Transform, path: Path, schema: Schema) -> Learner[A
     buckets = int(transform.options["buckets"])
 
     def conclude(columns: list[Array]) -> Array:
-        edges = np.unique(np.quantile(columns[0], np.arange(1, buckets) / buckets))
+        edges: Array = np.unique(np.quantile(columns[0], np.arange(1, buckets) / buckets))
         # nothing lies below the smallest value
-        return edges[edges > columns[0][0]]
+        above: Array = edges[edges > columns[0][0]]
+        return above
 
     return FromNumbers(path, Sample(), conclude)
 

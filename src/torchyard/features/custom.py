@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import tempfile
-import warnings
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +12,11 @@ import onnx
 from onnx import compose, inliner
 
 from torchyard.core.errors import BadModel
-from torchyard.features.graph import OPSET, Finished, Place
+from torchyard.features.export import export
+from torchyard.features.graph import Finished, Place
 from torchyard.features.operation import Operation
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -73,53 +69,6 @@ def _exported(module: nn.Module, width: int, where: str) -> onnx.ModelProto:
     return made
 
 
-def export(
-    module: nn.Module,
-    arguments: tuple[torch.Tensor, ...],
-    path: FilePath,
-    *,
-    where: str,
-    rows: Any,
-    **options: Any,
-) -> None:
-    """Export a module in evaluation mode to ONNX, quietly.
-
-    Args:
-        module: the module.
-        arguments: at least two rows of every input, to trace with.
-        path: where the ONNX file goes.
-        where: what to call it in errors.
-        rows: ``dynamic_shapes`` of ``torch.export``.
-        options: what else ``torch.onnx.export`` is to be told.
-
-    Raises:
-        BadModel: the exporter cannot follow the module.
-    """
-    import torch
-
-    noise = io.StringIO()
-    # the exporter narrates its progress to the terminal and warns of its own internals
-    quiet = logging.getLogger("torch.onnx")
-    before = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        with redirect_stdout(noise), redirect_stderr(noise), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module, arguments, dynamo=True, opset_version=OPSET, dynamic_shapes=rows,
-                external_data=False, f=str(path), verbose=False, **options,
-            )  # fmt: skip
-    except Exception as error:
-        raise BadModel(
-            where=where,
-            found=_cause(error),
-            expected="a forward that torch.export can follow for any number of rows",
-            remedy="Take Python branches on tensor values out of forward.",
-        ) from error
-    finally:
-        quiet.setLevel(before)
-
-
 def check_rows(
     encoders: Mapping[str, Any], columns: Mapping[str, Any], names: Mapping[str, str]
 ) -> None:
@@ -154,12 +103,6 @@ def check_rows(
                         remedy="Keep to element-wise arithmetic, comparisons and look-ups; move "
                         "matrix products, exponentials and the like into the model.",
                     )
-
-
-def _cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 CUSTOM = {"custom": Operation(_custom)}

@@ -190,7 +190,9 @@ class _FrameBlock:
         self._places = places
         self._columns: dict[str, Any] = {}
         self._values = (
-            {} if inner is None else inner.values({name: self.column(name) for name in inner.inputs})
+            {}
+            if inner is None
+            else inner.values({name: self.column(name) for name in inner.inputs})
         )
 
     def series(self, field: str) -> pl.Series:
@@ -198,9 +200,7 @@ class _FrameBlock:
 
     def column(self, field: str) -> Any:
         if field not in self._columns:
-            self._columns[field] = column_from_series(
-                self._schema.field(field), self._frame[field]
-            )
+            self._columns[field] = column_from_series(self._schema.field(field), self._frame[field])
         return self._columns[field]
 
     def numbers(self, path: tuple[str | int, ...]) -> Any:
@@ -253,7 +253,5 @@ def _check_custom(
             name: column_from_series(schema.field(name), frame[name])
             for name in encoders["by 1 thread"].inputs
         }
-        check_rows(
-            encoders, columns, {item.output: str(item.options["module"]) for item in custom}
-        )
+        check_rows(encoders, columns, {item.output: str(item.options["module"]) for item in custom})
         break

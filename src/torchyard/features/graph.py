@@ -20,15 +20,12 @@ from onnx import TensorProto, helper, numpy_helper
 from torchyard.core.digest import canonical_json
 from torchyard.core.record import to_json
 from torchyard.features.encode import HOST_STEPS, OUTPUT_PREFIX
+from torchyard.features.export import IR_VERSION, ML_OPSET, OPSET
 from torchyard.records.schema import Field, Schema
 from torchyard.records.training import FeatureTensor, HostStep, Transform
 
 if TYPE_CHECKING:
     from torch import nn
-
-OPSET = 20
-ML_OPSET = 3
-IR_VERSION = 10
 
 Path = tuple[str | int, ...]  # a tensor's name, then the places of inputs, down to one transform
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -48,8 +45,8 @@ _TYPES = {
 class Numbers:
     """Names of ``double [rows, width]`` and, where a value can be missing, of two ``bool`` tensors.
 
-    ``missing`` is ``[rows, width]``: what ``value`` holds there means nothing. ``flags`` is ``[rows,
-    flag_count]``: what is appended to the tensor that these numbers become.
+    ``missing`` is ``[rows, width]``: what ``value`` holds there means nothing. ``flags`` is
+    ``[rows, flag_count]``: what is appended to the tensor that these numbers become.
     """
 
     value: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Result = TypeVar("Result", covariant=True)
+Learnt_co = TypeVar("Learnt_co", covariant=True)
 
 # quantiles are exact up to so many values, beyond it those of as many drawn at random: the rank
 # of the median is then off by 0.05 % (one standard deviation)
@@ -29,7 +29,7 @@ SAMPLE = 1 << 20
 _FARTHEST = 1e140
 
 
-class Nothing(Exception):  # noqa: N818 - not an error yet: the fitter says where it happened
+class Nothing(Exception):
     """There was no value to learn from."""
 
 
@@ -46,13 +46,13 @@ class Block(Protocol):
         """A transform's joined inputs, ``float64 [rows, width]``, NaN where missing."""
 
 
-class Learner(Protocol[Result]):
+class Learner(Protocol[Learnt_co]):
     """Sees every block once, in order; then says what it learnt."""
 
     def add(self, block: Block) -> None:
         """Learn from some rows."""
 
-    def learn(self) -> Result:
+    def learn(self) -> Learnt_co:
         """The result.
 
         Raises:
@@ -170,18 +170,18 @@ class _Drawn:
 
 
 @dataclass(frozen=True)
-class FromNumbers(Generic[Result]):
+class FromNumbers(Generic[Learnt_co]):
     """Learns from the joined inputs of the transform at ``path``."""
 
     path: tuple[str | int, ...]
     into: Moments | Sample
-    conclude: Callable[[Any], Result]
+    conclude: Callable[[Any], Learnt_co]
 
     def add(self, block: Block) -> None:
         """Learn from some rows."""
         self.into.add(block.numbers(self.path))
 
-    def learn(self) -> Result:
+    def learn(self) -> Learnt_co:
         """What ``conclude`` makes of the accumulator's result."""
         return self.conclude(self.into.result())
 

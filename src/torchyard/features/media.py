@@ -151,9 +151,7 @@ class _Pixels:
         return Statistics(np.array(means), np.array(deviations))
 
 
-def _learn_pixels(
-    transform: Transform, path: Path, schema: Schema
-) -> Learner[Statistics] | None:
+def _learn_pixels(transform: Transform, path: Path, schema: Schema) -> Learner[Statistics] | None:
     if None not in (transform.options["mean"], transform.options["deviation"]):
         return None
     return _Pixels(_picture_step(transform, str(path[0])))

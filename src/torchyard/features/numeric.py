@@ -83,12 +83,22 @@ def _log(place: Place) -> Numbers:
 def _clip(place: Place) -> Numbers:
     made = place.numbers()
     value, inside = made.value, True
-    for word, operation in (("low", "Max"), ("high", "Min")):
+    for word in ("low", "high"):
         bounds = _bounds(place, word, made.width)
         inside = inside and bounds is not None and bool(np.all(np.abs(bounds) < _INSIDE_FLOAT32))
         if bounds is not None:
-            value = place.node(operation, [value, place.row(f"{word}_bounds", bounds)], word)
+            value = _bounded(place, value, word, bounds)
     return replace(made, value=value if inside else place.hold(value))
+
+
+def _bounded(place: Place, value: str, word: str, bounds: Array) -> str:
+    """Numbers at least (``low``) or at most (``high``) as large as one bound per column.
+
+    Not by ONNX's Max and Min: which of 0.0 and -0.0 they give depends on the place in the batch.
+    """
+    bound = place.row(f"{word}_bounds", bounds)
+    outside = place.node("Less" if word == "low" else "Greater", [value, bound], f"{word}_outside")
+    return place.node("Where", [outside, bound, value], word)
 
 
 def _bounds(place: Place, word: str, width: int) -> Array | None:
@@ -148,10 +158,8 @@ def _quantile(place: Place) -> Numbers:
         place.node("Gather", [place.constant(f"{word}s", np.concatenate(lists)), at], word)
         for word, lists in (("left", curve.left), ("base", curve.base), ("slope", curve.slope))
     )
-    lowest = place.row("lowest", [column[0] for column in curve.left])
-    highest = place.row("highest", [column[-1] for column in curve.left])
-    raised = place.node("Max", [made.value, lowest], "raised")
-    held = place.node("Min", [raised, highest], "lowered")
+    held = _bounded(place, made.value, "low", np.array([column[0] for column in curve.left]))
+    held = _bounded(place, held, "high", np.array([column[-1] for column in curve.left]))
     along = place.node("Mul", [place.node("Sub", [held, left], "past"), slope], "along")
     return replace(made, value=place.node("Add", [base, along], "share"))
 

@@ -10,7 +10,7 @@ import io
 from typing import Any, final
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from torchyard.core.errors import BadData, BadRecord
 from torchyard.records.training import HostStep
@@ -120,6 +120,6 @@ def _too_large(found: str, where: str) -> BadData:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "in no format that is known"
     return f"{error}" or type(error).__name__

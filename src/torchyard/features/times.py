@@ -141,7 +141,7 @@ def _era_table(part: str) -> Array:
     days = np.datetime64("2000-03-01", "D") + np.arange(_ERA_DAYS)
     years, months = days.astype("datetime64[Y]"), days.astype("datetime64[M]")
     month = months.astype(np.int64) % 12 + 1
-    whole = {
+    whole: Array = {
         "year": years.astype(np.int64) + 1970 - 2000,
         "quarter": (month - 1) // 3 + 1,
         "month": month,
@@ -164,9 +164,7 @@ def _divide(place: Place, value: str, divisor: int, what: str) -> str:
 
 
 def _modulo(place: Place, value: str, divisor: int, what: str) -> str:
-    return place.node(
-        "Mod", [value, place.constant(f"{what}/by", [[divisor]], np.int64)], what
-    )
+    return place.node("Mod", [value, place.constant(f"{what}/by", [[divisor]], np.int64)], what)
 
 
 def _months_before(place: Place) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from torchyard.core.errors import BadModel, BadRecord, BadUsage, nearest
+from torchyard.features.host import HostSteps
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -25,39 +26,48 @@ class Model:
     """A session that is open for good. ``run`` may be called from several threads at once.
 
     Attributes:
-        inputs: names of the raw columns the graph reads, in graph order.
+        inputs: the raw fields it reads, in the order of the graph's inputs. Host steps that the
+            file lists (splitting texts, decoding pictures) are part of the model.
     """
 
-    __slots__ = ("_file", "_outputs", "_session", "inputs")
+    __slots__ = ("_direct", "_file", "_outputs", "_session", "_steps", "inputs")
 
-    def __init__(self, session: onnxruntime.InferenceSession, *, file: str) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, *, file: str, steps: HostSteps
+    ) -> None:
         self._session = session
         self._file = file
+        self._steps = steps
         self._outputs = [OUTPUT]
-        self.inputs: tuple[str, ...] = tuple(node.name for node in session.get_inputs())
+        names = tuple(node.name for node in session.get_inputs())
+        self._direct = tuple(name for name in names if name not in steps.fields)
+        self.inputs: tuple[str, ...] = steps.raw_inputs(names)
 
     def run(self, columns: Columns) -> Probabilities:
         """Answer some rows.
 
         Args:
-            columns: input name to array ``[rows, 1]`` as in ARCHITECTURE.md, "Raw columns". Names
-                that the graph does not read are passed over.
+            columns: field name to raw column as in ARCHITECTURE.md, "Raw columns". Fields that the
+                model does not read are passed over.
 
         Returns:
             Probabilities, ``float32 [rows, classes]``, each in 0 to 1.
 
         Raises:
-            BadUsage: a column the graph reads is missing.
+            BadUsage: a column the model reads is missing.
+            BadData: a picture cannot be decoded.
             BadModel: the graph failed on these rows.
         """
         try:
-            feed = {name: columns[name] for name in self.inputs}
+            feed = {name: columns[name] for name in self._direct}
+            if self._steps:
+                feed |= self._steps.run(columns)
         except KeyError as error:
             raise BadUsage(
                 where=self._file,
                 found=f"no column {error}",
                 expected=f"columns {', '.join(self.inputs)}",
-                remedy="Pass one array [rows, 1] for every input of the graph.",
+                remedy="Pass one raw column for every field that the model reads.",
             ) from error
         try:
             answer: Probabilities = self._session.run(self._outputs, feed)[0]
@@ -82,7 +92,8 @@ def open_model(path: Path, *, runtime: str = "onnxruntime", threads: int = 1) ->
 
     Raises:
         BadUsage: the runtime is not known, or ``threads`` is below 1.
-        BadRecord: the file is missing, damaged or answers something else.
+        BadRecord: the file or its list of host steps is missing, damaged or something else.
+        NotReady: a library that its host steps need is not installed.
     """
     if runtime not in RUNTIMES:
         raise BadUsage(
@@ -103,7 +114,9 @@ def open_model(path: Path, *, runtime: str = "onnxruntime", threads: int = 1) ->
     if outputs.get(OUTPUT) != "tensor(float)":
         listed = ", ".join(f"{name}: {kind}" for name, kind in outputs.items())
         raise _damaged(path, f"outputs {listed}", f"an output {OUTPUT}: tensor(float)")
-    return Model(session, file=path.name)
+    metadata = session.get_modelmeta().custom_metadata_map
+    steps = HostSteps.of_file(metadata, where=str(path))
+    return Model(session, file=path.name, steps=steps)
 
 
 def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
