@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from torchyard.evaluate.tally import Bools, Floats
+from torchyard.evaluate.sample import Bools, Floats, Sample
 from torchyard.records.evidence import Latency, Measured, Variant
+from torchyard.records.schema import Task
+
+LATE = Task(kind="binary_classification", label="late", classes=("on time", "late"))
+
+
+def both(probability: Floats) -> Floats:
+    """Probabilities of both classes, from that of the second one."""
+    return np.stack([1.0 - probability, probability], axis=1)
+
+
+def binary(truth: Bools, probability: Floats, *, threshold: float = 0.5) -> Sample:
+    """A binary sample, from the probability of its second class."""
+    task = replace(LATE, threshold=threshold)
+    return Sample(task=task, truth=truth, probabilities=both(probability))
+
+
+def task_of(classes: int) -> Task:
+    """A task of so many classes."""
+    names = tuple(f"class {number}" for number in range(classes))
+    return Task(kind="multiclass_classification", label="kind", classes=names)
+
+
+def many(
+    rows: int, *, classes: int = 4, seed: int = 0, decimals: int | None = None, sure: float = 1.5
+) -> Sample:
+    """Labels drawn with the very probabilities of their classes, rarer ones last.
+
+    ``decimals`` ties logits, ``sure`` is how far apart they are.
+    """
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(rows, classes)) * sure - 0.4 * np.arange(classes)
+    logits = logits if decimals is None else logits.round(decimals)
+    weights = np.exp(logits)
+    probabilities = weights / weights.sum(axis=1, keepdims=True)
+    drawn = (probabilities.cumsum(axis=1) > generator.random((rows, 1))).argmax(axis=1)
+    return Sample(task=task_of(classes), truth=drawn.astype(np.int64), probabilities=probabilities)
 
 
 def draw(rows: int, *, seed: int = 0, decimals: int | None = None) -> tuple[Bools, Floats]:

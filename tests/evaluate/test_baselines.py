@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from tests.evaluate.samples import LATE
 from torchyard.core.errors import BadData
-from torchyard.evaluate.baselines import Features, Linear, Majority, fit_linear, fit_majority
-from torchyard.evaluate.metrics import compute
-from torchyard.evaluate.tally import Bools
+from torchyard.evaluate.baselines import Linear, Majority, fit_linear, fit_majority
+from torchyard.evaluate.design import Features
+from torchyard.evaluate.kinds import compute
+from torchyard.evaluate.sample import Bools, Floats, Sample
 
 
 def rows(count: int, *, seed: int = 0) -> tuple[dict[str, np.ndarray], Bools]:
@@ -19,8 +21,12 @@ def rows(count: int, *, seed: int = 0) -> tuple[dict[str, np.ndarray], Bools]:
     return {"numbers": numbers, "carrier": carrier}, truth
 
 
+def of(name: str, truth: Bools, probabilities: Floats) -> float | None:
+    return compute(name, Sample(task=LATE, truth=truth, probabilities=probabilities))
+
+
 def fitted(features: Features, truth: Bools) -> Linear:
-    model = fit_linear(features, truth, seed=0)
+    model = fit_linear(features, truth, LATE, seed=0)
     assert isinstance(model, Linear)
     return model
 
@@ -31,7 +37,9 @@ def test_the_line_is_that_of_the_library_that_fits_it() -> None:
     scaled = (numbers - numbers.mean(axis=0)) / numbers.std(axis=0)
     matrix = np.hstack([scaled, np.eye(5)[features["carrier"]]])
     peer = LogisticRegression(max_iter=200).fit(matrix, truth).predict_proba(matrix)[:, 1]
-    assert fitted(features, truth).predict(features) == pytest.approx(peer, abs=1e-3)
+    found = fitted(features, truth).predict(features)
+    assert found[:, 1] == pytest.approx(peer, abs=1e-3)
+    assert found.sum(axis=1) == pytest.approx(1.0)
 
 
 def test_weights_come_back_in_the_units_of_the_numbers() -> None:
@@ -45,8 +53,8 @@ def test_weights_come_back_in_the_units_of_the_numbers() -> None:
 def test_the_line_beats_the_majority_on_other_rows() -> None:
     (features, truth), (others, outcomes) = rows(4000), rows(4000, seed=1)
     losses = [
-        compute("log_loss", truth=outcomes, probability=model.predict(others))
-        for model in (fitted(features, truth), fit_majority(truth))
+        of("log_loss", outcomes, model.predict(others))
+        for model in (fitted(features, truth), fit_majority(truth, LATE))
     ]
     assert losses[0] is not None
     assert losses[1] is not None
@@ -58,15 +66,15 @@ def test_values_never_seen_count_nothing() -> None:
     model = fitted(features, truth)
     unseen = {"numbers": np.zeros((2, 2), np.float32), "carrier": np.array([-1, 99])}
     plain = 1.0 / (1.0 + np.exp(-model.intercept))
-    assert model.predict(unseen) == pytest.approx([plain, plain])
+    assert model.predict(unseen)[:, 1] == pytest.approx([plain, plain])
 
 
 def test_constant_columns_and_integers_alone_are_fitted() -> None:
     _, truth = rows(300)
     constant: Features = {"numbers": np.ones((300, 1), np.float32)}
-    assert fitted(constant, truth).predict(constant) == pytest.approx(truth.mean(), abs=1e-3)
+    assert fitted(constant, truth).predict(constant)[:, 1] == pytest.approx(truth.mean(), abs=1e-3)
     integers: Features = {"carrier": np.where(truth, 1, 0)}
-    assert compute("auroc", truth=truth, probability=fitted(integers, truth).predict(integers)) == 1
+    assert of("auroc", truth, fitted(integers, truth).predict(integers)) == 1
 
 
 def test_same_rows_same_line() -> None:
@@ -76,21 +84,21 @@ def test_same_rows_same_line() -> None:
 
 
 def test_the_majority_answers_every_row_alike() -> None:
-    model = fit_majority(np.array([True, False, False, False]))
-    assert model == Majority(rate=0.25)
-    assert model.predict({"numbers": np.zeros((3, 2), np.float32)}).tolist() == [0.25] * 3
+    model = fit_majority(np.array([True, False, False, False]), LATE)
+    assert model == Majority(rates=(0.75, 0.25))
+    assert model.predict({"numbers": np.zeros((3, 2), np.float32)}).tolist() == [[0.75, 0.25]] * 3
 
 
 def test_one_class_leaves_only_the_majority() -> None:
     features, _ = rows(20)
-    assert fit_linear(features, np.ones(20, dtype=bool), seed=0) == Majority(rate=1.0)
+    assert fit_linear(features, np.ones(20, dtype=bool), LATE, seed=0) == Majority(rates=(0.0, 1.0))
 
 
 def test_no_rows_are_refused() -> None:
     for refuse in (
-        lambda: fit_majority(np.zeros(0, dtype=bool)),
-        lambda: fit_linear({}, np.ones(3, dtype=bool), seed=0),
-        lambda: Majority(rate=0.5).predict({}),
+        lambda: fit_majority(np.zeros(0, dtype=bool), LATE),
+        lambda: fit_linear({}, np.ones(3, dtype=bool), LATE, seed=0),
+        lambda: Majority(rates=(0.5, 0.5)).predict({}),
     ):
         with pytest.raises(BadData) as refused:
             refuse()
@@ -106,7 +114,7 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
     with pytest.raises(
         BadData, match="feature tensor 'numbers': found 1 numbers that are not finite"
     ):
-        fit_linear(features, truth, seed=0)
+        fit_linear(features, truth, LATE, seed=0)
 
 
 def test_a_missing_tensor_is_refused() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.evaluate.samples import draw
+from tests.evaluate.samples import binary, draw
 from torchyard.core.errors import BadData, BadProject, BadUsage
 from torchyard.evaluate.bootstrap import (
     bootstrap,
@@ -12,8 +12,9 @@ from torchyard.evaluate.bootstrap import (
     paired_difference,
 )
 from torchyard.evaluate.intervals import exact, percentile
-from torchyard.evaluate.metrics import METRICS, compute
-from torchyard.evaluate.tally import Bools, Floats
+from torchyard.evaluate.kinds import compute
+from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate.sample import Bools, Floats
 
 THRESHOLD = 0.3
 
@@ -23,16 +24,12 @@ THRESHOLD = 0.3
 def test_the_fast_path_answers_what_the_plain_one_defines(rows: int, decimals: int | None) -> None:
     truth, probability = draw(rows, decimals=decimals)
     fast = bootstrap(
-        truth=truth,
-        probability=probability,
-        threshold=THRESHOLD,
+        binary(truth, probability, threshold=THRESHOLD),
         generator=np.random.default_rng(5),
         resamples=40,
     ).samples
     plain = bootstrap_plainly(
-        truth=truth,
-        probability=probability,
-        threshold=THRESHOLD,
+        binary(truth, probability, threshold=THRESHOLD),
         generator=np.random.default_rng(5),
         resamples=40,
     )
@@ -44,9 +41,7 @@ def test_the_fast_path_answers_what_the_plain_one_defines(rows: int, decimals: i
 
 def found(truth: Bools, probability: Floats, *, seed: int = 0) -> dict[str, tuple[float, ...]]:
     measured = measure(
-        truth=truth,
-        probability=probability,
-        threshold=THRESHOLD,
+        binary(truth, probability, threshold=THRESHOLD),
         generator=np.random.default_rng(seed),
         resamples=200,
     )
@@ -64,7 +59,7 @@ def test_intervals_hold_their_value_and_stay_in_bounds(rows: int) -> None:
     assert set(measured) == set(METRICS)
     for name, (value, low, high) in measured.items():
         assert METRICS[name].bounds[0] <= low <= value <= high <= METRICS[name].bounds[1], name
-        assert value == compute(name, truth=truth, probability=probability, threshold=THRESHOLD)
+        assert value == compute(name, binary(truth, probability, threshold=THRESHOLD))
 
 
 def test_four_times_the_rows_halve_the_interval() -> None:
@@ -83,7 +78,7 @@ def test_same_generator_same_numbers() -> None:
 def test_the_method_says_how_the_interval_came_about() -> None:
     truth, probability = draw(200)
     measured = measure(
-        truth=truth, probability=probability, threshold=0.3, generator=np.random.default_rng(0)
+        binary(truth, probability, threshold=0.3), generator=np.random.default_rng(0)
     )
     assert measured["auroc"].method == "bootstrap by class, 1,000 resamples"
     assert measured["auroc"].rows == 200
@@ -96,9 +91,7 @@ def test_the_method_says_how_the_interval_came_about() -> None:
 def test_one_positive_row_is_never_lost() -> None:
     truth = np.arange(50) == 7
     sample = bootstrap(
-        truth=truth,
-        probability=np.linspace(0, 1, 50),
-        threshold=0.5,
+        binary(truth, np.linspace(0, 1, 50), threshold=0.5),
         generator=np.random.default_rng(0),
         resamples=200,
     )
@@ -144,16 +137,13 @@ def coverage(*, simulations: int, rows: int, resamples: int) -> dict[str, float]
     """How often each interval holds the value of a very large sample."""
     truth, probability = draw(1_000_000, seed=10**6)
     true = {
-        name: compute(name, truth=truth, probability=probability, threshold=THRESHOLD)
-        for name in METRICS
+        name: compute(name, binary(truth, probability, threshold=THRESHOLD)) for name in METRICS
     }
     hits = dict.fromkeys(METRICS, 0)
     for seed in range(simulations):
         truth, probability = draw(rows, seed=seed)
         measured = measure(
-            truth=truth,
-            probability=probability,
-            threshold=THRESHOLD,
+            binary(truth, probability, threshold=THRESHOLD),
             generator=np.random.default_rng(seed),
             resamples=resamples,
         )
@@ -186,15 +176,13 @@ def test_intervals_cover_95_percent() -> None:
 def test_calibration_error_interval_covers_a_miscalibrated_model() -> None:
     large_truth, large_probability = draw(1_000_000, seed=10**6)
     name = "expected_calibration_error"
-    true = compute(name, truth=large_truth, probability=large_probability**0.7)
+    true = compute(name, binary(large_truth, large_probability**0.7))
     assert true is not None
     hits = 0
     for seed in range(150):
         truth, probability = draw(1000, seed=seed)
         one = measure(
-            truth=truth,
-            probability=probability**0.7,
-            threshold=THRESHOLD,
+            binary(truth, probability**0.7, threshold=THRESHOLD),
             generator=np.random.default_rng(seed),
             resamples=200,
             metrics=(name,),
@@ -208,10 +196,8 @@ def test_calibration_error_interval_covers_a_miscalibrated_model() -> None:
 def compare(metric: str, challenger: Floats, champion: Floats, truth: Bools) -> tuple[float, ...]:
     one = paired_difference(
         metric,
-        truth=truth,
-        challenger=challenger,
-        champion=champion,
-        threshold=THRESHOLD,
+        challenger=binary(truth, challenger, threshold=THRESHOLD),
+        champion=binary(truth, champion, threshold=THRESHOLD),
         generator=np.random.default_rng(3),
         resamples=200,
     )
@@ -254,10 +240,8 @@ def test_a_difference_of_an_undefined_metric_is_none() -> None:
     nobody = np.zeros(10, dtype=bool)
     difference = paired_difference(
         "auroc",
-        truth=nobody,
-        challenger=np.full(10, 0.1),
-        champion=np.full(10, 0.2),
-        threshold=0.5,
+        challenger=binary(nobody, np.full(10, 0.1)),
+        champion=binary(nobody, np.full(10, 0.2)),
         generator=np.random.default_rng(0),
     )
     assert difference is None
@@ -277,9 +261,7 @@ def test_too_few_resamples_are_refused() -> None:
     truth, probability = draw(50)
     with pytest.raises(BadUsage) as refused:
         measure(
-            truth=truth,
-            probability=probability,
-            threshold=0.5,
+            binary(truth, probability, threshold=0.5),
             generator=np.random.default_rng(0),
             resamples=10,
         )
@@ -291,5 +273,9 @@ def test_too_few_resamples_are_refused() -> None:
 
 def test_models_of_other_rows_are_refused() -> None:
     truth, probability = draw(50)
-    with pytest.raises(BadData, match=r"found shapes \[50\] and \[49\]"):
-        compare("auroc", probability, probability[1:], truth)
+    few = binary(truth[1:], probability[1:])
+    with pytest.raises(BadData, match="found 50 rows of 2 classes and 49 rows of 2, or other"):
+        paired_difference(
+            "auroc", challenger=binary(truth, probability), champion=few,
+            generator=np.random.default_rng(0),
+        )  # fmt: skip

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.evaluate.samples import draw
+from tests.evaluate.samples import binary, draw
 from torchyard.core.errors import BadData, BadModel
 from torchyard.evaluate.calibration import (
     HIGHEST,
@@ -11,8 +11,8 @@ from torchyard.evaluate.calibration import (
     apply_temperature,
     fit_temperature,
 )
-from torchyard.evaluate.metrics import compute
-from torchyard.evaluate.tally import Bools, Floats
+from torchyard.evaluate.kinds import compute
+from torchyard.evaluate.sample import Bools, Floats
 
 
 def overconfident(rows: int, *, times: float, seed: int = 0) -> tuple[Bools, Floats]:
@@ -35,7 +35,7 @@ def test_lowers_the_loss_to_a_minimum() -> None:
 
     def loss(temperature: float) -> float | None:
         probability = 1.0 / (1.0 + np.exp(-logits / temperature))
-        return compute("log_loss", truth=truth, probability=probability)
+        return compute("log_loss", binary(truth, probability))
 
     assert loss(1.0) == pytest.approx(found.log_loss_before)
     assert loss(found.temperature) == pytest.approx(found.log_loss_after)
@@ -46,11 +46,16 @@ def test_lowers_the_loss_to_a_minimum() -> None:
 def test_applied_probabilities_are_the_scaled_ones_and_keep_their_order() -> None:
     truth, logits = overconfident(500, times=3.0)
     found = fit_temperature(truth=truth, logits=logits)
-    probability = apply_temperature(logits, found)
-    assert probability.dtype == np.float64
+    probabilities = apply_temperature(logits, found)
+    assert probabilities.dtype == np.float64
+    assert probabilities.sum(axis=1) == pytest.approx(1.0)
+    probability = probabilities[:, 1]
     assert probability == pytest.approx(1.0 / (1.0 + np.exp(-logits / found.temperature)))
     assert (np.argsort(probability) == np.argsort(logits)).all()
-    assert apply_temperature(np.array([-1e4, 1e4]), found).tolist() == [0.0, 1.0]
+    assert apply_temperature(np.array([-1e4, 1e4]), found).tolist() == [
+        [1.0, 0.0],
+        [0.0, 1.0],
+    ]
 
 
 def test_logits_that_say_nothing_keep_their_temperature() -> None:

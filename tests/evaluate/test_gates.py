@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.evaluate.samples import about, variant
+from tests.evaluate.samples import LATE, about, task_of, variant
 from torchyard.core.errors import BadProject
-from torchyard.evaluate.fairness import DIFFERENCES
 from torchyard.evaluate.gates import COSTS, check_gate, judge, passes, refusal
-from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate.kinds import BINARY, MULTICLASS
 from torchyard.records.evidence import (
     Gate,
     GroupResult,
@@ -21,15 +20,16 @@ from torchyard.records.evidence import (
 
 
 def part(field: str, value: str, rows: int, **metrics: Measured) -> GroupResult:
-    return GroupResult(field=field, value=value, rows=rows, positive=rows // 4, metrics=metrics)
+    classes = (rows - rows // 4, rows // 4)
+    return GroupResult(field=field, value=value, rows=rows, classes=classes, metrics=metrics)
 
 
 REPORT = Report(
     model="fp32",
     split="test",
     rows=28_112,
-    positive=7_000,
-    threshold=0.5,
+    task=LATE,
+    classes=(21_112, 7_000),
     metrics={"auroc": about(0.72, rows=28_112), "selection_rate": about(0.2)},
     baselines={},
     fairness={"origin": {"equalized_odds_difference": about(0.05)}, "sex": {}},
@@ -235,12 +235,12 @@ def test_only_required_gates_refuse_and_inconclusive_is_not_passed() -> None:
     ]
 
 
-@pytest.mark.parametrize("metric", [*METRICS, *COSTS])
+@pytest.mark.parametrize("metric", [*BINARY.metrics, *COSTS])
 def test_every_metric_can_be_a_gate(metric: str) -> None:
     assert one(Gate(metric=metric, at_most=1.0)).gate == f"{metric} at most 1"
 
 
-@pytest.mark.parametrize("metric", DIFFERENCES)
+@pytest.mark.parametrize("metric", BINARY.rates)
 def test_every_difference_can_be_a_gate(metric: str) -> None:
     assert one(Gate(metric=metric, group="origin", at_most=1.0)).outcome != "fail"
 
@@ -250,8 +250,13 @@ def test_every_difference_can_be_a_gate(metric: str) -> None:
     [
         (
             Gate(metric="aurok", at_least=0.7),
-            "gate aurok: found metric 'aurok'; expected a metric of the report. "
-            "Did you mean 'auroc'?",
+            "gate aurok: found metric 'aurok'; expected a metric of the report on a binary "
+            "task. Did you mean 'auroc'?",
+        ),
+        (
+            Gate(metric="macro_auroc", at_least=0.7),
+            "gate macro_auroc: found metric 'macro_auroc', of multiclass tasks only; expected a "
+            "metric of the report on a binary task. Did you mean 'auroc'?",
         ),
         (
             Gate(metric="auroc"),
@@ -290,10 +295,30 @@ def test_every_difference_can_be_a_gate(metric: str) -> None:
 )
 def test_a_gate_that_cannot_be_judged_is_refused(gate: Gate, text: str) -> None:
     with pytest.raises(BadProject) as refused:
-        check_gate(gate)
+        check_gate(gate, LATE)
     assert str(refused.value).startswith(text)
     with pytest.raises(BadProject):
         one(gate)
+
+
+@pytest.mark.parametrize("metric", [*MULTICLASS.metrics, *COSTS])
+def test_every_metric_of_many_classes_can_be_a_gate(metric: str) -> None:
+    check_gate(Gate(metric=metric, at_most=1.0), task_of(5))
+
+
+@pytest.mark.parametrize("metric", MULTICLASS.rates)
+def test_every_difference_of_many_classes_can_be_a_gate(metric: str) -> None:
+    check_gate(Gate(metric=metric, group="origin", at_most=1.0), task_of(5))
+
+
+@pytest.mark.parametrize("metric", ["auroc", "recall", "equalized_odds_difference"])
+def test_a_metric_of_two_classes_is_no_gate_of_many(metric: str) -> None:
+    with pytest.raises(BadProject) as refused:
+        check_gate(Gate(metric=metric, at_least=0.7), task_of(5))
+    assert str(refused.value).startswith(
+        f"gate {metric}: found metric '{metric}', of binary tasks only; expected a metric of the "
+        "report on a multiclass task. "
+    )
 
 
 def test_a_field_without_groups_is_refused() -> None:

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as peer
 
-from tests.evaluate.samples import draw
+from tests.evaluate.samples import LATE, binary, both, draw
 from torchyard.core.errors import BadData, BadProject
-from torchyard.evaluate.metrics import METRICS, compute, find
-from torchyard.evaluate.tally import Bools, Floats, count
+from torchyard.evaluate.kinds import compute, find
+from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate.sample import Bools, Floats, Sample
 
 THRESHOLD = 0.3
 Definition = Callable[[Bools, Floats, Floats], float]
@@ -60,7 +61,7 @@ PEERS: dict[str, Definition] = {
 
 
 def of(name: str, truth: Bools, probability: Floats, weights: Floats | None = None) -> float | None:
-    return compute(name, truth=truth, probability=probability, threshold=THRESHOLD, weights=weights)
+    return compute(name, binary(truth, probability, threshold=THRESHOLD), weights=weights)
 
 
 def every_metric(truth: Bools, probability: Floats) -> dict[str, float | None]:
@@ -180,21 +181,24 @@ def test_calibration_error_is_biased_upwards_as_documented() -> None:
 
 def test_a_misspelt_metric_is_refused() -> None:
     with pytest.raises(BadProject) as refused:
-        find("aurok", where="gate aurok")
+        find("aurok", task=LATE, where="gate aurok")
     assert str(refused.value) == (
-        "gate aurok: found metric 'aurok'; expected a metric of the report. Did you mean 'auroc'?"
+        "gate aurok: found metric 'aurok'; expected a metric of the report on a binary task. "
+        "Did you mean 'auroc'?"
     )
 
 
 @pytest.mark.parametrize(
-    ("truth", "probability", "text"),
+    ("truth", "probabilities", "text"),
     [
-        (np.array([0, 1]), np.array([0.1, 0.2]), "labels: found values of type int64"),
-        (np.array([True]), np.array([0.1, 0.2]), r"found shapes \[1\] and \[2\]"),
-        (np.array([True]), np.array([1.5]), r"found 1 outside 0 to 1, for example \[1\.5\]"),
-        (np.array([True]), np.array([np.nan]), "Give calibrated probabilities, not logits"),
+        (np.array([0, 1]), both(np.array([0.1, 0.2])), "labels: found values of type int64"),
+        (np.array([True]), both(np.array([0.1, 0.2])), r"found shapes \[1\] and \[2, 2\]"),
+        (np.array([True]), np.array([0.1]), r"found shapes \[1\] and \[1\]"),
+        (np.array([True]), both(np.array([1.5])), r"found 2 outside 0 to 1, for example \[-0\.5"),
+        (np.array([True]), both(np.array([np.nan])), "Give calibrated probabilities, not logits"),
+        (np.array([True]), np.array([[0.5, 0.6]]), "found 1 rows that add up to something else"),
     ],
 )
-def test_what_is_no_sample_is_refused(truth: Bools, probability: Floats, text: str) -> None:
+def test_what_is_no_sample_is_refused(truth: Bools, probabilities: Floats, text: str) -> None:
     with pytest.raises(BadData, match=text):
-        count(truth=truth, probability=probability)
+        Sample(task=LATE, truth=truth, probabilities=probabilities)

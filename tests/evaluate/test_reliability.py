@@ -5,14 +5,19 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.evaluate.samples import draw
+from tests.evaluate.samples import binary, draw
 from torchyard.evaluate.reliability import equal_mass_edges, reliability, sum_per_bin
-from torchyard.evaluate.tally import count
+from torchyard.evaluate.sample import Bools, Floats
+from torchyard.evaluate.tally import Tally, sheet
+
+
+def count(truth: Bools, probability: Floats) -> Tally:
+    return sheet(binary(truth, probability)).whole()
 
 
 def test_bins_hold_equal_shares_and_all_rows() -> None:
     truth, probability = draw(3000)
-    bins = reliability(count(truth=truth, probability=probability))
+    bins = reliability(count(truth, probability))
     assert [one.rows for one in bins] == [200] * 15
     assert sum(one.rows * one.observed for one in bins) == pytest.approx(truth.sum())
     assert sum(one.rows * one.predicted for one in bins) == pytest.approx(probability.sum())
@@ -21,7 +26,7 @@ def test_bins_hold_equal_shares_and_all_rows() -> None:
 
 def test_bins_are_as_equal_as_rows_allow() -> None:
     truth, probability = draw(1000)
-    rows = [one.rows for one in reliability(count(truth=truth, probability=probability))]
+    rows = [one.rows for one in reliability(count(truth, probability))]
     assert sum(rows) == 1000
     assert max(rows) - min(rows) <= 1
 
@@ -29,7 +34,7 @@ def test_bins_are_as_equal_as_rows_allow() -> None:
 def test_tied_rows_are_never_parted() -> None:
     truth = np.array([True, False] * 50)
     probability = np.array([0.5] * 90 + [0.9] * 10)
-    bins = reliability(count(truth=truth, probability=probability))
+    bins = reliability(count(truth, probability))
     assert [(one.rows, round(one.predicted, 9), one.observed) for one in bins] == [
         (90, 0.5, 0.5),
         (10, 0.9, 0.5),
@@ -39,7 +44,7 @@ def test_tied_rows_are_never_parted() -> None:
 def test_sums_per_bin_are_those_of_slices() -> None:
     generator = np.random.default_rng(0)
     truth, probability = draw(100, decimals=1)
-    edges = equal_mass_edges(count(truth=truth, probability=probability))
+    edges = equal_mass_edges(count(truth, probability))
     values = generator.random(edges[-1])
     assert (np.diff(edges) == 0).any()
     plain = [values[a:b].sum() for a, b in itertools.pairwise(edges)]
@@ -47,4 +52,4 @@ def test_sums_per_bin_are_those_of_slices() -> None:
 
 
 def test_no_rows_have_no_bins() -> None:
-    assert reliability(count(truth=np.array([], dtype=bool), probability=np.array([]))) == ()
+    assert reliability(count(np.array([], dtype=bool), np.array([]))) == ()

@@ -3,18 +3,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.evaluate.samples import draw
+from tests.evaluate.samples import LATE, binary, both, draw
 from torchyard.core.errors import BadData
 from torchyard.core.record import read_record, to_json, write_record
 from torchyard.evaluate import evaluate
-from torchyard.evaluate.fairness import DIFFERENCES
 from torchyard.evaluate.groups import Texts
-from torchyard.evaluate.metrics import METRICS, compute
+from torchyard.evaluate.kinds import BINARY, compute
+from torchyard.evaluate.metrics import METRICS
 from torchyard.records.evidence import Report
 
 
@@ -29,12 +30,12 @@ def report(*, carriers: str = "UHW", seed: int = 0) -> Report:
     return evaluate(
         model="fp32",
         split="test",
+        task=replace(LATE, threshold=0.3),
         truth=truth,
-        probability=probability,
-        threshold=0.3,
+        probabilities=both(probability),
         groups={"origin": labels(1200, names="EJ", seed=2)},
         slices={"carrier": slices},
-        baselines={"majority": np.full(1200, 0.25)},
+        baselines={"majority": both(np.full(1200, 0.25))},
         resamples=100,
         seed=seed,
     )
@@ -43,10 +44,17 @@ def report(*, carriers: str = "UHW", seed: int = 0) -> Report:
 def test_a_report_holds_every_metric_of_all_rows() -> None:
     truth, probability = draw(1200)
     found = report()
-    assert (found.rows, found.positive, found.threshold) == (1200, int(truth.sum()), 0.3)
+    assert (found.rows, found.classes) == (1200, (int((~truth).sum()), int(truth.sum())))
+    assert found.task.threshold == 0.3
+    assert found.per_class == ()
+    decided = probability >= 0.3
+    assert found.confusion == tuple(
+        tuple(int(((truth == t) & (decided == d)).sum()) for d in (False, True))
+        for t in (False, True)
+    )
     assert set(found.metrics) == set(METRICS)
     for name, one in found.metrics.items():
-        assert one.value == compute(name, truth=truth, probability=probability, threshold=0.3)
+        assert one.value == compute(name, binary(truth, probability, threshold=0.3))
     assert found.baselines["majority"]["auroc"].value == 0.5
     assert sum(one.rows for one in found.reliability) == 1200
 
@@ -57,12 +65,12 @@ def test_groups_and_slices_are_measured_alone() -> None:
     assert [(one.field, one.value) for one in found.groups] == [("origin", "E"), ("origin", "J")]
     for one in found.groups:
         members = origin == one.value
-        assert (one.rows, one.positive) == (members.sum(), truth[members].sum())
+        assert (one.rows, one.classes[1]) == (members.sum(), truth[members].sum())
         assert one.metrics["auroc"].value == compute(
-            "auroc", truth=truth[members], probability=probability[members]
+            "auroc", binary(truth[members], probability[members])
         )
         assert one.metrics["auroc"].rows == one.rows
-    assert set(found.fairness["origin"]) == set(DIFFERENCES)
+    assert set(found.fairness["origin"]) == set(BINARY.rates)
     rates = [one.metrics["selection_rate"].value for one in found.groups]
     parity = found.fairness["origin"]["demographic_parity_difference"]
     assert parity.value == pytest.approx(abs(rates[0] - rates[1]))
@@ -94,9 +102,9 @@ def test_a_split_of_one_class_is_reported_without_what_it_cannot_say() -> None:
     found = evaluate(
         model="fp32",
         split="test",
+        task=LATE,
         truth=np.zeros(200, dtype=bool),
-        probability=np.linspace(0, 1, 200),
-        threshold=0.5,
+        probabilities=both(np.linspace(0, 1, 200)),
         groups={"origin": np.array(["a"] * 200)},
         slices={},
         baselines={},
@@ -113,9 +121,9 @@ def test_an_empty_split_is_refused() -> None:
         evaluate(
             model="fp32",
             split="test",
+            task=LATE,
             truth=np.zeros(0, dtype=bool),
-            probability=np.zeros(0),
-            threshold=0.5,
+            probabilities=np.zeros((0, 2)),
             groups={},
             slices={},
             baselines={},
