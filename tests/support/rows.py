@@ -24,8 +24,10 @@ LARGEST = 2**53
 _NUMBERS = [0.0, -0.0, 5e-324, -5e-324, 1e-300, 1e-9, -1e-9, 0.1, 1.0, 1e15, 1e16, 1e308, -1e308]
 _TEXTS = ["UA", "ua", "Ärlines", "A|B", "A||B|Ä", "|", " ", "🛩 off", "e\u0301", "\u00e9", "a\x00b",
           "日本 語", "it's, OK?"]  # fmt: skip
-_TIMES = [datetime(1, 1, 1), datetime(1969, 12, 31, 23, 59, 59, 999_999), datetime(1970, 1, 1),
-          datetime(2000, 2, 29, 12), datetime(2100, 2, 28), datetime(9999, 12, 31, 23, 59, 59)]  # fmt: skip
+_TIMES = [
+    datetime(1, 1, 1), datetime(1969, 12, 31, 23, 59, 59, 999_999), datetime(1970, 1, 1),
+          datetime(2000, 2, 29, 12), datetime(2100, 2, 28), datetime(9999, 12, 31, 23, 59, 59),
+]  # fmt: skip
 
 
 def rows(schema: Schema) -> st.SearchStrategy[Row]:
@@ -81,7 +83,7 @@ def frame(schema: Schema, given: Sequence[Row]) -> pl.DataFrame:
     )
 
 
-def objects(schema: Schema, given: Sequence[Row]) -> list[object]:
+def objects(given: Sequence[Row]) -> list[object]:
     """Rows as objects with one attribute per field, as serving decodes them."""
     return [SimpleNamespace(**row) for row in given]
 

@@ -31,6 +31,7 @@ class Encoder:
 
     Attributes:
         inputs: the raw fields it reads.
+        steps: the host steps that stand before the graph.
         outputs: the tensors it makes.
 
     Raises:
@@ -55,10 +56,10 @@ class Encoder:
         )
         where = "feature graph" if isinstance(graph, bytes) else graph.name
         metadata = self._session.get_modelmeta().custom_metadata_map
-        self._steps = HostSteps.of_file(metadata, where=where)
+        self.steps = HostSteps.of_file(metadata, where=where)
         names = [item.name for item in self._session.get_inputs()]
-        self.inputs = self._steps.raw_inputs(names)
-        self._direct = [name for name in names if name not in self._steps.fields]
+        self.inputs = self.steps.raw_inputs(names)
+        self._direct = [name for name in names if name not in self.steps.fields]
         self.outputs = tuple(
             item.name.removeprefix(OUTPUT_PREFIX) for item in self._session.get_outputs()
         )
@@ -90,8 +91,8 @@ class Encoder:
 
     def _batch(self, columns: Columns) -> dict[str, Tensor]:
         feed = {name: columns[name] for name in self._direct}
-        if self._steps:
-            feed |= self._steps.run(columns)
+        if self.steps:
+            feed |= self.steps.run(columns)
         return dict(zip(self.outputs, self._session.run(None, feed), strict=True))
 
 
