@@ -18,16 +18,18 @@ COMMANDS = {
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
-    "add": {"--reason", "--project", "--json"},
+    "add": {"--name", "--append", "--reason", "--project", "--json"},
     "card": {"--project", "--json"},
+    "delete": {"--where", "--reason", "--name", "--project", "--json"},
     "deploy": {"--canary", "--reason", "--project", "--json"},
     "diff": {"--project", "--json"},
     "evaluate": {"--project", "--set", "--json"},
     "init": {"--json"},
-    "log": {"--project", "--json"},
+    "log": {"--name", "--project", "--json"},
     "monitor": {"--every", "--time", "--release", "--model", "--project", "--json"},
     "optimize": {"--project", "--set", "--json"},
     "promote": {"--model", "--reason", "--project", "--json"},
+    "quarantine": {"--rows", "--project", "--json"},
     "release": {"--project", "--set", "--json"},
     "releases": {"--project", "--json"},
     "rollback": {"--model", "--reason", "--project", "--json"},
@@ -35,7 +37,9 @@ FLAGS = {
     "ship": {"--project", "--set", "--json"},
     "show": {"--project", "--json"},
     "status": {"--project", "--json"},
+    "tag": {"--move", "--project", "--json"},
     "train": {"--project", "--set", "--json"},
+    "validate": {"--project", "--json"},
 }
 
 
@@ -52,7 +56,7 @@ def every_command() -> Iterator[tuple[list[str], object]]:
 def test_the_commands_are_those_that_scripts_rely_on() -> None:
     assert {words[0] for words, _ in every_command()} == COMMANDS
     assert {words[1] for words, _ in every_command() if words[0] == "data"} == {
-        "add", "log", "show", "diff",
+        "add", "log", "show", "diff", "validate", "delete", "tag", "quarantine",
     }  # fmt: skip
 
 

@@ -1,8 +1,10 @@
-"""Commands on dataset versions: add, list, look at, compare, check."""
+"""Commands on dataset versions: add, check, list, look at, compare, delete from, name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,9 +13,18 @@ from torchyard.cli.options import HERE, AsJson, ProjectFolder
 from torchyard.cli.screen import Drawn, say, show_json, table
 from torchyard.core.digest import short
 from torchyard.core.record import Json, to_json
-from torchyard.records.dataset import DatasetVersion, FieldProfile
+from torchyard.records.dataset import DatasetVersion, FieldProfile, Finding
 
-data = typer.Typer(help="Dataset versions: add, list, look at, compare.", no_args_is_help=True)
+DEFAULT = "data"
+_WIDEST = 60
+REF_HELP = "A number, a tag, a digest's start, or latest; NAME@ before it for another dataset."
+Ref = Annotated[str, typer.Argument(help=REF_HELP)]
+Name = Annotated[str, typer.Option(help="Which dataset, when the project keeps several.")]
+
+data = typer.Typer(
+    help="Dataset versions: add, check, list, look at, compare, delete from.",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,8 +35,13 @@ def register(app: typer.Typer) -> None:
 @data.command()
 def add(
     source: Annotated[
-        str | None, typer.Argument(help="A file or URL; the project's own data when left out.")
+        str | None,
+        typer.Argument(help="A file, folder or URL; the project's own data when left out."),
     ] = None,
+    name: Name = DEFAULT,
+    append: Annotated[
+        bool, typer.Option("--append", help="Keep the latest version's rows too, before these.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = "",
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
@@ -36,35 +52,73 @@ def add(
     """
     from torchyard.yard import Yard
 
-    version = Yard(project, progress=Drawn()).add_data(source, reason=reason)
+    yard = Yard(project, progress=Drawn())
+    version = yard.add_data(_from_here(source), reason=reason, name=name, append=append)
     if as_json:
         show_json(_version_json(version))
     else:
-        say(f"Version {version.number} ({short(version.digest)}) holds {version.rows:,} rows.")
+        say(f"{_called(version)} holds {version.rows:,} rows.")
 
 
 @data.command()
-def log(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
-    """List dataset versions, newest last.
+def validate(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A file, folder or URL; the project's own data when left out."),
+    ] = None,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Hold data against the schema and the checks; keep nothing.
+
+    Ends with 1 when a required rule is broken.
+
+    Example: torchyard data validate october.csv
+    """
+    from torchyard.yard import Yard
+
+    found = Yard(project).validate_data(_from_here(source))
+    if as_json:
+        show_json({
+            "rows": found.rows, "accepted": found.accepted, "quarantined": found.quarantined,
+            "findings": [_finding_json(finding) for finding in found.findings],
+        })  # fmt: skip
+    else:
+        say(f"{found.rows:,} rows: {found.accepted:,} fit, {found.quarantined:,} do not.")
+        _show_findings(found.findings)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@data.command()
+def log(name: Name = DEFAULT, project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
+    """List a dataset's versions, newest last.
 
     Example: torchyard data log
     """
     from torchyard.yard import Yard
 
-    versions = Yard(project).dataset().versions()
+    dataset = Yard(project, data_only=True).dataset(name)
+    versions, tags = dataset.versions(), _by_version(dataset.tags())
     if as_json:
-        show_json({"versions": [_version_json(version) for version in versions]})
+        show_json({"versions": [
+            {**_version_json(version), "tags": tags.get(version.number, [])}
+            for version in versions
+        ]})  # fmt: skip
         return
     if not versions:
         say("No versions yet. Add one with: torchyard data add")
         return
     table(
-        ("version", "digest", "rows", "set aside", "created", "by", "from", "reason"),
+        ("version", "digest", "rows", "set aside", "made by", "created", "author", "from", "tags",
+         "reason"),
         [
             (
                 str(version.number), short(version.digest), f"{version.rows:,}",
-                f"{version.quarantined:,}", version.created, version.author, version.source,
-                version.reason,
+                f"{version.quarantined:,}",
+                version.operation + (f" on {version.parent}" if version.parent else ""),
+                version.created, version.author, version.source,
+                ", ".join(tags.get(version.number, [])), version.reason,
             )
             for version in versions
         ],
@@ -74,9 +128,7 @@ def log(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
 
 @data.command()
 def show(
-    version: Annotated[
-        str, typer.Argument(help="A number, a digest's start, or latest.")
-    ] = "latest",
+    version: Ref = "latest",
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -86,14 +138,13 @@ def show(
     """
     from torchyard.yard import Yard
 
-    found = Yard(project).dataset().version(version)
+    dataset, found = Yard(project, data_only=True).find_data(version)
     if as_json:
-        show_json(to_json(found))
+        tags = _by_version(dataset.tags()).get(found.number, [])
+        show_json({**to_json(found), **_version_json(found), "tags": tags})
         return
-    say(f"Version {found.number} ({found.digest}), {found.rows:,} rows from {found.source}")
-    for finding in found.findings:
-        say(f"  {finding.field} {finding.rule}: {finding.rows:,} rows ({finding.severity}). "
-            f"{finding.meaning} {'; '.join(finding.examples)}")  # fmt: skip
+    say(f"{_called(found)}, {found.digest}: {found.rows:,} rows from {found.source}")
+    _show_findings(found.findings)
     table(
         ("field", "kind", "missing", "least", "median", "most", "most frequent"),
         [
@@ -111,6 +162,86 @@ def show(
         ],
         right=("missing", "least", "median", "most"),
     )  # fmt: skip
+
+
+@data.command()
+def quarantine(
+    version: Ref = "latest",
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 20,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the rows that a version set aside, and which rules each one broke.
+
+    Example: torchyard data quarantine 2
+    """
+    from torchyard.yard import Yard
+
+    dataset, found = Yard(project, data_only=True).find_data(version)
+    aside = dataset.quarantined(found, rows=rows)
+    # what they broke comes first
+    columns = [*aside.columns[-1:], *aside.columns[:-1]]
+    shown = [tuple(_cell(row[name]) for name in columns) for row in aside.iter_rows(named=True)]
+    path = dataset.quarantine_path(found)
+    if as_json:
+        show_json({
+            "version": found.number, "quarantined": found.quarantined,
+            "file": str(path) if found.quarantined else None,
+            "rows": [dict(zip(columns, row, strict=True)) for row in shown],
+        })  # fmt: skip
+        return
+    say(f"{_called(found)} set {found.quarantined:,} rows aside.")
+    if shown:
+        table(columns, shown)
+        say(f"All of them: {path}")
+
+
+@data.command()
+def delete(
+    where: Annotated[str, typer.Option(help="An SQL condition on one row, over the fields.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the version.")],
+    name: Name = DEFAULT,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Keep the latest version without some rows as a new one; earlier versions keep them.
+
+    Example: torchyard data delete --where "age < 18" --reason "no consent"
+    """
+    from torchyard.yard import Yard
+
+    yard = Yard(project, data_only=True)
+    before = yard.dataset(name).version()
+    version = yard.delete_data(where, reason=reason, name=name)
+    deleted = before.rows - version.rows
+    if as_json:
+        show_json({**_version_json(version), "deleted": deleted})
+    else:
+        say(f"{_called(version)} holds {version.rows:,} rows: {deleted:,} are gone.")
+
+
+@data.command()
+def tag(
+    version: Annotated[str, typer.Argument(help=REF_HELP)],
+    tag: Annotated[str, typer.Argument(help="The name to give it.")],
+    move: Annotated[
+        bool, typer.Option("--move", help="Take the name from the version that has it.")
+    ] = False,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Give a version a name that stays.
+
+    Example: torchyard data tag latest paper
+    """
+    from torchyard.yard import Yard
+
+    dataset, found = Yard(project, data_only=True).find_data(version)
+    dataset.tag(found, tag, move=move)
+    if as_json:
+        show_json({"version": found.number, "digest": found.digest, "tag": tag})
+    else:
+        say(f"{_called(found)} is tagged {tag}.")
 
 
 @data.command()
@@ -149,18 +280,72 @@ def diff(
         )
 
 
-def _version_json(version: DatasetVersion) -> Json:
+def _from_here(source: str | None) -> str | None:
+    """A file that is here, whatever folder the project is in; other words are the project's."""
+    if source is None or not Path(source).exists():
+        return source
+    return str(Path(source).resolve())
+
+
+def _version_json(version: DatasetVersion) -> dict[str, Json]:
     return {
+        "name": version.name,
         "version": version.number,
         "digest": version.digest,
         "rows": version.rows,
         "quarantined": version.quarantined,
+        "operation": version.operation,
+        "parent": version.parent,
         "created": version.created,
         "author": version.author,
         "reason": version.reason,
         "source": version.source,
-        "findings": to_json(version.findings),
+        "findings": [_finding_json(finding) for finding in version.findings],
     }
+
+
+def _finding_json(finding: Finding) -> Json:
+    return {
+        "rule": finding.rule,
+        "field": finding.field,
+        "count": finding.rows,
+        "examples": list(finding.examples),
+        "severity": finding.severity,
+        "meaning": finding.meaning,
+    }
+
+
+def _show_findings(findings: Sequence[Finding]) -> None:
+    if not findings:
+        return
+    table(
+        ("field", "rule", "rows", "then", "meaning", "examples"),
+        [
+            (
+                finding.field, finding.rule, f"{finding.rows:,}" if finding.rows else "",
+                finding.severity, finding.meaning, "; ".join(finding.examples),
+            )
+            for finding in findings
+        ],
+        right=("rows",),
+    )  # fmt: skip
+
+
+def _called(version: DatasetVersion) -> str:
+    of = "" if version.name == DEFAULT else f" of {version.name}"
+    return f"Version {version.number}{of} ({short(version.digest)})"
+
+
+def _cell(value: object) -> str:
+    text = f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)
+    return "" if value is None else text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."
+
+
+def _by_version(tags: dict[str, int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for name, number in sorted(tags.items()):
+        found.setdefault(number, []).append(name)
+    return found
 
 
 def _bound(field: FieldProfile, value: float | None) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from torchyard.core.record import Json
 from torchyard.data.conditions import MISSING, Severity, conditions, shape_rule
 from torchyard.data.labels import LabelTally
 from torchyard.data.predicates import broken_rows
@@ -92,21 +91,6 @@ def validate(
     for chunk in source.chunks():
         checker.update(chunk)
     return checker.result()
-
-
-def describe_findings(findings: Sequence[Finding]) -> list[Json]:
-    """Findings for machines, as every command prints them."""
-    return [
-        {
-            "rule": finding.rule,
-            "field": finding.field,
-            "count": finding.rows,
-            "examples": list(finding.examples),
-            "severity": finding.severity,
-            "meaning": finding.meaning,
-        }
-        for finding in findings
-    ]
 
 
 class Checker:

@@ -98,14 +98,14 @@ class Stage:
                 self._aside.close()
 
     def _flush(self) -> None:
-        from lance.fragment import write_fragments
+        import lance
 
         if not self._block_rows:
             return
         table = pl.concat(self._block).to_arrow(compat_level=pl.CompatLevel.oldest())
         self.schema = table.schema
         self._block, self._block_rows, self._block_bytes = [], 0, 0
-        self.fragments += write_fragments(
+        self.fragments += lance.fragment.write_fragments(
             table, str(self.data.parent), mode="create", data_storage_version=FILES_VERSION
         )
 

@@ -236,6 +236,14 @@ class Dataset:
         """
         return self._folder / "quarantine" / f"{version.number:06d}.parquet"
 
+    def quarantined(self, version: DatasetVersion, *, rows: int) -> pl.DataFrame:
+        """The first rows that a version set aside, and last the column with what they broke."""
+        import polars as pl
+
+        if not version.quarantined:
+            return pl.DataFrame()
+        return pl.scan_parquet(self.quarantine_path(version)).head(rows).collect()
+
     def _work(
         self, source: Source, schema: Schema, task: Task | None, checks: Checks | None
     ) -> Import:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from torchyard.core.digest import short
 from torchyard.core.errors import BadProject, BadUsage, NotFound
+from torchyard.data.diff_rows import Rows
 from torchyard.data.rules import Checks
 from torchyard.data.source import Source, open_source
 from torchyard.data.versions import Dataset
@@ -94,6 +95,11 @@ def find_version(workspace: Workspace, ref: str) -> tuple[Dataset, DatasetVersio
     return dataset, dataset.version(version or "latest")
 
 
+def rows(dataset: Dataset, version: DatasetVersion) -> Rows:
+    """A version and how to read it, for a comparison."""
+    return Rows(version, lambda names: dataset.chunks(version, columns=names))
+
+
 def add_data(
     opened: OpenProject,
     *,
@@ -174,8 +180,16 @@ def delete_rows(
 
 def project_source(opened: OpenProject, source: object = None) -> Source:
     """The project's data, or another source, read as its schema says."""
-    origin = opened.project.data if source is None else source
-    return open_source(origin, folder=opened.workspace.folder, schema=opened.project.schema)
+    folder = opened.workspace.folder
+    origin = opened.project.data if source is None else _beside(folder, source)
+    return open_source(origin, folder=folder, schema=opened.project.schema)
+
+
+def _beside(folder: Path, source: object) -> object:
+    """A path inside the project as one from its folder, so that records do not name a machine."""
+    if isinstance(source, (str, Path)) and Path(source).is_relative_to(folder):
+        return str(Path(source).relative_to(folder))
+    return source
 
 
 def _tell(progress: Progress, version: DatasetVersion, started: float, *, skipped: bool) -> None:
