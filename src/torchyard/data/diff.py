@@ -1,112 +1,109 @@
-"""What changed between two dataset versions: fields, rows, distributions."""
+"""What changed between two dataset versions: declarations, rows, distributions.
+
+Versions are read in chunks, some columns at a time; what is kept is 8 or 16 bytes per row. Which
+rows changed is ``diff_rows``'s, how distributions moved ``diff_values``'s.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Sequence
 
-import numpy as np
-import polars as pl
+from torchyard.core.errors import BadUsage, nearest
+from torchyard.core.record import to_json
+from torchyard.data.diff_rows import Rows, count_moved, digest_rows, keyed_rows
+from torchyard.data.diff_values import field_changes
+from torchyard.records.dataset import DatasetVersion
+from torchyard.records.difference import DatasetDiff, Redeclared
+from torchyard.records.schema import Field
 
-from torchyard.data.profile import profile
-from torchyard.records.dataset import DatasetVersion, FieldProfile
-from torchyard.records.schema import Schema
 
+def diff(before: Rows, after: Rows, *, key: Sequence[str] = ()) -> DatasetDiff:
+    """Compare two versions.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldChange:
-    """How far a field's distribution moved.
+    Args:
+        before: the earlier version.
+        after: the later one.
+        key: fields that name a row together; when left out, a field that both versions declare
+            unique and not optional, if there is one.
 
-    ``distance`` is the total variation distance over the older version's bins, 0 (same) to 1
-    (disjoint), missing values counted as a bin of their own.
+    Raises:
+        BadUsage: the key is not among the fields of both versions, or some rows share theirs.
     """
-
-    field: str
-    distance: float
-    missing_before: float
-    missing_after: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetDiff:
-    """The difference from one version to another. Rows are compared as whole rows."""
-
-    before: str
-    after: str
-    fields_added: tuple[str, ...]
-    fields_removed: tuple[str, ...]
-    fields_redeclared: tuple[str, ...]
-    rows_added: int
-    rows_removed: int
-    changes: tuple[FieldChange, ...]
-
-
-def diff(
-    before: DatasetVersion,
-    before_rows: pl.DataFrame,
-    after: DatasetVersion,
-    after_rows: pl.DataFrame,
-) -> DatasetDiff:
-    """Compare two versions; the changes come largest first."""
-    old = {field.name: field for field in before.schema.fields}
-    new = {field.name: field for field in after.schema.fields}
-    shared = [name for name in before_rows.columns if name in after_rows.columns]
-    added, removed = _moved_rows(before_rows.select(shared), after_rows.select(shared))
-    changes = [
-        change
-        for change in _changes(before, after, after_rows)
-        if change.distance > 0 or change.missing_before != change.missing_after
-    ]
+    names = _shared_columns(before.version, after.version)
+    key = tuple(key) or _own_key(before.version, after.version)
+    _check_key(key, before.version, after.version)
+    old, new = before.version.schema, after.version.schema
+    first, second = (digest_rows(rows, names, key) for rows in (before, after))
+    added, removed = count_moved(first.rows, second.rows)
+    keyed = keyed_rows((before, first), (after, second), names=names, key=key) if key else None
     return DatasetDiff(
-        before=before.digest,
-        after=after.digest,
-        fields_added=tuple(name for name in new if name not in old),
-        fields_removed=tuple(name for name in old if name not in new),
-        fields_redeclared=tuple(name for name in new if name in old and new[name] != old[name]),
+        before=before.version.digest,
+        after=after.version.digest,
+        label_before=before.version.label,
+        label_after=after.version.label,
+        fields_added=tuple(name for name in new.names if name not in old.names),
+        fields_removed=tuple(name for name in old.names if name not in new.names),
+        fields_redeclared=tuple(
+            Redeclared(field=field.name, changes=_declared(field, new.field(field.name)))
+            for field in old.fields
+            if field.name in new.names and field != new.field(field.name)
+        ),
+        rows_before=before.version.rows,
+        rows_after=after.version.rows,
         rows_added=added,
         rows_removed=removed,
-        changes=tuple(sorted(changes, key=lambda change: -change.distance)),
+        keyed=keyed,
+        changes=field_changes(before, after, names=names),
     )
 
 
-def _moved_rows(before: pl.DataFrame, after: pl.DataFrame) -> tuple[int, int]:
-    """Rows that only one side has, counted with repetition."""
-    counted = [
-        frame.group_by(pl.all()).agg(pl.len().alias(side))
-        for frame, side in ((before, "__before"), (after, "__after"))
+def _shared_columns(before: DatasetVersion, after: DatasetVersion) -> list[str]:
+    """Columns of both in the earlier version's order; the label last."""
+    shared = [name for name in before.schema.names if name in after.schema.names]
+    if before.label is not None and before.label == after.label:
+        shared.append(before.label)
+    return shared
+
+
+def _own_key(before: DatasetVersion, after: DatasetVersion) -> tuple[str, ...]:
+    unique = [
+        {field.name for field in version.schema.fields if field.unique and not field.optional}
+        for version in (before, after)
     ]
-    joined = counted[0].join(
-        counted[1], on=before.columns, how="full", nulls_equal=True, coalesce=True
-    )
-    gain = (pl.col("__after").fill_null(0).cast(pl.Int64)) - (
-        pl.col("__before").fill_null(0).cast(pl.Int64)
-    )
-    added, removed = joined.select(
-        gain.clip(lower_bound=0).sum().alias("added"),
-        (-gain).clip(lower_bound=0).sum().alias("removed"),
-    ).row(0)
-    return int(added), int(removed)
+    return tuple(name for name in before.schema.names if name in unique[0] & unique[1])[:1]
 
 
-def _changes(
-    before: DatasetVersion, after: DatasetVersion, after_rows: pl.DataFrame
-) -> list[FieldChange]:
-    """Fields that both versions declare alike, over the older version's bins."""
-    kinds = {field.name: field.kind for field in after.schema.fields}
-    fields = tuple(field for field in before.schema.fields if kinds.get(field.name) == field.kind)
-    current = profile(after_rows, Schema(fields=fields), reference=before.profile)
-    reference = {item.name: item for item in before.profile.fields}
-    return [_change(reference[item.name], item) for item in current.fields]
+def _check_key(key: Sequence[str], before: DatasetVersion, after: DatasetVersion) -> None:
+    known = [name for name in before.schema.names if name in after.schema.names]
+    for name in key:
+        if name not in known:
+            raise BadUsage(
+                where="key",
+                found=f"'{name}'",
+                expected="a field that both versions have",
+                remedy=nearest(name, known),
+            )
 
 
-def _change(before: FieldProfile, after: FieldProfile) -> FieldChange:
-    return FieldChange(
-        field=before.name,
-        distance=float(np.abs(_shares(before) - _shares(after)).sum() / 2),
-        missing_before=before.missing / max(before.rows, 1),
-        missing_after=after.missing / max(after.rows, 1),
+def _declared(before: Field, after: Field) -> tuple[str, ...]:
+    return tuple(
+        f"{item.name}: {_worded(getattr(after, item.name))}, was "
+        f"{_worded(getattr(before, item.name))}"
+        for item in dataclasses.fields(Field)
+        if getattr(before, item.name) != getattr(after, item.name)
     )
 
 
-def _shares(field: FieldProfile) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    counts = np.array([*field.counts, field.other, field.missing], dtype=np.float64)
-    return counts / max(field.rows, 1)
+def _worded(value: object) -> str:
+    """A declared value as a person would write it.
+
+    Example:
+        >>> _worded(True), _worded(None), _worded(("a", "b"))
+        ('yes', 'none', 'a, b')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value in (None, "") else str(to_json(value))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from torchyard.core.digest import short
 from torchyard.core.errors import BadProject, BadUsage, NotFound
-from torchyard.data.diff_rows import Rows
 from torchyard.data.rules import Checks
 from torchyard.data.source import Source, open_source
 from torchyard.data.versions import Dataset
@@ -22,6 +21,7 @@ from torchyard.yard.workspace import PROJECT_FILE, STATE_FOLDER, Workspace, load
 
 if TYPE_CHECKING:
     from torchyard.data.check import Validation
+    from torchyard.data.diff_rows import Rows
 
 DEFAULT = "data"
 
@@ -97,6 +97,8 @@ def find_version(workspace: Workspace, ref: str) -> tuple[Dataset, DatasetVersio
 
 def rows(dataset: Dataset, version: DatasetVersion) -> Rows:
     """A version and how to read it, for a comparison."""
+    from torchyard.data.diff_rows import Rows
+
     return Rows(version, lambda names: dataset.chunks(version, columns=names))
 
 

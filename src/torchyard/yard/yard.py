@@ -11,7 +11,7 @@ Example::
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from torchyard.core.errors import BadUsage, nearest
 from torchyard.data.versions import Dataset
 from torchyard.records.dataset import DatasetVersion
+from torchyard.records.difference import DatasetDiff
 from torchyard.records.live import ModelState, MonitorReport, ServerState, WorkerState
 from torchyard.records.training import Training
 from torchyard.release import Release
@@ -33,7 +34,6 @@ from torchyard.yard.workspace import LoadedProject, Workspace, load_project
 
 if TYPE_CHECKING:
     from torchyard.data.check import Validation
-    from torchyard.data.diff import DatasetDiff
 
 Settings = Mapping[str, object]
 
@@ -162,12 +162,24 @@ class Yard:
         """
         return datasets.delete_rows(self.workspace, where, reason=reason, name=name)
 
-    def diff_data(self, before: str, after: str) -> DatasetDiff:
-        """What changed from one dataset version to another, named as in ``Dataset.version``."""
+    def diff_data(self, before: str, after: str, *, key: Sequence[str] = ()) -> DatasetDiff:
+        """What changed from one dataset version to another, each named as in ``find_data``.
+
+        Args:
+            before: the earlier version.
+            after: the later one.
+            key: fields that name a row together; when left out, a field that both versions declare
+                unique, if there is one.
+
+        Raises:
+            NotFound: a name means no version.
+            BadUsage: the key is not among the fields of both, or some rows share theirs.
+        """
         from torchyard.data.diff import diff
 
-        (old_rows, old), (new_rows, new) = self.find_data(before), self.find_data(after)
-        return diff(old, old_rows.read(old), new, new_rows.read(new))
+        return diff(
+            datasets.rows(*self.find_data(before)), datasets.rows(*self.find_data(after)), key=key
+        )
 
     def train(self, *, training: Settings | None = None) -> TrainedModel:
         """Data, features and training."""
