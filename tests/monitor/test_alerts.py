@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.monitor.traffic import TASK
 from torchyard.monitor.alerts import JudgedWindow, raise_alerts
 from torchyard.monitor.drift import Judgement
 from torchyard.monitor.explain import Cause
@@ -40,7 +41,7 @@ def windows(*per_day: Causes, quality: Sequence[dict[str, Measured]] = ()) -> li
             releases={},
             fields=tuple(item.drift for item in fields),
             answers=answers.drift,
-            positive_rate=0.5,
+            answered={"on time": 500, "late": 500},
             labelled=0,
             quality=quality[number] if quality else {},
         )
@@ -55,12 +56,14 @@ def sure(value: float) -> Measured:
 
 
 def test_no_drift_no_alert() -> None:
-    assert raise_alerts(windows({}, {}), quality={}) == ()
-    assert raise_alerts([], quality={"auroc": sure(0.7)}) == ()
+    assert raise_alerts(windows({}, {}), TASK, quality={}) == ()
+    assert raise_alerts([], TASK, quality={"auroc": sure(0.7)}) == ()
 
 
 def test_a_lasting_change_is_one_alert_by_its_strongest_window() -> None:
-    (alert,) = raise_alerts(windows({}, {"wind_speed": "unit"}, {"wind_speed": "unit"}), quality={})
+    (alert,) = raise_alerts(
+        windows({}, {"wind_speed": "unit"}, {"wind_speed": "unit"}), TASK, quality={}
+    )
     assert (alert.severity, alert.subject) == ("critical", "wind_speed")
     assert alert.message == (
         "`wind_speed` moved: changed by 3.0; since 2013-12-23 05:30 in 2,000 rows. "
@@ -70,13 +73,17 @@ def test_a_lasting_change_is_one_alert_by_its_strongest_window() -> None:
 
 
 def test_what_comes_and_goes_is_one_alert() -> None:
-    (alert,) = raise_alerts(windows({"origin": "unseen"}, {}, {"origin": "unseen"}, {}), quality={})
+    (alert,) = raise_alerts(
+        windows({"origin": "unseen"}, {}, {"origin": "unseen"}, {}), TASK, quality={}
+    )
     assert "; in 2 of 4 windows since 2013-12-22 05:30, 2,000 rows. Check" in alert.message
     assert (alert.window_first[:10], alert.window_last[:10]) == ("2013-12-22", "2013-12-24")
 
 
 def test_another_cause_is_another_alert_and_mistakes_come_first() -> None:
-    found = raise_alerts(windows({"wind_speed": "values"}, {"wind_speed": "unit"}), quality={})
+    found = raise_alerts(
+        windows({"wind_speed": "values"}, {"wind_speed": "unit"}), TASK, quality={}
+    )
     assert [alert.severity for alert in found] == ["critical", "warning"]
     assert [alert.message.partition("rows. ")[2] for alert in found] == [
         "Check the sender's unit.",
@@ -86,7 +93,7 @@ def test_another_cause_is_another_alert_and_mistakes_come_first() -> None:
 
 def test_fields_that_go_missing_together_are_one_alert() -> None:
     gone: Causes = {"wind_speed": "missing", "origin": "missing"}
-    together, alone = raise_alerts(windows(gone, {"stops": "missing"}), quality={})
+    together, alone = raise_alerts(windows(gone, {"stops": "missing"}), TASK, quality={})
     assert together.subject == "wind_speed, origin"
     assert together.message == (
         "`wind_speed`, `origin` missing in 0% of rows, was at most 0.0%; in 1 of 2 windows since "
@@ -96,7 +103,7 @@ def test_fields_that_go_missing_together_are_one_alert() -> None:
 
 
 def test_unseen_values_are_critical_with_their_own_advice() -> None:
-    (unseen,) = raise_alerts(windows({"origin": "unseen"}), quality={})
+    (unseen,) = raise_alerts(windows({"origin": "unseen"}), TASK, quality={})
     assert unseen.severity == "critical"
     assert unseen.message.endswith(
         "Check whether the sender changed its values; if they are real, train on them."
@@ -105,7 +112,7 @@ def test_unseen_values_are_critical_with_their_own_advice() -> None:
 
 def test_shifts_warn_however_many_fields_move() -> None:
     moved: Causes = {name: "values" for name in NAMES}
-    found = raise_alerts(windows(moved), quality={})
+    found = raise_alerts(windows(moved), TASK, quality={})
     assert [alert.subject for alert in found] == ["answers", "wind_speed", "origin", "stops"]
     assert {alert.severity for alert in found} == {"warning"}
     assert found[0].message == (
@@ -119,7 +126,7 @@ def test_worse_quality_is_one_critical_alert_before_warnings() -> None:
     days = windows({"origin": "values"}, {}, {}, quality=[
         before, {"auroc": sure(0.6), "brier": sure(0.2)}, {"auroc": sure(0.65), "brier": sure(0.3)},
     ])  # fmt: skip
-    found = raise_alerts(days, quality=before)
+    found = raise_alerts(days, TASK, quality=before)
     assert [alert.subject for alert in found] == ["quality", "origin"]
     assert found[0].severity == "critical"
     assert found[0].message == (
@@ -132,4 +139,4 @@ def test_worse_quality_is_one_critical_alert_before_warnings() -> None:
 
 def test_a_metric_the_release_has_not_is_not_judged() -> None:
     days = windows({}, quality=[{"auroc": sure(0.1)}])
-    assert raise_alerts(days, quality={}) == ()
+    assert raise_alerts(days, TASK, quality={}) == ()

@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.monitor.traffic import LOGGED, draw, label_line, lines_of, write
+from tests.monitor.traffic import LOGGED, TASK, draw, label_line, lines_of, scores, write
 from torchyard.monitor.log import (
     AT,
     ID,
     LABEL,
     LONGEST_LINE_BYTES,
-    PROBABILITY,
     RELEASE,
+    SCORES,
     Batch,
     read_labels,
     read_predictions,
@@ -29,7 +29,7 @@ RANDOM = 11
 
 
 def read_all(folder: Path) -> Batch:
-    batches = list(read_predictions(folder, LOGGED))
+    batches = list(read_predictions(folder, LOGGED, TASK))
     return Batch(
         frame=pl.concat([batch.frame for batch in batches]),
         unreadable=sum(batch.unreadable for batch in batches),
@@ -45,7 +45,7 @@ def test_a_row_comes_back_as_it_was_logged(tmp_path: Path) -> None:
         frame.select(LOGGED.names),
     )
     assert read[ID].to_list() == [f"r{number}" for number in range(300)]
-    assert read[PROBABILITY].to_list() == frame["probability"].to_list()
+    assert (read[SCORES].to_numpy() == scores(frame)).all()
     assert read[AT][1] == datetime(2023, 11, 14, 22, 13, 21)
     assert read[RELEASE].n_unique() == 1
     assert read["wind_speed"].null_count() > 0
@@ -66,7 +66,7 @@ def test_workers_are_merged_in_the_order_of_answering(tmp_path: Path, batch_rows
     slow = [line for number, line in enumerate(lines) if number % 3 == 0]
     fast = [line for number, line in enumerate(lines) if number % 3]
     write(tmp_path, {"0-1-0": slow[:25], "0-1-1": slow[25:], "1-1-0": fast, "2-1-0": ["?"] * 7})
-    batches = list(read_predictions(tmp_path, LOGGED, batch_rows=batch_rows))
+    batches = list(read_predictions(tmp_path, LOGGED, TASK, batch_rows=batch_rows))
     read = pl.concat([batch.frame for batch in batches])
     assert read[ID].to_list() == [f"r{number}" for number in range(120)]
     assert sum(batch.unreadable for batch in batches) == 7
@@ -75,7 +75,7 @@ def test_workers_are_merged_in_the_order_of_answering(tmp_path: Path, batch_rows
 def test_no_more_than_a_batch_per_worker_is_read_ahead(tmp_path: Path) -> None:
     lines = lines_of(draw(400, np.random.default_rng(RANDOM)))
     write(tmp_path, {f"0-1-{part}": lines[100 * part :][:100] for part in range(4)})
-    batches = read_predictions(tmp_path, LOGGED, batch_rows=50)
+    batches = read_predictions(tmp_path, LOGGED, TASK, batch_rows=50)
     first = next(batches)
     for part in (1, 2, 3):  # not opened yet: what they say now is what is read later
         write(tmp_path, {f"0-1-{part}": ["{}"] * 10})
@@ -103,6 +103,8 @@ HOSTILE = {
     "time after the last year": changed(at=1e300),
     "time before the first": changed(at=-1),
     "a score above one": changed(scores=[0.5, 1.5]),
+    "scores that are no row of probabilities": changed(scores=[0.5, 0.6]),
+    "one score": changed(scores=[1.0]),
     "three scores": changed(scores=[0.2, 0.3, 0.5]),
     "not a number": GOOD.replace('"scores": [', '"scores": [NaN, '),
     "row is a list": changed(row=[1]),
@@ -154,12 +156,12 @@ def test_the_last_label_given_wins_whoever_wrote_it(tmp_path: Path) -> None:
             "2-1-0": [label_line("a", True, 15), label_line("b", True, 10)],
         },
     )
-    frame, unreadable = read_labels(tmp_path)
+    frame, unreadable = read_labels(tmp_path, TASK)
     assert dict(frame.select(ID, LABEL).sort(ID).iter_rows()) == {"a": False, "b": True}
     assert unreadable == 2
 
 
 def test_no_labels_are_an_empty_frame(tmp_path: Path) -> None:
-    frame, unreadable = read_labels(tmp_path / "nowhere")
+    frame, unreadable = read_labels(tmp_path / "nowhere", TASK)
     assert frame.schema == pl.Schema({ID: pl.String(), LABEL: pl.Boolean()})
     assert (frame.height, unreadable) == (0, 0)

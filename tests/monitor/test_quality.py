@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.monitor.traffic import LOGGED, draw, label_line, lines_of, reference, write
-from torchyard.evaluate.bootstrap import measure
+from tests.monitor.traffic import LOGGED, TASK, draw, label_line, lines_of, reference, scores, write
+from torchyard.evaluate import Sample, measure
+from torchyard.evaluate.kinds import BINARY
 from torchyard.monitor.log import read_labels, read_predictions
-from torchyard.monitor.quality import LIVE_METRICS, labelled_rows, live_quality, worse_than
+from torchyard.monitor.quality import labelled_rows, live_quality, worse_than
 from torchyard.monitor.reference import only_logged
 from torchyard.monitor.windows import Traffic, gather, parse_cut
 from torchyard.records.evidence import Measured
@@ -20,15 +21,15 @@ from torchyard.records.evidence import Measured
 
 def window(tmp_path: Path, frame: pl.DataFrame, labels: list[str]) -> Traffic:
     predictions = write(tmp_path / "p", {"0-1-0": lines_of(frame)})
-    given, _ = read_labels(write(tmp_path / "l", {"0-1-0": labels}))
+    given, _ = read_labels(write(tmp_path / "l", {"0-1-0": labels}), TASK)
     cut = parse_cut(LOGGED, every=frame.height, time=None)
-    batches = read_predictions(predictions, LOGGED, batch_rows=37)
+    batches = read_predictions(predictions, LOGGED, TASK, batch_rows=37)
     (found,) = gather(batches, cut, only_logged(reference()), labels=given).windows
     return found
 
 
 def quality(traffic: Traffic) -> dict[str, Measured]:
-    return live_quality(traffic, threshold=0.5, resamples=100, generator=np.random.default_rng(0))
+    return live_quality(traffic, TASK, resamples=100, generator=np.random.default_rng(0))
 
 
 def test_late_and_repeated_labels_are_joined_by_id(tmp_path: Path) -> None:
@@ -43,14 +44,12 @@ def test_late_and_repeated_labels_are_joined_by_id(tmp_path: Path) -> None:
     assert labelled_rows(found) == 300
     kept = np.sort(numbers)
     expected = measure(
-        truth=truth[kept],
-        probability=frame["probability"].to_numpy()[kept],
-        threshold=0.5,
+        Sample(task=TASK, truth=truth[kept], probabilities=scores(frame)[kept]),
         generator=np.random.default_rng(0),
         resamples=100,
-        metrics=LIVE_METRICS,
+        metrics=BINARY.live,
     )
-    assert set(expected) == set(LIVE_METRICS)
+    assert set(expected) == set(BINARY.live)
     for name, value in quality(found).items():
         assert value.value == pytest.approx(expected[name].value)
         assert value.rows == 300
@@ -63,7 +62,7 @@ def test_fewer_than_fifty_labels_say_nothing(tmp_path: Path) -> None:
     frame = draw(60, np.random.default_rng(2))
     labels = [label_line(f"r{n}", n % 2 == 0) for n in range(50)]
     assert quality(window(tmp_path, frame, labels[:49])) == {}
-    assert set(quality(window(tmp_path, frame, labels))) == set(LIVE_METRICS)
+    assert set(quality(window(tmp_path, frame, labels))) == set(BINARY.live)
 
 
 @pytest.mark.parametrize("label", [True, False])
@@ -83,11 +82,11 @@ def test_worse_is_a_whole_interval_on_the_worse_side() -> None:
     above = replace(known, value=0.9, low=0.85, high=0.95)
     below = replace(known, value=0.5, low=0.45, high=0.55)
     touching = replace(known, value=0.55, low=0.5, high=0.6)
-    assert worse_than(current=below, reference=known, metric="auroc")
-    assert not worse_than(current=above, reference=known, metric="auroc")
-    assert not worse_than(current=touching, reference=known, metric="auroc")
-    assert worse_than(current=above, reference=known, metric="log_loss")
-    assert not worse_than(current=below, reference=known, metric="log_loss")
+    assert worse_than(current=below, reference=known, metric="auroc", task=TASK)
+    assert not worse_than(current=above, reference=known, metric="auroc", task=TASK)
+    assert not worse_than(current=touching, reference=known, metric="auroc", task=TASK)
+    assert worse_than(current=above, reference=known, metric="log_loss", task=TASK)
+    assert not worse_than(current=below, reference=known, metric="log_loss", task=TASK)
     unsure = replace(below, low=None, high=None)
-    assert not worse_than(current=unsure, reference=known, metric="auroc")
-    assert not worse_than(current=below, reference=unsure, metric="auroc")
+    assert not worse_than(current=unsure, reference=known, metric="auroc", task=TASK)
+    assert not worse_than(current=below, reference=unsure, metric="auroc", task=TASK)

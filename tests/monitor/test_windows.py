@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.monitor.traffic import LOGGED, START, draw, lines_of, reference, write
+from tests.monitor.traffic import LOGGED, START, TASK, draw, lines_of, reference, write
 from torchyard.core.errors import BadUsage
 from torchyard.data.profile import profile, profile_scores
 from torchyard.monitor.log import AT, ID, LABEL, Batch, read_predictions
@@ -42,7 +42,7 @@ def gather_all(
     folder: Path, *, every: str | int, time: str | None = None, labels: pl.DataFrame = NO_LABELS
 ) -> Gathered:
     cut = parse_cut(LOGGED, every=every, time=time)
-    batches = read_predictions(folder, LOGGED, batch_rows=100)
+    batches = read_predictions(folder, LOGGED, TASK, batch_rows=100)
     return gather(batches, cut, known(), labels=labels)
 
 
@@ -100,7 +100,7 @@ def test_a_window_is_the_sum_of_its_batches(tmp_path: Path) -> None:
     scores = frame["probability"].to_numpy()
     answers = profile_scores(scores, known().task, reference=known().answers)
     assert window.answers.fields[0].counts == answers.fields[0].counts
-    assert window.positive == (scores >= 0.5).sum()
+    assert window.answered == ((scores < 0.5).sum(), (scores >= 0.5).sum())
     assert window.rows == 1_000
 
 
@@ -130,7 +130,9 @@ def test_rows_before_since_are_left_out(tmp_path: Path) -> None:
     write(tmp_path, {"0-1-0": lines_of(frame)})
     cut = parse_cut(LOGGED, every=50, time="scheduled")
     since = START + timedelta(days=3)
-    found = gather(read_predictions(tmp_path, LOGGED), cut, known(), labels=NO_LABELS, since=since)
+    found = gather(
+        read_predictions(tmp_path, LOGGED, TASK), cut, known(), labels=NO_LABELS, since=since
+    )
     assert (
         sum(window.rows for window in found.windows)
         == frame.filter(pl.col("scheduled") >= since).height

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from torchyard.core.record import Json
@@ -62,9 +63,9 @@ def reference() -> Reference:
     report = Report(
         model="fp32",
         split="test",
+        task=TASK,
         rows=9_000,
-        positive=3_600,
-        threshold=0.5,
+        classes=(5_400, 3_600),
         metrics={"auroc": good, "expected_calibration_error": low},
         baselines={},
         fairness={},
@@ -106,6 +107,12 @@ def lines_of(
             zip(rows, frame["probability"].to_list(), strict=True)
         )
     ]
+
+
+def scores(frame: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """The probabilities of both classes, ``[rows, 2]``."""
+    second = frame["probability"].to_numpy()
+    return np.stack([1.0 - second, second], axis=1)
 
 
 def write(folder: Path, segments: Mapping[str, Iterable[str]]) -> Path:

@@ -41,7 +41,8 @@ def with_evidence(contents: Contents, **changes: Any) -> Contents:
 
 def group(value: str, *, rows: int = 500, auroc: float = 0.8, spread: float = 0.02) -> GroupResult:
     return GroupResult(
-        field="carrier", value=value, rows=rows, positive=rows // 2,
+        field="carrier", value=value, rows=rows,
+        classes=(rows - rows // 2, rows // 2),
         metrics={"auroc": measured(auroc, spread=spread)},
     )  # fmt: skip
 

@@ -56,7 +56,7 @@ TASK = Task(kind="binary_classification", label="late", classes=("on time", "lat
 
 GOLDEN: tuple[dict[str, Json], ...] = (
     {"distance": 0.0, "carrier": "AA", "departs": "2026-02-01T08:00:00"},
-    {"distance": 1000.0, "carrier": "DL", "departs": "2026-02-01T09:30:00", "seat": "12A"},
+    {"distance": 1000.0, "carrier": "DL", "departs": "2026-02-01T09:30:00"},
     {"distance": None, "carrier": "UA", "departs": "2026-02-02T23:59:59"},
     {"distance": 4999.5, "carrier": "UA", "departs": "2026-02-03T00:00:00"},
 )
@@ -211,10 +211,7 @@ def sample_dataset() -> DatasetVersion:
         name="departs", kind="timestamp", rows=800, missing=0,
         edges=tuple(float(hour) for hour in range(1, 24)), counts=(33,) * 16 + (34,) * 8,
     )  # fmt: skip
-    seat = FieldProfile(
-        name="seat", kind="category", rows=800, missing=500, values=("12A",), counts=(200,),
-        other=100,
-    )  # fmt: skip
+    seat = FieldProfile(name="seat", kind="category", rows=800, missing=500)
     return DatasetVersion(
         name="flights",
         parent=None,
@@ -317,19 +314,19 @@ def sample_report(model: str) -> Report:
     """A report with baselines, two groups, two slices and a reliability curve."""
     groups = (
         GroupResult(
-            field="carrier", value="UA", rows=60, positive=30, metrics={"auroc": measured(0.82)}
+            field="carrier", value="UA", rows=60, classes=(30, 30), metrics={"auroc": measured(0.82)}
         ),
         GroupResult(
-            field="carrier", value="DL", rows=40, positive=10,
+            field="carrier", value="DL", rows=40, classes=(30, 10),
             metrics={"auroc": measured(0.60, spread=0.05)},
         ),
     )  # fmt: skip
     return Report(
         model=model,
         split="test",
+        task=TASK,
         rows=100,
-        positive=40,
-        threshold=0.5,
+        classes=(60, 40),
         metrics={"auroc": measured(0.81), "log_loss": measured(0.55)},
         baselines={"majority": {"auroc": measured(0.5)}, "linear": {"auroc": measured(0.74)}},
         fairness={"carrier": {"equal_opportunity_difference": measured(0.1)}},
