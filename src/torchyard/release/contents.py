@@ -21,19 +21,19 @@ class Contents:
         model: the project's name.
         description: who uses the answers and for what, in a sentence; may be empty.
         license: an SPDX identifier for the model card, or None.
-        schema: the raw fields of a row.
+        schema: the raw fields of a request.
         task: what is predicted.
-        dataset: the version of the data that was trained on.
+        dataset: the version of the data that was trained on, without values of personal fields.
         features: the fitted feature graph; ``features_graph`` is its ONNX file.
         run: the training run.
         evidence: what was measured and judged.
         ladder: the servable variants to ship, the one to serve first, first.
         variant_files: for each of them the ONNX file from raw columns to probabilities.
-        reference: input distributions, in the schema's fields.
+        reference: input distributions, in the schema's fields; counts only of personal ones.
         reference_answers: the answers to the reference rows. Binary: ``probability`` of the second
             class, 0 to 1. Multiclass: ``class``, the most probable one, and ``confidence``, its
             probability.
-        golden_requests: rows as a client sends them.
+        golden_requests: rows as a client sends them, with stand-ins for personal values.
         golden_answers: for each of them the calibrated probabilities in the task's class order.
         golden_tolerance: the largest absolute difference of a probability that a replay may show.
         lineage: the digests of what the release was made from.

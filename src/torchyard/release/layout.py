@@ -25,6 +25,7 @@ from torchyard.records.training import FeatureGraph, Run
 from torchyard.release.card import compose_card
 from torchyard.release.contents import Contents
 from torchyard.release.page import render_html, render_markdown
+from torchyard.release.withheld import check_withheld
 
 MANIFEST = "manifest.json"
 SEAL = "seal.json"
@@ -191,9 +192,11 @@ def write_contents(stage: Path, contents: Contents) -> None:
 
     Raises:
         BadRecord: a file is not the one that was judged, a variant of the ladder was not judged
-            or cannot be served, or golden requests and answers do not match in number.
+            or cannot be served, golden requests and answers do not match in number, or values of
+            personal fields are shown.
     """
     _check_files(contents)
+    check_withheld(contents)
     contents = replace(contents, evidence=_placed(contents.evidence, contents.ladder))
     for path, record in (
         (SCHEMA, contents.schema),

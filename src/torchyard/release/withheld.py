@@ -1,0 +1,67 @@
+"""What must not be sealed: values of personal fields, and fields that no request can carry.
+
+A release leaves the project. Whoever makes its contents takes these things out; here it is checked
+that they did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchyard.core.errors import BadRecord
+from torchyard.records.dataset import FieldProfile, Profile
+from torchyard.release.contents import Contents
+
+
+def check_withheld(contents: Contents) -> None:
+    """Refuse contents that show what is to be withheld.
+
+    Of a personal field that does not allow ``log`` profiles may say how many rows have it, findings
+    may count it, and golden requests may hold a stand-in; where the field is optional, they may not
+    hold it at all.
+
+    Raises:
+        BadRecord: the schema has a field that is known only later, or a profile, a finding or a
+            golden request shows values of a personal field.
+    """
+    for field in contents.schema.fields:
+        if field.later:
+            raise _shown(
+                "schema", f"field '{field.name}', which is known later", "fields of a request"
+            )
+    withheld = {field.name for field in contents.dataset.schema.fields if field.is_withheld}
+    withheld |= {field.name for field in contents.schema.fields if field.is_withheld}
+    for where in _shows(contents, withheld):
+        raise _shown(where, "values of a personal field", "none, or allow=['log'] on the field")
+
+
+def _shows(contents: Contents, withheld: set[str]) -> Iterator[str]:
+    yield from _in_profile("reference profile", contents.reference, withheld)
+    yield from _in_profile("dataset's profile", contents.dataset.profile, withheld)
+    for finding in contents.dataset.findings:
+        names = {name.strip() for name in finding.field.split(",")}
+        if finding.examples and names & withheld:
+            yield f"finding '{finding.field} {finding.rule}'"
+    optional = {field.name for field in contents.schema.fields if field.optional} & withheld
+    for place, request in enumerate(contents.golden_requests):
+        for name in sorted(optional & request.keys()):
+            yield f"golden request {place}, field '{name}'"
+
+
+def _in_profile(where: str, profile: Profile, withheld: set[str]) -> Iterator[str]:
+    for field in profile.fields:
+        bare = FieldProfile(
+            name=field.name,
+            kind=field.kind,
+            rows=field.rows,
+            missing=field.missing,
+            unit=field.unit,
+        )
+        if field.name in withheld and field != bare:
+            yield f"{where}, field '{field.name}'"
+
+
+def _shown(where: str, found: str, expected: str) -> BadRecord:
+    return BadRecord(
+        where=where, found=found, expected=expected, remedy="Make the contents again, then seal."
+    )

@@ -1,0 +1,93 @@
+"""Nothing personal is sealed, and nothing that no request can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.releases import SCHEMA, sample_contents, sample_release
+from torchyard.core.errors import BadRecord
+from torchyard.records.dataset import FieldProfile, Finding, Profile
+from torchyard.records.schema import Field, Schema
+from torchyard.release import Contents
+
+SEAT = FieldProfile(
+    name="seat", kind="category", rows=9, missing=0, values=("12A",), counts=(9,)
+)  # fmt: skip
+FINDING = Finding(
+    rule="is odd", field="carrier, seat", severity="warn", rows=1, rows_checked=9,
+    examples=("row 1: '12A'",), meaning="Odd.",
+)  # fmt: skip
+
+Change = Callable[[Contents], Contents]
+
+
+def in_reference(contents: Contents) -> Contents:
+    return replace(contents, reference=Profile(rows=9, fields=(SEAT,)))
+
+
+def in_dataset(contents: Contents) -> Contents:
+    dataset = replace(contents.dataset, profile=Profile(rows=9, fields=(SEAT,)))
+    return replace(contents, dataset=dataset)
+
+
+def in_finding(contents: Contents) -> Contents:
+    return replace(contents, dataset=replace(contents.dataset, findings=(FINDING,)))
+
+
+def in_request(contents: Contents) -> Contents:
+    first, second, *others = contents.golden_requests
+    requests = (first, {**second, "seat": "12A"}, *others)
+    return replace(contents, golden_requests=requests)
+
+
+def with_schema(contents: Contents, **changes: Any) -> Contents:
+    fields = tuple(
+        replace(field, **changes) if field.name == "seat" else field for field in SCHEMA.fields
+    )
+    schema = Schema(fields=fields)
+    return replace(contents, schema=schema, dataset=replace(contents.dataset, schema=schema))
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (in_reference, "reference profile, field 'seat'"),
+        (in_dataset, "dataset's profile, field 'seat'"),
+        (in_finding, "finding 'carrier, seat is odd'"),
+        (in_request, "golden request 1, field 'seat'"),
+    ],
+)
+def test_a_shown_personal_value_is_refused_and_an_allowed_one_is_not(
+    tmp_path: Path, change: Change, where: str
+) -> None:
+    with pytest.raises(BadRecord, match="found values of a personal field") as caught:
+        sample_release(tmp_path, change=change)
+    assert caught.value.where == where
+    for changes in ({"personal": False}, {"allow": ("log",)}):
+        sample_release(tmp_path, change=lambda c, more=changes: with_schema(change(c), **more))  # type: ignore[misc]
+
+
+def test_a_stand_in_for_what_a_request_must_have_is_allowed(tmp_path: Path) -> None:
+    def made(contents: Contents) -> Contents:
+        requests = tuple({**row, "seat": "stand-in"} for row in contents.golden_requests)
+        return replace(with_schema(contents, optional=False), golden_requests=requests)
+
+    assert sample_release(tmp_path, change=made).golden_requests()[0]["seat"] == "stand-in"
+
+
+def test_the_schema_of_a_release_is_that_of_requests(tmp_path: Path) -> None:
+    arrival = Field(name="arrival", kind="timestamp", later=True)
+    contents = sample_contents(tmp_path / "made")
+    wide = Schema(fields=(*contents.schema.fields, arrival))
+    with pytest.raises(BadRecord, match="found field 'arrival', which is known later"):
+        sample_release(tmp_path, change=lambda contents: replace(contents, schema=wide))
+    release = sample_release(
+        tmp_path, change=lambda c: replace(c, dataset=replace(c.dataset, schema=wide))
+    )
+    assert release.later == ("arrival",)
+    assert "arrival" not in release.schema.names
