@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from torchyard.cli import build, data, live, start
+from torchyard.cli import build, data, live, package, start
 from torchyard.cli.screen import show_error
 from torchyard.core.errors import BadProject, YardError
 
@@ -29,6 +29,7 @@ start.register(app)
 data.register(app)
 build.register(app)
 live.register(app)
+package.register(app)
 
 
 def main() -> None:

@@ -54,23 +54,13 @@ class HostSteps:
 
     @classmethod
     def of_file(cls, metadata: Mapping[str, str], *, where: str) -> HostSteps:
-        """The steps that an ONNX file's metadata lists.
+        """The steps that an ONNX file's metadata lists, ready to run.
 
         Raises:
             BadRecord: the metadata is damaged.
             NotReady: the library that a step needs is not installed.
         """
-        text = metadata.get(HOST_STEPS)
-        if text is None:
-            return cls((), where=where)
-        place = f"{where}, metadata {HOST_STEPS}"
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise _damaged(place, str(error), "a list of host steps as JSON") from error
-        if not isinstance(values, list):
-            raise _damaged(place, type(values).__name__, "a list of host steps")
-        return cls([from_json(HostStep, value, where=place) for value in values], where=place)
+        return cls(read_steps(metadata, where=where), where=where)
 
     def __bool__(self) -> bool:
         return bool(self.steps)
@@ -87,6 +77,25 @@ class HostSteps:
             KeyError: a step's column is missing.
         """
         return {step.output: run(columns[step.field]) for step, run in self._runs}
+
+
+def read_steps(metadata: Mapping[str, str], *, where: str) -> tuple[HostStep, ...]:
+    """The steps that an ONNX file's metadata lists; of most files there are none.
+
+    Raises:
+        BadRecord: the metadata is damaged.
+    """
+    text = metadata.get(HOST_STEPS)
+    if text is None:
+        return ()
+    where = f"{where}, metadata {HOST_STEPS}"
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise _damaged(where, str(error), "a list of host steps as JSON") from error
+    if not isinstance(values, list):
+        raise _damaged(where, type(values).__name__, "a list of host steps")
+    return tuple(from_json(HostStep, value, where=where) for value in values)
 
 
 def _ready(step: HostStep, where: str) -> Runs:

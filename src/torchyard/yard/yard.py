@@ -33,6 +33,7 @@ from torchyard.yard.stages import Progress, Silent, Stages
 from torchyard.yard.workspace import LoadedProject, Workspace, load_project
 
 if TYPE_CHECKING:
+    from torchyard.package import OnnxPackage
     from torchyard.data.check import Validation
 
 Settings = Mapping[str, object]
@@ -286,6 +287,23 @@ class Yard:
     def card(self, release: str | None = None) -> str:
         """A release's model card, Markdown."""
         return (self.find_release(release).folder / "card.md").read_text()
+
+    def package_onnx(
+        self, path: str | Path, *, release: str | None = None, force: bool = False
+    ) -> OnnxPackage:
+        """Write a release as one ONNX file that plain ONNX Runtime runs, from raw fields to answer.
+
+        Args:
+            path: where the file goes.
+            release: an id, the start of one, or a number; the newest when left out.
+            force: replace a file that is there.
+
+        Raises:
+            BadUsage: something is at ``path`` already.
+        """
+        from torchyard.package import package_onnx
+
+        return package_onnx(self.find_release(release), Path(path), force=force)
 
 
 def changed(training: Training, settings: Settings) -> Training:

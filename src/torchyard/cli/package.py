@@ -1,0 +1,79 @@
+"""Commands that hand a release to systems without torchyard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from torchyard.cli.options import HERE, AsJson, ProjectFolder
+from torchyard.cli.screen import say, show_json, table
+from torchyard.core.digest import short
+from torchyard.core.record import Json, to_json
+
+if TYPE_CHECKING:
+    from torchyard.package import OnnxPackage
+
+package = typer.Typer(help="A release in forms that run without torchyard.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the console command."""
+    app.add_typer(package, name="package")
+
+
+@package.callback()
+def _group() -> None:
+    """A release in forms that run without torchyard."""
+
+
+@package.command()
+def onnx(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    release: Annotated[
+        str | None,
+        typer.Argument(help="An id, the start of one, or a number; the newest if left out."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Write one ONNX file from raw fields to calibrated answer, for plain ONNX Runtime.
+
+    Example: torchyard package onnx 1 -o model.onnx
+    """
+    from torchyard.yard import Yard
+
+    made = Yard(project).package_onnx(output, release=release, force=force)
+    if as_json:
+        show_json(_package_json(made))
+        return
+    say(f"{made.file}: release {short(made.release)} of {made.model}, variant {made.variant}, "
+        f"{made.size_bytes / 1000:,.0f} kB")  # fmt: skip
+    steps = {step.output: step for step in made.host_steps}
+    table(
+        ("", "name", "type", "shape", "made of"),
+        [
+            (
+                "output" if value is made.output else "input", value.name, value.type,
+                str(list(value.shape)),
+                f"{steps[value.name].field} by {steps[value.name].operation}"
+                if value.name in steps else "",
+            )
+            for value in (*made.inputs, made.output)
+        ],
+    )  # fmt: skip
+
+
+def _package_json(made: OnnxPackage) -> dict[str, Json]:
+    return {
+        "release": made.release, "model": made.model, "variant": made.variant,
+        "file": str(made.file), "sha256": made.sha256, "size_bytes": made.size_bytes,
+        "inputs": to_json(made.inputs), "output": to_json(made.output),
+        "host_steps": [
+            {"output": step.output, "field": step.field, "operation": step.operation,
+             "type": step.dtype, "shape": list(step.shape)}
+            for step in made.host_steps
+        ],
+    }  # fmt: skip
