@@ -9,6 +9,7 @@ moments of a commit, so two imports at once both end as versions.
 from __future__ import annotations
 
 import getpass
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -318,7 +319,7 @@ class Dataset:
         except OSError as error:
             raise BadData(
                 where=str(self._folder),
-                found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+                found=_reason(error),
                 expected="a disk that takes what is written",
                 remedy="Make room or give access, and run it again; complete versions are as they "
                 "were.",
@@ -349,6 +350,12 @@ class Dataset:
 
     def _record_path(self, number: int) -> Path:
         return self._folder / "versions" / f"{number:06d}.json"
+
+
+def _reason(error: OSError) -> str:
+    """What the system said, without the places in a library's sources that Lance adds."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r", \S+\.rs:\d+:\d+$", "", text)
 
 
 def _author() -> str:
