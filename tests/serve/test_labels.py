@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from torchyard.core.errors import BadData, BadUsage, NotReady
+from torchyard.records.schema import Task
 from torchyard.serve.labels import Label, LabelLog, decode_labels
 from torchyard.serve.log import segments_in
+
+LATE = Task(kind="binary_classification", label="late", classes=("on time", "late"))
+PETS = Task(kind="multiclass_classification", label="pet", classes=("cat", "dog", "owl"))
 
 
 def open_log(folder: Path) -> LabelLog:
@@ -24,15 +28,50 @@ def content(folder: Path) -> bytes:
 
 
 def test_labels_are_read() -> None:
-    labels = decode_labels(b'{"labels": [{"id": "a", "label": true}, {"id": "b", "label": false}]}')
+    labels = decode_labels(
+        b'{"labels": [{"id": "a", "label": true}, {"id": "b", "label": false}]}', LATE
+    )
 
     assert labels == [Label("a", True), Label("b", False)]
+
+
+def test_a_class_may_be_called_by_its_name() -> None:
+    labels = decode_labels(
+        b'{"labels": [{"id": "a", "label": "late"}, {"id": "b", "label": "on time"}]}', LATE
+    )
+
+    assert labels == [Label("a", True), Label("b", False)]
+
+
+def test_one_of_many_classes_is_called_by_its_name() -> None:
+    body = b'{"labels": [{"id": "a", "label": "owl"}, {"id": "b", "label": "cat"}]}'
+
+    assert decode_labels(body, PETS) == [Label("a", "owl"), Label("b", "cat")]
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "found", "remedy"),
+    [
+        (PETS, '"owls"', "'owls'", "Did you mean 'owl'?"),
+        (PETS, '""', "''", "Known: cat, dog, owl."),
+        (PETS, "true", "true", "One of: cat, dog, owl."),
+        (LATE, '"latte"', "'latte'", "Did you mean 'late'?"),
+    ],
+)
+def test_what_is_no_class_is_told(task: Task, label: str, found: str, remedy: str) -> None:
+    good = '{"id": "a", "label": "owl"}' if task is PETS else '{"id": "a", "label": true}'
+    with pytest.raises(BadData) as caught:
+        decode_labels(f'{{"labels": [{good}, {{"id": "b", "label": {label}}}]}}'.encode(), task)
+
+    error = caught.value
+    assert (error.where, error.found, error.remedy) == ("$.labels[1].label", found, remedy)
+    assert error.expected == "the name of a class"
 
 
 @pytest.mark.parametrize(
     ("body", "where", "found", "expected"),
     [
-        ('{"labels": [{"id": "a", "label": 1}]}', "$.labels[0].label", "int", "bool"),
+        ('{"labels": [{"id": "a", "label": 1}]}', "$.labels[0].label", "int", "bool | str"),
         ('{"labels": [{"id": 1, "label": true}]}', "$.labels[0].id", "int", "str"),
         ('{"labels": [{"id": "a"}]}', "$.labels[0]", "no 'label'", "'label'"),
         ('{"labels": []}', "$.labels", "too short", "array of length >= 1"),
@@ -46,7 +85,7 @@ def test_labels_are_read() -> None:
 )
 def test_a_misfit_is_told(body: str, where: str, found: str, expected: str) -> None:
     with pytest.raises(BadData) as caught:
-        decode_labels(body.encode())
+        decode_labels(body.encode(), LATE)
 
     error = caught.value
     assert (error.where, error.found, error.expected) == (where, found, expected)
@@ -54,7 +93,7 @@ def test_a_misfit_is_told(body: str, where: str, found: str, expected: str) -> N
 
 def test_what_is_not_json_is_not_called_a_misfit() -> None:
     with pytest.raises(BadUsage, match="expected JSON in UTF-8"):
-        decode_labels(b"{")
+        decode_labels(b"{", LATE)
 
 
 def test_an_acknowledged_label_is_on_disk(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from torchyard.core.errors import BadModel
+from torchyard.records.schema import Task
 from torchyard.records.training import Epoch, FeatureGraph, FeatureTensor, Training
 from torchyard.train import Examples, load_weights, probe, save_weights, train
 from torchyard.train.loop import predict_logits
@@ -26,6 +27,8 @@ GRAPH = FeatureGraph(
     ),
     fitted_rows=1,
 )
+TWO = Task(kind="binary_classification", label="late", classes=("no", "yes"))
+FOUR = Task(kind="multiclass_classification", label="kind", classes=("a", "b", "c", "d"))
 
 
 class Net(nn.Module):
@@ -126,6 +129,21 @@ class TwoLogits(Net):
         return x[:, :2]
 
 
+class FourLogits(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.layers(x)
+        return logits
+
+
+class Triple(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x, x, x  # type: ignore[return-value]
+
+
 class NotFinite(Net):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x) / 0
@@ -148,11 +166,60 @@ class WrongSize(Net):
 )
 def test_a_module_that_does_not_fit_is_refused_before_training(build: Any, said: str) -> None:
     with pytest.raises(BadModel, match=said):
-        probe(build(), GRAPH, examples(8))
+        probe(build(), GRAPH, examples(8), TWO)
 
 
 def test_a_module_that_fits_passes_the_probe() -> None:
-    probe(Net(), GRAPH, examples(8))
+    probe(Net(), GRAPH, examples(8), TWO)
+    probe(FourLogits(), GRAPH, examples(8), FOUR)
+
+
+@pytest.mark.parametrize(
+    ("build", "found"), [(Net, r"\[2\]"), (TwoLogits, r"\[2, 2\]"), (Triple, "tuple")]
+)
+def test_logits_of_other_classes_are_refused(build: Any, found: str) -> None:
+    said = rf"shape {found}; expected a logit of each of the 4 classes per row, shape \[2, 4\]. End"
+    with pytest.raises(BadModel, match=said):
+        probe(build(), GRAPH, examples(8), FOUR)
+
+
+def classed(rows: int, seed: int = 0) -> Examples:
+    """Rows of the class whose direction they lie in, of four."""
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(rows, 3)).astype(np.float32)
+    return Examples.from_arrays({"x": x}, (x[:, 0] > 0) * np.int64(2) + (x[:, 1] > 0))
+
+
+def test_many_classes_are_learnt_by_their_cross_entropy() -> None:
+    trained = train(
+        FourLogits, training=classed(512), validation=classed(256, seed=1), settings=SETTINGS
+    )
+    losses = [epoch.validation_loss for epoch in trained.curve]
+    assert min(losses) < 1.3 < np.log(4)
+    logits = predict_logits(trained.module, classed(256, seed=1))
+    assert (logits.shape, logits.dtype) == ((256, 4), np.float64)
+    again = functional.cross_entropy(torch.from_numpy(logits), classed(256, seed=1).labels)
+    assert float(again) == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_many_classes_train_as_a_plain_pytorch_loop() -> None:
+    data = classed(512)
+    torch.manual_seed(SETTINGS.seed)
+    plain = FourLogits()
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
+    order = torch.Generator().manual_seed(SETTINGS.seed * 1_000_003 + 1)
+    for chosen in torch.randperm(512, generator=order).reshape(-1, 64):
+        loss = functional.cross_entropy(plain(data.tensors["x"][chosen]), data.labels[chosen])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    settings = dataclasses.replace(SETTINGS, max_epochs=1)
+    ours = train(FourLogits, training=data, validation=classed(64), settings=settings).module
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(weight, ours.state_dict()[name]), name
 
 
 def test_weights_come_back_and_another_module_is_refused(tmp_path: Path) -> None:

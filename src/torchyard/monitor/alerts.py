@@ -110,12 +110,13 @@ def _answers_moved(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
     windows = [item for item in judged if item.answers.drift.drifted]
     if windows:
         strongest = max((item.answers.drift for item in windows), key=lambda drift: drift.psi)
+        of = "" if strongest.name == "class" else f"{strongest.name}'s "
         yield _alert(
             judged,
             windows,
             severity="warning",
             subject=ANSWERS,
-            what=f"Answers moved: {strongest.name}'s {strongest.explanation}",
+            what=f"Answers moved: {of}{strongest.explanation}",
             advice=_ANSWERS_ADVICE,
         )
 
