@@ -89,6 +89,12 @@ def test_copies_are_told_from_coincidence(share: float, chance: float, verdict: 
     assert judge(share=share, checked=2000, chance=chance) == verdict
 
 
+def test_repeats_that_tell_nothing_count_beyond_chance_alone() -> None:
+    assert judge(share=0.10, checked=9000, chance=0.09, repeats_tell=False) is None
+    assert judge(share=0.10, checked=9000, chance=0.06, repeats_tell=False) == "warn"
+    assert judge(share=0.20, checked=9000, chance=0.06, repeats_tell=False) == "fail"
+
+
 def test_few_shared_rows_are_no_leak() -> None:
     assert judge(share=0.4, checked=10, chance=0.0) is None
 

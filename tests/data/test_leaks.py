@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -58,9 +58,10 @@ def leaks(
     task: Task = BOUGHT,
     size: int = 1000,
     checks: Checks | None = None,
+    fields: Mapping[str, Field] = {},
     **more: Field,
 ) -> tuple[Finding, ...]:
-    schema: Schema = ty.Schema(**(FIELDS | more))
+    schema: Schema = ty.Schema(**{**FIELDS, **fields, **more})
 
     def chunks() -> Iterator[pl.DataFrame]:
         return frame.iter_slices(size)
@@ -152,6 +153,33 @@ def test_copies_with_other_ids_and_noise_are_nearly_equal() -> None:
     assert found.severity == "warn"
     assert 150 < found.rows <= 200
     assert "rounded to 4 digits and ids are left out" in found.meaning
+
+
+def test_what_coincides_once_rounded_is_told_from_copies_by_more_digits() -> None:
+    frame = clean(rows=6000).with_columns(
+        amount=pl.Series(10 ** np.random.default_rng(0).uniform(0, 6, 6000)),
+        visits=1, colour=pl.lit("red"), member=True, seen=pl.lit(datetime(2024, 1, 1)),
+    )  # fmt: skip
+    assert leaks(frame) == ()
+    some = frame.head(900).with_columns(part=frame["part"].reverse().head(900))
+    copies = pl.concat([frame, some.with_columns(amount=pl.col("amount") * (1 + 1e-9))])
+    found = leaks(copies)
+    assert {item.severity for item in found} == {"warn"}
+    assert {item.rule for item in found} == {
+        f"are nearly equal in rows of {pair}"
+        for pair in ("train and validation", "train and test", "validation and test")
+    }
+
+
+def test_rows_of_a_few_categories_may_repeat_as_often_as_chance_has_it() -> None:
+    random = np.random.default_rng(0)
+    values = [str(value) for value in random.integers(0, 20_000, 6000)]
+    frame = clean(rows=6000).with_columns(pl.Series("colour", values))
+    fields = ("visits", "seen", "amount", "member")
+    later = {name: dataclasses.replace(FIELDS[name], later=True) for name in fields}
+    assert leaks(frame, fields=later) == ()
+    some = frame.filter(pl.col("part") == "test").head(600).with_columns(part=pl.lit("train"))
+    assert the(leaks(pl.concat([frame, some]), fields=later)).severity == "fail"
 
 
 def test_entities_in_two_parts_are_named_unless_the_split_is_by_them() -> None:

@@ -51,7 +51,9 @@ class Overlap:
         return self.rows / self.checked if self.checked else 0.0
 
 
-def judge(*, share: float, checked: int, chance: float) -> Literal["fail", "warn"] | None:
+def judge(
+    *, share: float, checked: int, chance: float, repeats_tell: bool = True
+) -> Literal["fail", "warn"] | None:
     """Whether shared rows are a leak.
 
     Were all rows drawn alike, a row of one part would have a twin in the other as often as a row of
@@ -64,13 +66,16 @@ def judge(*, share: float, checked: int, chance: float) -> Literal["fail", "warn
         share: of ``checked`` rows that stand in the other part, 0 to 1.
         checked: rows that were looked up.
         chance: see above, 0 to 1.
+        repeats_tell: whether a repeat is suspicious even where chance explains it: false for what
+            repeats in any large table, such as rows of a few categories.
     """
     if checked * share < FEWEST or chance > CHANCE_EXPLAINS:
         return None
     noise = _STANDARD_ERRORS * sqrt(share * (1 - share) / checked)
-    if share - chance > EXCESS_FAILS + noise:
+    excess = share - chance - noise
+    if excess > EXCESS_FAILS:
         return "fail"
-    return "warn" if share > SHARE_WARNS else None
+    return "warn" if (share if repeats_tell else excess) > SHARE_WARNS else None
 
 
 class KeysByPart:

@@ -1,7 +1,9 @@
 """Rows that stand in two parts: equal in every request field, or equal once numbers are rounded.
 
 Rounded rows leave out ids, which differ between copies, and keep four significant digits of
-numbers. What natural repetition explains is not reported: ``overlap.judge`` says how.
+numbers. What natural repetition explains is not reported (``overlap.judge``): rows without a field
+of rich content repeat in any large table, and rounded ones do. Rounded repeats that chance explains
+are copies only if most of them stay when six digits are kept: coincidence would lose them.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from torchyard.records.dataset import Finding
 from torchyard.records.schema import Field, Schema
 
 DIGITS = 4
+_TIGHT_DIGITS = 6
 _ROUNDED = ("number", "integer")
+_RICH = ("number", "timestamp", "text", "image", "tensor", "id")
 
 Keys = Callable[[pl.DataFrame], Digests]
 
@@ -34,6 +38,7 @@ class _Case:
     severity: Literal["fail", "warn"]
     keys: Keys
     meaning: str
+    is_doubtful: bool = False
     examples: dict[int, str] = field(default_factory=dict)
 
 
@@ -46,7 +51,8 @@ class SameRows:
         self._can_differ = len(self._about) < len(self._fields) or any(
             field.kind in _ROUNDED for field in self._about
         )
-        self._exact, self._rounded = KeysByPart(), KeysByPart()
+        self._is_rich = any(field.kind in _RICH for field in self._fields)
+        self._exact, self._rounded, self._tight = KeysByPart(), KeysByPart(), KeysByPart()
         self._cases: list[_Case] = []
 
     def first(self, rows: Parted) -> None:
@@ -65,7 +71,10 @@ class SameRows:
         return bool(self._cases)
 
     def second(self, rows: Parted) -> None:
-        """Recall rows as examples."""
+        """Recall rows as examples; look closer at what chance may explain."""
+        if any(case.is_doubtful for case in self._cases):
+            tight = self._rounded_keys(rows.frame, _TIGHT_DIGITS)
+            self._tight.add(tight, rows.parts, rows.codes)
         for case in self._cases:
             keys = case.keys(rows.frame)
             for key, row in first_rows(keys, case.overlap.keys[:EXAMPLES]):
@@ -73,7 +82,11 @@ class SameRows:
 
     def findings(self) -> Iterator[Finding]:
         """At most two for each pair of parts."""
+        tight = {overlap.places: overlap for overlap in self._tight.overlaps()}
         for case in self._cases:
+            stay = tight[case.overlap.places].rows
+            if case.is_doubtful and 2 * stay < case.overlap.rows:
+                continue
             yield Finding(
                 rule=case.rule,
                 field=", ".join(field.name for field in self._fields),
@@ -87,11 +100,19 @@ class SameRows:
     def _exact_keys(self, frame: pl.DataFrame) -> Digests:
         return row_digests(frame, self._fields)
 
-    def _rounded_keys(self, frame: pl.DataFrame) -> Digests:
-        return row_digests(rounded(frame, self._about), self._about)
+    def _rounded_keys(self, frame: pl.DataFrame, digits: int = DIGITS) -> Digests:
+        return row_digests(rounded(frame, self._about, digits), self._about)
+
+    def _judged(self, overlap: Overlap, *, repeats_tell: bool) -> Literal["fail", "warn"] | None:
+        return judge(
+            share=overlap.share,
+            checked=overlap.checked,
+            chance=overlap.chance,
+            repeats_tell=repeats_tell,
+        )
 
     def _same(self, overlap: Overlap) -> Iterator[_Case]:
-        severity = judge(share=overlap.share, checked=overlap.checked, chance=overlap.chance)
+        severity = self._judged(overlap, repeats_tell=self._is_rich)
         if severity:
             contradictory = self._exact.contradictions(overlap)
             yield _Case(
@@ -106,7 +127,7 @@ class SameRows:
             )
 
     def _nearly_same(self, overlap: Overlap, exact: Overlap) -> Iterator[_Case]:
-        severity = judge(share=overlap.share, checked=overlap.checked, chance=overlap.chance)
+        severity = self._judged(overlap, repeats_tell=self._is_rich)
         if severity and overlap.share - exact.share > SHARE_WARNS:
             yield _Case(
                 rule=f"are nearly equal in rows of {_pair(overlap)}",
@@ -117,13 +138,14 @@ class SameRows:
                 f"rounded to {DIGITS} digits and ids are left out. They may be copies or repeated "
                 "measurements of one thing. Keep what belongs together in one part with "
                 "ty.split_by_group(...), or remove the repeats.",
+                is_doubtful=not self._judged(overlap, repeats_tell=False),
             )
 
 
-def rounded(frame: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
-    """The frame with four significant digits left of the numbers among ``fields``."""
+def rounded(frame: pl.DataFrame, fields: Sequence[Field], digits: int = DIGITS) -> pl.DataFrame:
+    """The frame with so many significant digits left of the numbers among ``fields``."""
     return frame.with_columns(
-        pl.col(field.name).cast(pl.Float64).round_sig_figs(DIGITS)
+        pl.col(field.name).cast(pl.Float64).round_sig_figs(digits)
         for field in fields
         if field.kind in _ROUNDED
     )
