@@ -14,8 +14,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "torchyard"
 ROOMS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-LIGHT = ("core", "records", "project", "release", "rollout", "serve.worker", "monitor", "cli.main")
-HEAVY = ("torch", "mlflow", "lightning_fabric", "lance", "sklearn", "onnx")
+LIGHT = (
+    "core", "records", "project", "release", "package", "rollout", "serve.worker", "monitor",
+    "cli.main",
+)  # fmt: skip
+HEAVY = (
+    "torch", "mlflow", "lightning_fabric", "lance", "sklearn", "onnx", "PIL", "tokenizers",
+)  # fmt: skip
 
 
 def allowed_imports() -> dict[str, set[str]]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from torchyard.cli.options import HERE, AsJson, ProjectFolder
 from torchyard.cli.screen import say, show_json, table
 from torchyard.core.digest import short
-from torchyard.core.record import Json, to_json
-
-if TYPE_CHECKING:
-    from torchyard.package import OnnxPackage
+from torchyard.core.record import to_json
 
 package = typer.Typer(help="A release in forms that run without torchyard.", no_args_is_help=True)
 
@@ -47,7 +44,15 @@ def onnx(
 
     made = Yard(project).package_onnx(output, release=release, force=force)
     if as_json:
-        show_json(_package_json(made))
+        described = to_json(made.host_steps)
+        for step in described:
+            del step["options"]  # a whole tokenizer, for one: it stands in the file
+        show_json({
+            "release": made.release, "model": made.model, "variant": made.variant,
+            "file": str(made.file), "sha256": made.sha256, "size_bytes": made.size_bytes,
+            "inputs": to_json(made.inputs), "output": to_json(made.output),
+            "host_steps": described,
+        })  # fmt: skip
         return
     say(f"{made.file}: release {short(made.release)} of {made.model}, variant {made.variant}, "
         f"{made.size_bytes / 1000:,.0f} kB")  # fmt: skip
@@ -64,16 +69,3 @@ def onnx(
             for value in (*made.inputs, made.output)
         ],
     )  # fmt: skip
-
-
-def _package_json(made: OnnxPackage) -> dict[str, Json]:
-    return {
-        "release": made.release, "model": made.model, "variant": made.variant,
-        "file": str(made.file), "sha256": made.sha256, "size_bytes": made.size_bytes,
-        "inputs": to_json(made.inputs), "output": to_json(made.output),
-        "host_steps": [
-            {"output": step.output, "field": step.field, "operation": step.operation,
-             "type": step.dtype, "shape": list(step.shape)}
-            for step in made.host_steps
-        ],
-    }  # fmt: skip

@@ -180,7 +180,8 @@ def _pieces(points: Array, shares: Array) -> tuple[Array, Array, Array]:
     A value that several quantiles share has a piece of its own, one double wide, in the middle of
     their shares; the curve goes on from the highest of them. Below all of them it is 0, above 1.
     """
-    values, first = np.unique(points, return_index=True)
+    # rounding may put one quantile a bit below the one before it
+    values, first = np.unique(np.maximum.accumulate(points), return_index=True)
     last = np.append(first[1:], len(points)) - 1
     left, base, slope = [], [], []
     for k, value in enumerate(values):
@@ -198,12 +199,17 @@ def _pieces(points: Array, shares: Array) -> tuple[Array, Array, Array]:
         if k + 1 < len(values) and values[k + 1] > start:
             left.append(start)
             base.append(high)
-            slope.append((shares[first[k + 1]] - high) / (values[k + 1] - start))
+            slope.append(_slope(shares[first[k + 1]] - high, values[k + 1] - start))
     left.append(start)
     base.append(1.0)
     slope.append(0.0)
-    finite = np.minimum(np.array(slope), 1e300)
-    return np.array(left), np.array(base), finite
+    return np.array(left), np.array(base), np.array(slope)
+
+
+def _slope(rise: float, run: float) -> float:
+    """Finite, however close two quantiles lie: an infinite slope times no distance is no number."""
+    with np.errstate(over="ignore"):
+        return float(min(np.float64(rise) / run, 1e300))
 
 
 def quantiles(columns: list[Array], share: float) -> Array:
