@@ -32,7 +32,7 @@ SCHEMA = Schema(
         Field(name="timestamp", kind="timestamp"),
         Field(name="maybe timestamp", kind="timestamp", optional=True),
         Field(name="text", kind="text"),
-        Field(name="maybe text", kind="text", optional=True, max_length=10_000),
+        Field(name="maybe text", kind="text", optional=True),
         Field(name="id", kind="id"),
         Field(name="image", kind="image"),
         Field(name="maybe image", kind="image", optional=True),
