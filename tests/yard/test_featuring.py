@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from torchyard.core.errors import BadData
-from torchyard.data.versions import Dataset
 from torchyard.features import Encoder, columns_from_frame
 from torchyard.yard import featuring
 from torchyard.yard.datasets import add_data
@@ -181,8 +179,7 @@ def test_the_size_of_chunks_changes_no_byte(run: Run, monkeypatch: pytest.Monkey
     once, _ = run()
     whole = content(once)
     assert {f"{name}/kind.npy" for name in SPLITS} < set(whole)
-    small = functools.partialmethod(Dataset.chunks, rows=7)
-    monkeypatch.setattr(Dataset, "chunks", small)
+    monkeypatch.setattr(featuring, "_CHUNK_ROWS", 7)
     monkeypatch.setattr(featuring, "_ENCODED_BYTES", 40)
     once.folder.rename(once.folder.parent / "other")
     again, told = run()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     Chunks = Callable[[], Iterator[pl.DataFrame]]
 
+_CHUNK_ROWS = 65_536
 # what the tensors of one call of the feature graph may take
 _ENCODED_BYTES = 64 << 20
 
@@ -50,7 +51,8 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
     """
 
     def make(folder: Path) -> None:
-        chunks = partial(Dataset(opened.workspace.data, version.name).chunks, version)
+        dataset = Dataset(opened.workspace.data, version.name)
+        chunks = partial(dataset.chunks, version, rows=_CHUNK_ROWS)
         splitter = _splitter(opened, chunks)
         leaks = _leaks(opened, chunks, splitter)
         (folder / LEAKS).write_text(json.dumps(to_json(leaks), indent=2, ensure_ascii=False))

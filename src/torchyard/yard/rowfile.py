@@ -36,11 +36,16 @@ class RowWriter:
 
     def append(self, frame: pl.DataFrame) -> None:
         """Add rows, all with the same columns and types; none is nothing to add."""
+        import polars as pl
         import pyarrow.parquet as pq
 
         table = frame.to_arrow()
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+            # only texts repeat themselves enough: for the rest a dictionary is time lost
+            texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+            self._writer = pq.ParquetWriter(
+                self._path, table.schema, compression="zstd", use_dictionary=texts
+            )
         if frame.height:
             self._writer.write_table(table, row_group_size=frame.height)
 
