@@ -22,7 +22,7 @@ FLAGS = {
     "card": {"--project", "--json"},
     "delete": {"--where", "--reason", "--name", "--project", "--json"},
     "deploy": {"--canary", "--reason", "--project", "--json"},
-    "diff": {"--project", "--json"},
+    "diff": {"--key", "--project", "--json"},
     "evaluate": {"--project", "--set", "--json"},
     "init": {"--json"},
     "log": {"--name", "--project", "--json"},

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from torchyard.cli.described import show_difference, show_profile
 from torchyard.cli.options import HERE, AsJson, ProjectFolder
 from torchyard.cli.screen import Drawn, say, show_json, table
 from torchyard.core.digest import short
 from torchyard.core.record import Json, to_json
-from torchyard.records.dataset import DatasetVersion, FieldProfile, Finding
+from torchyard.records.dataset import DatasetVersion, Finding
 
 DEFAULT = "data"
 _WIDEST = 60
@@ -145,23 +145,7 @@ def show(
         return
     say(f"{_called(found)}, {found.digest}: {found.rows:,} rows from {found.source}")
     _show_findings(found.findings)
-    table(
-        ("field", "kind", "missing", "least", "median", "most", "most frequent"),
-        [
-            (
-                field.name, field.kind, f"{field.missing / max(field.rows, 1):.1%}",
-                _bound(field, field.minimum),
-                _number(field.quantiles[4] if field.quantiles else None),
-                _bound(field, field.maximum),
-                ", ".join(
-                    f"{value} {count / max(field.rows, 1):.0%}"
-                    for value, count in list(zip(field.values, field.counts, strict=False))[:3]
-                ),
-            )
-            for field in found.profile.fields
-        ],
-        right=("missing", "least", "median", "most"),
-    )  # fmt: skip
+    show_profile(found.profile)
 
 
 @data.command()
@@ -246,38 +230,29 @@ def tag(
 
 @data.command()
 def diff(
-    before: Annotated[str, typer.Argument(help="A number, a digest's start, or latest.")],
-    after: Annotated[str, typer.Argument(help="The version to compare with.")] = "latest",
+    before: Annotated[str, typer.Argument(help=REF_HELP)],
+    after: Ref = "latest",
+    key: Annotated[
+        str,
+        typer.Option(
+            help="Fields that name a row, with commas between; a unique field when left out."
+        ),
+    ] = "",
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two versions: fields, rows, and distributions by size of change.
+    """Compare two versions: fields, rows, rows by key, and distributions by size of change.
 
-    Example: torchyard data diff 1 2
+    Example: torchyard data diff 1 2 --key customer,day
     """
     from torchyard.yard import Yard
 
-    found = Yard(project).diff_data(before, after)
+    names = [name.strip() for name in key.split(",") if name.strip()]
+    found = Yard(project, data_only=True).diff_data(before, after, key=names)
     if as_json:
         show_json(to_json(found))
-        return
-    for words, names in (
-        ("added", found.fields_added),
-        ("removed", found.fields_removed),
-        ("declared differently", found.fields_redeclared),
-    ):
-        if names:
-            say(f"Fields {words}: {', '.join(names)}")
-    say(f"Rows added: {found.rows_added:,}; removed: {found.rows_removed:,}")
-    if found.changes:
-        table(
-            ("field", "distance", "missing before", "after"),
-            [
-                (c.field, f"{c.distance:.3f}", f"{c.missing_before:.1%}", f"{c.missing_after:.1%}")
-                for c in found.changes
-            ],
-            right=("distance", "missing before", "after"),
-        )
+    else:
+        show_difference(found)
 
 
 def _from_here(source: str | None) -> str | None:
@@ -346,13 +321,3 @@ def _by_version(tags: dict[str, int]) -> dict[int, list[str]]:
     for name, number in sorted(tags.items()):
         found.setdefault(number, []).append(name)
     return found
-
-
-def _bound(field: FieldProfile, value: float | None) -> str:
-    if field.kind == "timestamp" and value is not None:
-        return str(datetime(1970, 1, 1) + timedelta(seconds=value))
-    return _number(value)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
