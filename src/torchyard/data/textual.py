@@ -144,7 +144,7 @@ def _parse(values: pl.Series, dtype: pl.DataType, *, words: bool = False) -> pl.
     if dtype == _DATE:
         return values.str.strip_chars().str.to_date("%Y-%m-%d", strict=False)
     if dtype == _TIME:
-        return _parse_times(values)
+        return read_as_times(values)
     read = values.cast(dtype, strict=False)
     if read.null_count() == values.null_count():
         return read
@@ -152,8 +152,11 @@ def _parse(values: pl.Series, dtype: pl.DataType, *, words: bool = False) -> pl.
     return read if again.null_count() == len(again) else _fill(read, again)
 
 
-def _parse_times(values: pl.Series) -> pl.Series:
-    """Each form is tried only on what the ones before it left, so the usual case costs one pass."""
+def read_as_times(values: pl.Series) -> pl.Series:
+    """Texts as ``Datetime(us)``, null where one is no ISO 8601 date or local time.
+
+    Each form is tried only on what the ones before it left, so the usual case costs one pass.
+    """
     read = pl.Series(values.name, [None], dtype=_TIME).new_from_index(0, len(values))
     for form in _TIME_FORMS:
         left = read.is_null() & values.is_not_null()

@@ -1,0 +1,140 @@
+"""What a person should look at before a schema is used: privacy, constants, leaks."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import polars as pl
+
+from torchyard.data.evidence import Evidence, without_missing
+from torchyard.data.leaks.alone import macro_auroc
+from torchyard.records.schema import Field
+
+LEAK_AUROC = 0.98
+_BINS = 20
+_MOST_BINS = 1000
+_MOST_CLASSES = 50
+_FEWEST_ROWS = 40
+_PERSONAL = {
+    "name": r"^(full|first|last|sur|given|family|user|middle)?_?names?$",
+    "e-mail address": r"e_?mail",
+    "phone number": r"phone|mobile|^fax",
+    "postal address": r"address|street|^zip|post_?code",
+    "date of birth": r"birth|^dob$",
+    "identity number": r"ssn|social_security|passport|national_id|tax_id|iban",
+    "network address": r"^ip$|ip_addr|_ip$",
+    "place": r"latitude|longitude|^lat$|^lon$|^lng$",
+}
+
+
+def hints(field: Field, seen: Evidence) -> list[str]:
+    """Notes on one field."""
+    notes = []
+    personal = _personal(field, seen)
+    if personal is not None:
+        notes.append(f"looks personal ({personal}): consider personal=True")
+    if seen.counts is not None and len(seen.counts) == 1 and not seen.missing:
+        value = next(iter(seen.counts))
+        notes.append(f"one value only ({value!r}): drop it, nothing can be learnt from it")
+    elif seen.missing > seen.rows / 2:
+        notes.append(f"missing in {seen.missing / seen.rows:.0%} of the rows")
+    return notes
+
+
+def _personal(field: Field, seen: Evidence) -> str | None:
+    if seen.emails > seen.present / 2:
+        return "e-mail address"
+    if seen.phones > seen.present / 2 and field.kind in ("id", "category", "text"):
+        return "phone number"
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])|[\s-]+", "_", field.name).lower()
+    for word, pattern in _PERSONAL.items():
+        if re.search(pattern, snake):
+            return word
+    return None
+
+
+def label_hint(values: pl.Series) -> str:
+    """How the task may name a label, from a sample of its values."""
+    present = values.drop_nulls()
+    classes = sorted(str(value) for value in present.unique())
+    if values.dtype == pl.Boolean:
+        return f"the label: true in {float(present.mean() or 0):.1%} of a sample"  # type: ignore[arg-type]
+    if len(classes) == 2:
+        return (
+            f"the label: {classes[0]} or {classes[1]}; convert it to true and false for "
+            "ty.binary_classification"
+        )
+    if len(classes) <= _MOST_CLASSES:
+        return f"the label: ty.multiclass_classification({values.name!r}, classes={classes!r})"
+    return f"the label: {len(classes)} different values, which is no classification"
+
+
+def leak_hints(
+    learnt: pl.DataFrame, judged: pl.DataFrame, names: list[str], label: str
+) -> dict[str, str]:
+    """Columns that say what the label is.
+
+    Class rates per value (numbers: per twentieth) of one sample rank the rows of the other.
+
+    Args:
+        learnt: rows that rates are taken from.
+        judged: other rows.
+        names: the columns to look at; those that the samples lack are left out.
+        label: the column of the label; with few different values.
+    """
+    learnt, judged = learnt.drop_nulls(label), judged.drop_nulls(label)
+    classes = learnt[label].unique().sort()
+    fits = 1 < len(classes) <= _MOST_CLASSES and min(learnt.height, judged.height) >= _FEWEST_ROWS
+    if not fits or not _has_order(learnt[label].dtype):
+        return {}
+    found = {}
+    for name in (name for name in names if name in learnt.columns):
+        bins = _bins(learnt[name], judged[name])
+        if bins is None:
+            continue
+        tables = [
+            _table(places, frame[label], classes)
+            for places, frame in zip(bins, (learnt, judged), strict=True)
+        ]
+        area = macro_auroc(*tables)
+        if area is not None and area > LEAK_AUROC:
+            found[name] = (
+                f"looks like the label in other clothes (alone it reaches AUROC {area:.3f}): is it "
+                "known when a prediction is asked for? If not, declare later=True"
+            )
+    return found
+
+
+def _has_order(dtype: pl.DataType) -> bool:
+    return dtype in (pl.Boolean, pl.String) or dtype.is_numeric()
+
+
+def _bins(
+    learnt: pl.Series, judged: pl.Series
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...] | None:
+    if not _has_order(learnt.dtype):
+        return None
+    both = [without_missing(values) for values in (learnt, judged)]
+    if both[0].dtype.is_numeric() and both[0].n_unique() > _BINS:
+        numbers = [values.cast(pl.Float64).fill_null(float("nan")).to_numpy() for values in both]
+        cuts = np.nanquantile(numbers[0], np.arange(1, _BINS) / _BINS)
+        return tuple(np.searchsorted(np.unique(cuts), n, side="right") for n in numbers)
+    known = both[0].unique(maintain_order=True)
+    if len(known) > min(_MOST_BINS, learnt.len() / 2):
+        return None
+    places = pl.Series(range(len(known)), dtype=pl.Int64)
+    return tuple(
+        values.replace_strict(known, places, default=len(known)).to_numpy() for values in both
+    )
+
+
+def _table(
+    places: np.ndarray[tuple[int], np.dtype[np.int64]], labels: pl.Series, classes: pl.Series
+) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    codes = labels.replace_strict(
+        classes, pl.Series(range(len(classes)), dtype=pl.Int64), default=len(classes)
+    ).to_numpy()
+    table = np.zeros((_MOST_BINS + 2, len(classes) + 1), dtype=np.int64)
+    np.add.at(table, (places, codes), 1)
+    return table[:, : len(classes)]
