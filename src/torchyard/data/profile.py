@@ -239,7 +239,7 @@ def _recounted(first: FieldProfile, counted: FieldProfile) -> FieldProfile:
         _recounted(part, again) for part, again in zip(first.parts, counted.parts, strict=True)
     )
     changes: dict[str, Any] = {"parts": parts, "count_error": 0}
-    if first.values and first.kind != "id":
+    if first.values:
         by_count = sorted(zip(counted.counts, counted.values, strict=True), key=_falling)
         changes["counts"], changes["values"] = zip(*by_count, strict=True)
         changes["other"] = counted.other

@@ -138,10 +138,9 @@ class Categories:
         self._field = field
         self._rows = 0
         self._missing = 0
-        compared = known is not None and field.kind != "id"
-        self._known = dict.fromkeys(known.values, 0) if known is not None and compared else None
+        self._known = None if known is None else dict.fromkeys(known.values, 0)
         self._frequent = FrequentTexts()
-        self._distinct = None if compared else DistinctCount()
+        self._distinct = DistinctCount() if known is None else None
 
     def update(self, column: pl.Series) -> None:
         """Add a chunk of the field's values."""
