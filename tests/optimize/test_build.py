@@ -20,6 +20,7 @@ from torchyard.records.training import FeatureGraph
 
 SCHEMA = ty.Schema(distance=ty.number(optional=True), carrier=ty.category())
 FEATURES = ty.Features(numbers=ty.standardize("distance"), carrier=ty.lookup("carrier"))
+TASK = ty.binary_classification("late")
 ROWS = pl.DataFrame(
     {
         "distance": [float(n % 97) if n % 9 else None for n in range(400)],
@@ -52,6 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Candida
         encoder=encoder,
         features=folder / "features.onnx",
         tensors=encoder.encode(columns_from_frame(SCHEMA, ROWS)),
+        task=TASK,
         temperature=1.7,
         folder=folder / "variants",
     )
@@ -135,6 +137,7 @@ def test_a_candidate_that_cannot_be_built_is_a_finding_and_the_others_go_on(
         encoder=encoder,
         features=tmp_path / "features.onnx",
         tensors=encoder.encode(columns_from_frame(SCHEMA, ROWS)),
+        task=TASK,
         temperature=1.0,
         folder=tmp_path / "variants",
     )

@@ -174,6 +174,14 @@ def test_chunks_in_order_are_bounded_in_rows_and_bytes() -> None:
         assert_same(in_order(stored), in_order(examples))
 
 
+def test_pictures_and_texts_come_few_at_a_time() -> None:
+    labels = np.zeros(300, np.int64)
+    tokens = Examples.from_arrays({"x": np.zeros((300, 2), np.int64)}, labels)
+    pictures = Examples.from_arrays({"x": np.zeros((300, 1, 12, 12), np.float32)}, labels)
+    for wide in (tokens, pictures):
+        assert [chunk.rows for chunk in in_order(wide)] == [256, 44]
+
+
 def test_binary_labels_become_float_and_class_numbers_stay() -> None:
     x = {"x": np.zeros(2, np.int64)}
     binary = Examples.from_arrays(x, np.array([True, False]))

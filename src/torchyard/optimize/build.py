@@ -15,6 +15,7 @@ import numpy as np
 
 from torchyard.core.errors import YardError
 from torchyard.optimize.export import export_module, merge
+from torchyard.optimize.width import is_wide
 from torchyard.records.schema import Task
 from torchyard.runtimes import open_model
 
@@ -26,7 +27,6 @@ Columns = Mapping[str, "np.ndarray[Any, np.dtype[Any]]"]
 # rows that the int8 ranges are taken from
 CALIBRATION_ROWS = 2_048
 WIDE_CALIBRATION_ROWS = 256
-_NARROW = 64  # numbers
 _WIDE_BATCH = 32
 
 
@@ -184,8 +184,9 @@ def _calibration_batches(
 
     A picture or a text holds hundreds of activations of every layer, so fewer of them say as much.
     """
-    is_wide = sum(array[0].size for array in tensors.values()) > _NARROW
-    rows, step = (WIDE_CALIBRATION_ROWS, _WIDE_BATCH) if is_wide else (CALIBRATION_ROWS,) * 2
+    shapes = [(array.dtype.name, array.shape[1:]) for array in tensors.values()]
+    wide = (WIDE_CALIBRATION_ROWS, _WIDE_BATCH)
+    rows, step = wide if is_wide(shapes) else (CALIBRATION_ROWS, CALIBRATION_ROWS)
     for first in range(0, rows, step):
         batch = {name: array[first : min(first + step, rows)] for name, array in tensors.items()}
         if all(array.shape[0] for array in batch.values()):

@@ -7,6 +7,7 @@ what they make stays an input.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,9 +45,19 @@ def export_module(module: nn.Module, sample: Mapping[str, torch.Tensor], path: P
     rows = torch.export.Dim("rows")
     export(
         module, (), path, where=f"{type(module).__name__}, export to ONNX",
-        kwargs=dict(sample), rows={name: {0: rows} for name in sample},
+        kwargs=dict(sample), rows=_by_parameter(module, {name: {0: rows} for name in sample}),
         input_names=list(sample), output_names=[LOGITS],
     )  # fmt: skip
+
+
+def _by_parameter(module: nn.Module, shapes: Mapping[str, object]) -> dict[str, object]:
+    """Shapes by the parameters of ``forward``: what ``**rest`` takes goes under its own name."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    rest = [item.name for item in parameters if item.kind is item.VAR_KEYWORD]
+    named = {item.name for item in parameters} - set(rest)
+    taken = {name: shape for name, shape in shapes.items() if name in named}
+    others = {name: shape for name, shape in shapes.items() if name not in named}
+    return {**taken, rest[0]: others} if rest and others else dict(shapes)
 
 
 def merge(features: Path, model: Path, *, task: Task, temperature: float, path: Path) -> None:

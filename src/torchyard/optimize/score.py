@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from torchyard.optimize.build import Columns, Runnable
+from torchyard.optimize.width import is_wide
 from torchyard.records.training import FeatureGraph
 
 Probabilities = np.ndarray[Any, np.dtype[np.float64]]
 
-# A row of a picture or a text makes a model hold hundreds of times what a row of a table does.
-_NARROW = 64
 _NARROW_ROWS, _WIDE_ROWS = 65_536, 128
 
 
@@ -22,11 +21,11 @@ def score(model: Runnable, columns: Columns, *, graph: FeatureGraph) -> Probabil
     Args:
         model: answers raw columns.
         columns: raw columns of the rows; at least one row.
-        graph: the model's features, whose width says how many rows it gets at a time.
+        graph: the model's features, whose shapes say how many rows it gets at a time.
     """
     rows = len(next(iter(columns.values())))
-    width = sum(tensor.width for tensor in graph.tensors)
-    step = _NARROW_ROWS if width <= _NARROW else _WIDE_ROWS
+    shapes = [(tensor.dtype, tensor.shape) for tensor in graph.tensors]
+    step = _WIDE_ROWS if is_wide(shapes) else _NARROW_ROWS
     parts = [
         model.run({name: column[first : first + step] for name, column in columns.items()})
         for first in range(0, rows, step)

@@ -180,10 +180,13 @@ def placed(table: Table, device: torch.device) -> Table:
 def in_order(table: Table) -> Iterator[Examples]:
     """All rows in order, in chunks of at most 16,384 rows and 16 MiB (at least one row).
 
-    Rows of more than 512 bytes, pictures and texts, come at most 256 at a time: inside a model they
-    take hundreds of times what they take here.
+    Pictures and texts (tokens, or rows of more than 512 bytes) come at most 256 at a time: inside a
+    model they take hundreds of times what they take here.
     """
-    most = _CHUNK_ROWS if table.row_bytes <= _NARROW_BYTES else _WIDE_CHUNK_ROWS
+    one = table.read(0, 1).tensors.values()
+    has_tokens = any(row.ndim > 1 and not row.is_floating_point() for row in one)
+    is_wide = has_tokens or table.row_bytes > _NARROW_BYTES
+    most = _WIDE_CHUNK_ROWS if is_wide else _CHUNK_ROWS
     step = max(1, min(most, _CHUNK_BYTES // max(1, table.row_bytes)))
     for first in range(0, table.rows, step):
         yield table.read(first, first + step)
