@@ -50,12 +50,13 @@ def cases() -> list[tuple[str, tuple[Field, ...], dict[str, Any]]]:
         "departs": "2013-07-01T09:30:00",
     }  # fmt: skip
     picture = base64.b64encode(draw.bytes(30_000)).decode()
-    pixels = draw.random((3, 32, 32), dtype=np.float32).tolist()
+    tensor = Field(name="pixels", kind="tensor", shape=(3, 32, 32), ge=0, le=1)
+    pixels = draw.random(tensor.shape, dtype=np.float32).tolist()
     return [
         ("tabular", tabular, row),
         ("text", (Field(name="review", kind="text", max_length=5000),), {"review": "good " * 40}),
         ("picture of 30 kB", (Field(name="photo", kind="image"),), {"photo": picture}),
-        ("tensor 3 x 32 x 32", (Field(name="pixels", kind="tensor", shape=(3, 32, 32), ge=0, le=1),),
+        ("tensor 3 x 32 x 32", (tensor,),
          {"pixels": pixels}),
     ]  # fmt: skip
 
