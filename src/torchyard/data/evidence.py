@@ -14,7 +14,9 @@ from torchyard.data.textual import instance, read_as_times
 MOST_VALUES = 200
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-_PHONE = r"^\+?[0-9][0-9 ()/.-]{6,}[0-9]$"
+_PHONE = r"^(?:\+[0-9]{8,15}|[+(]?[0-9]{1,5}(?:[ ()/.-]{1,2}[0-9]{2,5}){2,})$"
+_ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})$"
+_MARKS = ["na", "n/a", "null", "none", "nil", "-", "--", "?", ".", "missing", "unknown"]
 
 
 @dataclass(slots=True)
@@ -23,7 +25,9 @@ class Evidence:
 
     ``counts`` holds every value of a text or whole number and how often it came, until there are
     more than 200 different ones. ``present`` counts values that are not missing: null, NaN, an
-    empty text or an empty picture. ``are_*`` hold while every value is so.
+    empty text or an empty picture. ``are_*`` hold while every value is so. Of texts, ``emails``,
+    ``phones``, ``zoned`` (times with an offset), ``numbers`` and ``marks`` (NA, null, ?) count
+    those that look like one; ``no_number`` is the first that is no number.
     """
 
     dtype: pl.DataType
@@ -40,6 +44,10 @@ class Evidence:
     are_pictures: bool = True
     emails: int = 0
     phones: int = 0
+    zoned: int = 0
+    numbers: int = 0
+    marks: int = 0
+    no_number: str | None = None
     shape: tuple[int, ...] | None = None
     are_one_shape: bool = True
     counts: dict[object, int] | None = field(default_factory=dict)
@@ -95,6 +103,12 @@ class Evidence:
         )
         self.emails += int(present.str.contains(_EMAIL).sum())
         self.phones += int(present.str.contains(_PHONE).sum())
+        self.zoned += int(present.str.contains(_ZONED).sum())
+        self.marks += int(present.str.to_lowercase().is_in(_MARKS).sum())
+        are_none = present.cast(pl.Float64, strict=False).is_null()
+        self.numbers += len(present) - int(are_none.sum())
+        if self.no_number is None and are_none.any():
+            self.no_number = str(present.filter(are_none)[0])
 
     def _see_lists(self, present: pl.Series) -> None:
         shape = _shape(present)
@@ -119,8 +133,9 @@ class Evidence:
         both.minimum, both.maximum = min(lows, default=None), max(highs, default=None)
         for name in ("are_whole", "are_times", "are_paths", "are_pictures", "are_one_shape"):
             setattr(both, name, getattr(self, name) and getattr(other, name))
-        for name in ("characters", "words", "emails", "phones"):
+        for name in ("characters", "words", "emails", "phones", "zoned", "numbers", "marks"):
             setattr(both, name, getattr(self, name) + getattr(other, name))
+        both.no_number = other.no_number if self.no_number is None else self.no_number
         both.longest = max(self.longest, other.longest)
         both.shape = self.shape or other.shape
         both.are_one_shape &= other.shape in (None, both.shape)

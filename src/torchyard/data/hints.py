@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from torchyard.data.evidence import Evidence, without_missing
+from torchyard.data.infer_field import are_marked_numbers
 from torchyard.data.leaks.alone import macro_auroc
 from torchyard.records.schema import Field
 
@@ -34,6 +35,18 @@ def hints(field: Field, seen: Evidence) -> list[str]:
     personal = _personal(field, seen)
     if personal is not None:
         notes.append(f"looks personal ({personal}): consider personal=True")
+    if are_marked_numbers(seen):
+        notes.append(
+            f"{seen.numbers:,} of {seen.present:,} values are numbers, others are such as "
+            f"{seen.no_number!r}: where that means missing, leave the cell empty and declare "
+            "ty.number()"
+        )
+    elif seen.marks:
+        notes.append(
+            f"{seen.marks:,} values such as NA or ?: where they mean missing, leave the cell empty"
+        )
+    if seen.zoned > seen.present / 2:
+        notes.append("times with an offset: convert them to local ones and declare ty.timestamp()")
     if seen.counts is not None and len(seen.counts) == 1 and not seen.missing:
         value = next(iter(seen.counts))
         notes.append(f"one value only ({value!r}): drop it, nothing can be learnt from it")

@@ -76,6 +76,13 @@ def still_holds(field: Field, seen: Evidence) -> bool:
     return True
 
 
+def are_marked_numbers(seen: Evidence) -> bool:
+    """Whether texts are numbers but for marks such as NA, or but for one in a hundred."""
+    others = seen.present - seen.numbers
+    rare = max(seen.marks, seen.present / 100)
+    return seen.dtype == pl.String and seen.numbers > 0 and 0 < others <= rare
+
+
 def may_be_unique(field: Field, seen: Evidence) -> bool:
     """Whether it is worth counting exactly if values repeat."""
     some = seen.present >= _FEWEST_FOR_IDS
@@ -107,10 +114,11 @@ def outward(low: float, high: float, *, whole: bool) -> tuple[float, float]:
         return 0.0, 100.0
     span = high - low or abs(high) or 1.0
     step = 10.0 ** floor(log10(span))
+    step = step / 2 if span < 3 * step else step
     if whole:
         step = max(step, 1.0)
     least, most = floor((low - span / 10) / step), -floor(-(high + span / 10) / step)
-    digits = max(0, -floor(log10(step)))
+    digits = max(0, 1 - floor(log10(step)))
     bound = round(least * step, digits)
     return (0.0 if low >= 0 > bound else bound) + 0.0, round(most * step, digits) + 0.0
 
@@ -130,6 +138,8 @@ def _of_numbers(name: str, seen: Evidence, optional: bool) -> tuple[Field, list[
         )
     elif 1 < len(counts) <= 20:
         notes.append(f"only {len(counts)} different whole numbers: codes are better as category")
+    low: float | None
+    high: float | None
     if _are_all_of_a_range(seen):
         low, high = seen.minimum, seen.maximum
     else:
@@ -138,7 +148,7 @@ def _of_numbers(name: str, seen: Evidence, optional: bool) -> tuple[Field, list[
 
 
 def _bounds(seen: Evidence, *, whole: bool) -> tuple[float | None, float | None]:
-    if seen.minimum is None or seen.maximum is None:
+    if seen.minimum is None or seen.maximum is None or seen.minimum == seen.maximum:
         return None, None
     return outward(seen.minimum, seen.maximum, whole=whole)
 
@@ -148,7 +158,7 @@ def _are_all_of_a_range(seen: Evidence) -> bool:
     if seen.counts is None or seen.minimum is None or seen.maximum is None:
         return False
     span = int(seen.maximum - seen.minimum) + 1
-    return len(seen.counts) == span and seen.present >= 20 * span
+    return span > 1 and len(seen.counts) == span and seen.present >= 20 * span
 
 
 def _is_beyond_exact(seen: Evidence) -> bool:
@@ -199,26 +209,26 @@ def _of_texts(name: str, seen: Evidence, optional: bool) -> tuple[Field, list[st
         return Field(name=name, kind="image", optional=optional), notes
     different, counts = seen.distinct.estimate(), seen.counts
     values = in_order(counts or {})
+    if are_marked_numbers(seen):
+        return Field(name=name, kind="category", optional=optional), []
     if {value.lower() for value in values} in _WORDS:
         note = "true and false as words: ty.boolean() reads yes, no, true and false in CSV"
         return _category(name, values, optional), [note]
     if seen.present >= _FEWEST_FOR_IDS and _looks_like_ids(seen, different):
         pattern = seen.shapes.pattern
         return Field(name=name, kind="id", optional=optional, pattern=pattern), []
-    if _is_prose(seen):
-        longest = round_up(seen.longest)
-        return Field(name=name, kind="text", optional=optional, max_length=longest), []
     repeated = seen.present >= _ROWS_PER_VALUE * different
     if counts is not None and different <= _LISTED_VALUES and repeated:
         return _category(name, values, optional), []
-    if different > _ID_SHARE * seen.present and seen.present >= _FEWEST_FOR_IDS:
+    many = different > _ID_SHARE * seen.present and seen.present >= _FEWEST_FOR_IDS
+    if many or _is_prose(seen):
         longest = round_up(seen.longest)
         return Field(name=name, kind="text", optional=optional, max_length=longest), []
     pattern = seen.shapes.pattern
+    most = round_up(seen.longest) if pattern is None else None
     return Field(
-        name=name, kind="category", optional=optional, pattern=pattern,
-        max_length=None if pattern else round_up(seen.longest),
-    ), []  # fmt: skip
+        name=name, kind="category", optional=optional, pattern=pattern, max_length=most
+    ), []
 
 
 def _category(name: str, values: list[str], optional: bool) -> Field:

@@ -19,7 +19,7 @@ from torchyard.core.errors import BadData, nearest
 from torchyard.data.conditions import Condition, conditions
 from torchyard.data.evidence import Evidence, without_missing
 from torchyard.data.hints import hints, label_hint, leak_hints
-from torchyard.data.infer_field import infer_field, may_be_unique, still_holds
+from torchyard.data.infer_field import are_marked_numbers, infer_field, may_be_unique, still_holds
 from torchyard.data.parts import PART_COLUMN, part_name
 from torchyard.data.proposed_code import schema_code
 from torchyard.data.repair import Broken, repair
@@ -89,7 +89,7 @@ def propose(source: Source, *, seed: int = 0, label: str | None = None) -> Propo
         <BLANKLINE>
         schema = ty.Schema(
             age=ty.integer(ge=0, le=90),
-            city=ty.category(['Oslo', 'Rome']),
+            city=ty.category(["Oslo", "Rome"]),
         )
     """
     first = _gather(source, seed, label)
@@ -252,6 +252,8 @@ def _settle(
 ) -> tuple[Field | None, list[str]]:
     """The field after the second half has been heard."""
     other = second.evidence[name]
+    if are_marked_numbers(both):
+        return infer_field(name, both)[0], []
     if field is None or not still_holds(field, other):
         settled, said = infer_field(name, both)
         if settled is None:

@@ -45,7 +45,8 @@ def repair(
         elif rule.startswith(("is below", "is above")):
             low = rule.startswith("is below")
             bound = f"ge={field.ge:g}" if low else f"le={field.le:g}"
-            field = replace(field, ge=None) if low else replace(field, le=None)
+            least = 0.0 if both.minimum is not None and both.minimum >= 0 else None
+            field = replace(field, ge=least) if low else replace(field, le=None)
             notes.append(f"no firm bound {bound}: {share} lie beyond, such as {example}")
         elif rule == "is not an allowed value":
             field, note = _other_values(field, rows, example, both, share)

@@ -74,7 +74,7 @@ class Shapes:
             return None
         bodies = [_body(skeleton, lengths) for skeleton, lengths in skeletons.items()]
         body = bodies[0] if len(bodies) == 1 else f"(?:{'|'.join(bodies)})"
-        return re.escape(prefix) + body
+        return _literal(prefix) + body
 
 
 def _common_start(a: str, b: str) -> str:
@@ -87,11 +87,16 @@ def _is_regular(shape: str) -> bool:
     return len(shape) <= 40 and "9" in shape and re.fullmatch(r"[Aa9._:/+#-]+", shape) is not None
 
 
+def _literal(text: str) -> str:
+    """Escaped as little as a pattern needs."""
+    return re.escape(text).replace(r"\-", "-").replace(r"\#", "#")
+
+
 def _body(skeleton: str, lengths: list[list[int]]) -> str:
     parts = []
     for place, sign in enumerate(skeleton):
         counts = [some[place] for some in lengths]
         least, most = min(counts), max(counts)
         size = f"{{{least}}}" if least == most else f"{{{least},{most}}}"
-        parts.append(_CLASSES.get(sign, re.escape(sign)) + ("" if least == most == 1 else size))
+        parts.append(_CLASSES.get(sign, _literal(sign)) + ("" if least == most == 1 else size))
     return "".join(parts)
