@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from torchyard.core.files import locked, publish_folder, staged_folder, write_atomically
+from torchyard.core.files import (
+    clear_abandoned,
+    locked,
+    publish_folder,
+    staged_folder,
+    write_atomically,
+)
 
 
 def test_a_write_replaces_the_whole_content(tmp_path: Path) -> None:
@@ -64,3 +70,22 @@ def test_a_lock_keeps_another_process_out_and_dies_with_its_holder(tmp_path: Pat
     with locked(lock):
         assert subprocess.run(probe, check=False).returncode == 3
     assert subprocess.run(probe, check=False).returncode == 0
+
+
+def test_what_a_killed_owner_left_is_cleared_and_what_is_being_filled_is_not(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from torchyard.core.files import staged_folder\n"
+        "with staged_folder(Path(sys.argv[1])) as stage:\n"
+        "    (stage / 'half').touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    assert (left / "half").exists()
+    with staged_folder(tmp_path) as stage:
+        clear_abandoned(tmp_path)
+        assert list(tmp_path.iterdir()) == [stage]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,20 @@ def test_a_leak_stops_the_stage_and_names_the_way_out(run: Run, tmp_path: Path) 
     assert "later=True" in text
     assert "ty.Checks(leaks='warn')" in text
     assert not list((tmp_path / ".torchyard" / "stages" / "features").iterdir())
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    opened, _ = open_project(tmp_path)
+    version = add_data(opened)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
+    try:
+        with pytest.raises(BadData, match=r"File too large.*Make room and run it again"):
+            fit_features(opened, version)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((opened.workspace.stages / "features").iterdir()) == []
+    assert fit_features(opened, version).rows("train").height > 0
 
 
 def test_a_leak_that_is_let_pass_stays_among_the_findings(run: Run) -> None:

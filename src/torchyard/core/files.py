@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_STAGING = ".staging-"
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content so that a reader sees the old bytes or the new, never a mixture.
@@ -35,11 +37,30 @@ def write_atomically(path: Path, content: bytes) -> None:
 def staged_folder(parent: Path) -> Iterator[Path]:
     """A new empty folder inside ``parent`` that is removed unless the caller renames it away."""
     parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(dir=parent, prefix=".staging-"))
+    with _held(parent):
+        stage = Path(tempfile.mkdtemp(dir=parent, prefix=_STAGING))
+        holder = _hold(stage, fcntl.LOCK_EX)
     try:
         yield stage
     finally:
+        os.close(holder)
         if stage.exists():
+            shutil.rmtree(stage)
+
+
+def clear_abandoned(parent: Path) -> None:
+    """Remove the staged folders inside ``parent`` whose owners were killed.
+
+    The kernel drops an owner's lock when it dies, so folders that are being filled are told apart.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with _held(parent):
+        for stage in parent.glob(f"{_STAGING}*"):
+            try:
+                holder = _hold(stage, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, FileNotFoundError):
+                continue
+            os.close(holder)
             shutil.rmtree(stage)
 
 
@@ -62,6 +83,26 @@ def publish_folder(stage: Path, target: Path) -> bool:
     stage.rename(target)
     sync_folder(target.parent)
     return True
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    holder = _hold(folder, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(holder)
+
+
+def _hold(folder: Path, how: int) -> int:
+    """A lock on a folder itself, which lasts until what is returned is closed."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, how)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 def sync_folder(path: Path) -> None:

@@ -8,9 +8,10 @@ the leaks that were found.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,10 +48,15 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
 
     Raises:
         BadData: the parts leak into each other or the label into a field, and ``ty.Checks`` does
-            not let that pass; a part lacks a class; a transform has nothing to learn from.
+            not let that pass; a part lacks a class; a transform has nothing to learn from; the disk
+            is full.
     """
 
     def make(folder: Path) -> None:
+        with _room_on_disk(folder):
+            write(folder)
+
+    def write(folder: Path) -> None:
         dataset = Dataset(opened.workspace.data, version.name)
         chunks = partial(dataset.chunks, version, rows=_CHUNK_ROWS)
         splitter = _splitter(opened, chunks)
@@ -70,6 +76,21 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
     return Featured(
         opened.stages.run("features", _inputs(opened, version), make, summarize), version
     )
+
+
+@contextmanager
+def _room_on_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise BadData(
+            where=str(folder.parent),
+            found=f"{error.strerror or error}",
+            expected="a disk that takes the rows and their tensors",
+            remedy="Make room and run it again; nothing half written was kept.",
+        ) from error
 
 
 def _inputs(opened: OpenProject, version: DatasetVersion) -> Json:

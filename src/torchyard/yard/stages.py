@@ -1,7 +1,7 @@
 """Stages: work that is skipped when its inputs have not changed.
 
 What a stage makes lies in ``stages/<stage>/<digest of its inputs>/``, published by one rename when
-it is whole; a stage that was killed leaves nothing and runs again.
+it is whole. A stage that failed leaves nothing; what a killed one left goes when it runs again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from torchyard.core.digest import digest_json, short
-from torchyard.core.files import publish_folder, staged_folder
+from torchyard.core.files import clear_abandoned, publish_folder, staged_folder
 from torchyard.core.record import Json
 from torchyard.version import __version__
 
@@ -76,6 +76,7 @@ class Stages:
         skipped = target.exists() and still_holds(target)
         if not skipped:
             shutil.rmtree(target, ignore_errors=True)
+            clear_abandoned(self._folder / stage)
             with staged_folder(self._folder / stage) as stage_folder:
                 make(stage_folder)
                 publish_folder(stage_folder, target)
