@@ -110,10 +110,12 @@ def _tensor_from_series(field: Field, series: pl.Series) -> Column:
 
     flat = series
     while flat.dtype in (pl.List, pl.Array):
+        if flat.dtype == pl.List and flat.list.len().n_unique() > 1:
+            raise _misfit(field, "lists of different lengths")
         flat = flat.explode()
-    kind = pl.Int64 if field.dtype == "int64" else pl.Float32
-    if flat.null_count() or series.null_count():
+    if flat.null_count():
         raise _misfit(field, "missing elements")
+    kind = pl.Int64 if field.dtype == "int64" else pl.Float32
     return _tensor(field, flat.cast(kind).to_numpy(), len(series))
 
 

@@ -32,8 +32,8 @@ Places = dict[tuple[str | int, ...], Transform]
 Chunks = Callable[[], Iterable["pl.DataFrame"]]
 
 BLOCK_ROWS = 1 << 16
-# real rows that ``ty.custom`` is checked with
-_CHECKED_ROWS = 512
+# real rows that ``ty.custom`` is checked with: as many as an Encoder runs at once
+_CHECKED_ROWS = 1 << 12
 
 
 def fit_graph(
