@@ -66,8 +66,8 @@ def main() -> None:
         tensors = Encoder(folder / "features.onnx").encode(columns_from_frame(schema, frame))
         sample = {name: torch.from_numpy(values[:2].copy()) for name, values in tensors.items()}
         export_module(Net(graph).eval(), sample, folder / "model.onnx")
-        merge(folder / "features.onnx", folder / "model.onnx", temperature=1.0, task=ty.binary_classification("label"),
-              path=folder / "whole.onnx")  # fmt: skip
+        merge(folder / "features.onnx", folder / "model.onnx", temperature=1.0,
+              task=ty.binary_classification("label"), path=folder / "whole.onnx")  # fmt: skip
         whole = open_model(folder / "whole.onnx")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
