@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from torchyard.core.errors import YardError
+from torchyard.core.errors import BadModel, YardError
 from torchyard.optimize.export import export_module, merge
 from torchyard.optimize.width import is_wide
 from torchyard.records.schema import Task
@@ -124,6 +124,7 @@ def build_candidates(
 
     def int8(path: Path) -> None:
         quantized = folder / "quantized.onnx"
+        _need_export(exported, module)
         quantize(exported, tensors, quantized)
         merge(features, quantized, task=task, temperature=temperature, path=path)
         quantized.unlink()
@@ -135,6 +136,16 @@ def build_candidates(
     )
     exported.unlink(missing_ok=True)
     return candidates
+
+
+def _need_export(exported: Path, module: nn.Module) -> None:
+    if not exported.exists():
+        raise BadModel(
+            where=f"{type(module).__name__}, int8",
+            found="no ONNX file to start from",
+            expected="what the fp32 export makes",
+            remedy="Mend the export first.",
+        )
 
 
 def quantize(

@@ -7,7 +7,6 @@ what they make stays an input.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,20 +43,26 @@ def export_module(module: nn.Module, sample: Mapping[str, torch.Tensor], path: P
 
     rows = torch.export.Dim("rows")
     export(
-        module, (), path, where=f"{type(module).__name__}, export to ONNX",
-        kwargs=dict(sample), rows=_by_parameter(module, {name: {0: rows} for name in sample}),
+        _by_name(module), (), path, where=f"{type(module).__name__}, export to ONNX",
+        kwargs={"tensors": dict(sample)}, rows={"tensors": {name: {0: rows} for name in sample}},
         input_names=list(sample), output_names=[LOGITS],
     )  # fmt: skip
 
 
-def _by_parameter(module: nn.Module, shapes: Mapping[str, object]) -> dict[str, object]:
-    """Shapes by the parameters of ``forward``: what ``**rest`` takes goes under its own name."""
-    parameters = inspect.signature(module.forward).parameters.values()
-    rest = [item.name for item in parameters if item.kind is item.VAR_KEYWORD]
-    named = {item.name for item in parameters} - set(rest)
-    taken = {name: shape for name, shape in shapes.items() if name in named}
-    others = {name: shape for name, shape in shapes.items() if name not in named}
-    return {**taken, rest[0]: others} if rest and others else dict(shapes)
+def _by_name(module: nn.Module) -> nn.Module:
+    """The module behind one parameter, because the exporter does not follow ``**tensors``."""
+    from torch import nn
+
+    class ByName(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+            logits: torch.Tensor = self.module(**tensors)
+            return logits
+
+    return ByName().eval()
 
 
 def merge(features: Path, model: Path, *, task: Task, temperature: float, path: Path) -> None:
@@ -95,10 +100,16 @@ def merge(features: Path, model: Path, *, task: Task, temperature: float, path: 
 
 
 def _agree_on_opsets(front: onnx.ModelProto, back: onnx.ModelProto) -> None:
-    """Give both models the union of the operator sets; where both name one, they must agree."""
-    versions = {item.domain: item.version for item in front.opset_import}
-    for item in back.opset_import:
-        versions[item.domain] = max(item.version, versions.get(item.domain, 0))
+    """Give both models one set of operator versions: the newest that either has nodes of."""
+    versions: dict[str, int] = {}
+    for model in (front, back):
+        used = {node.domain for node in model.graph.node} | {
+            node.domain for function in model.functions for node in function.node
+        }
+        for item in model.opset_import:
+            # quantizers list operator sets that no node uses, in versions of their own
+            if item.domain in used:
+                versions[item.domain] = max(item.version, versions.get(item.domain, 0))
     for model in (front, back):
         del model.opset_import[:]
         model.opset_import.extend(helper.make_opsetid(*pair) for pair in sorted(versions.items()))
