@@ -52,6 +52,7 @@ def Features(**transforms: Transform | Custom) -> FeatureSet:  # noqa: N802 - se
     """The tensors a model takes, by the name of ``forward``'s parameter.
 
     Example:
+        >>> from torchyard.project import lookup, standardize
         >>> features = Features(numbers=standardize("distance"), carrier=lookup("carrier"))
         >>> [transform.output for transform in features]
         ['numbers', 'carrier']
@@ -137,7 +138,9 @@ def pixels(
     """A picture as ``float32 [rows, channels, height, width]``, normalized per channel.
 
     Decoding and resizing run as a host step; scaling to 0..1 and normalizing are part of the graph.
-    A missing picture becomes all 0 after normalizing.
+    A missing picture becomes all 0 after normalizing, and so does, where the field is optional, one
+    that is black all over. Pictures are turned as their EXIF data says; what is transparent in them
+    is white.
 
     Args:
         field: an image field.
@@ -162,6 +165,13 @@ def pixels(
                 expected="one per channel",
                 remedy="Leave them out to learn them from the training split.",
             )
+    if deviation is not None and min(deviation) <= 0:
+        raise BadProject(
+            where=where,
+            found=f"deviation={list(deviation)}",
+            expected="deviations above 0",
+            remedy="Leave it out to learn it from the training split.",
+        )
     if channels not in (1, 3) or resize not in ("stretch", "crop", "pad"):
         raise BadProject(
             where=where,

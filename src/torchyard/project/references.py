@@ -68,6 +68,13 @@ def check_transform(transform: Transform, schema: Schema, where: str) -> None:
             prediction is asked for.
     """
     kinds, transforms = _TAKES[transform.operation]
+    if transform.operation == "bucket" and _width(transform) != 1:
+        raise BadProject(
+            where=where,
+            found=f"{_width(transform)} numbers inside ty.bucket(...)",
+            expected="one number",
+            remedy="Give each its own ty.bucket, and ty.cross them if they belong together.",
+        )
     for item in transform.inputs:
         if isinstance(item, Transform):
             if item.operation not in transforms:
@@ -88,6 +95,15 @@ def check_transform(transform: Transform, schema: Schema, where: str) -> None:
                 remedy=f"For example ty.lookup('{item}').",
             )
         _check_use(item, schema, where)
+
+
+def _width(transform: Transform) -> int:
+    """How many numbers a number transform makes of a row."""
+    if transform.operation == "calendar_time":
+        return len(transform.options["parts"])
+    if transform.operation == "elapsed":
+        return 1
+    return sum(_width(item) if isinstance(item, Transform) else 1 for item in transform.inputs)
 
 
 def _check_use(name: str, schema: Schema, where: str) -> None:
