@@ -18,7 +18,7 @@ COMMANDS = {
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
-    "add": {"--name", "--append", "--reason", "--project", "--json"},
+    "add": {"--name", "--append", "--infer", "--reason", "--project", "--json"},
     "card": {"--project", "--json"},
     "delete": {"--where", "--reason", "--name", "--project", "--json"},
     "deploy": {"--canary", "--reason", "--project", "--json"},
@@ -28,6 +28,7 @@ FLAGS = {
     "log": {"--name", "--project", "--json"},
     "monitor": {"--every", "--time", "--release", "--model", "--project", "--json"},
     "optimize": {"--project", "--set", "--json"},
+    "propose": {"--label", "--seed", "--json"},
     "promote": {"--model", "--reason", "--project", "--json"},
     "quarantine": {"--rows", "--project", "--json"},
     "release": {"--project", "--set", "--json"},
@@ -57,6 +58,7 @@ def test_the_commands_are_those_that_scripts_rely_on() -> None:
     assert {words[0] for words, _ in every_command()} == COMMANDS
     assert {words[1] for words, _ in every_command() if words[0] == "data"} == {
         "add", "log", "show", "diff", "validate", "delete", "tag", "quarantine",
+        "propose",
     }  # fmt: skip
 
 

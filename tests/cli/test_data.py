@@ -147,3 +147,22 @@ def test_datasets_can_be_read_without_a_project_file(
     assert call(capsys, "show")["version"] == 1
     assert call(capsys, "delete", "--where", "plan = 'family'", "--reason", "r")["version"] == 2
     assert call(capsys, "add", status=1)["error"] == "bad_project"
+
+
+def test_data_without_a_project_is_kept_under_a_proposed_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = pl.DataFrame({"age": [n % 80 for n in range(400)], "city": ["Oslo", "Rome"] * 200})
+    rows.write_csv("people.csv")
+    one = call(capsys, "add", "people.csv", "--infer", "--name", "people")
+    assert (one["rows"], one["quarantined"], one["source"]) == (400, 0, "people.csv")
+    rows.write_parquet("people.parquet")
+    again = call(capsys, "add", "people.parquet", "--infer", "--name", "people")
+    assert again["digest"] == one["digest"]
+    pl.DataFrame({"age": [5, 500], "city": ["Oslo", "Rome"]}).write_csv("more.csv")
+    refusal = call(capsys, "add", "more.csv", "--infer", "--append", "--name", "people", status=1)
+    assert "1 of 2 rows (50.0%) set aside" in refusal["found"]
+    shown = call(capsys, "show", "people@latest")
+    assert [field["kind"] for field in shown["schema"]["fields"]] == ["integer", "category"]
+    assert "a file, folder or URL" in call(capsys, "add", "--infer", status=2)["expected"]

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from torchyard.cli import propose
 from torchyard.cli.described import show_difference, show_profile
 from torchyard.cli.options import HERE, AsJson, ProjectFolder
 from torchyard.cli.screen import Drawn, say, show_json, table
 from torchyard.core.digest import short
+from torchyard.core.errors import BadUsage
 from torchyard.core.record import Json, to_json
 from torchyard.records.dataset import DatasetVersion, Finding
 
@@ -29,6 +31,7 @@ data = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the console command."""
+    propose.register(data)
     app.add_typer(data, name="data")
 
 
@@ -42,6 +45,9 @@ def add(
     append: Annotated[
         bool, typer.Option("--append", help="Keep the latest version's rows too, before these.")
     ] = False,
+    infer: Annotated[
+        bool, typer.Option("--infer", help="Propose a schema for it; no project is needed.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = "",
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
@@ -52,8 +58,17 @@ def add(
     """
     from torchyard.yard import Yard
 
-    yard = Yard(project, progress=Drawn())
-    version = yard.add_data(_from_here(source), reason=reason, name=name, append=append)
+    if infer and source is None:
+        raise BadUsage(
+            where="data add --infer",
+            found="no source",
+            expected="a file, folder or URL to propose a schema for",
+            remedy="For example: torchyard data add flights.csv --infer",
+        )
+    yard = Yard(project, progress=Drawn(), data_only=infer)
+    version = yard.add_data(
+        _from_here(source), reason=reason, name=name, append=append, infer=infer
+    )
     if as_json:
         show_json(_version_json(version))
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,7 @@ from torchyard.records.dataset import Finding
 from torchyard.records.schema import Schema, Task
 
 _REPEATED = "repeats an earlier row"
+_MANY_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,28 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """A chunk's rows that fit, and those set aside with the rules they broke in a last column."""
+    """A chunk of rows, and which of them are set aside.
 
-    accepted: pl.DataFrame
-    quarantined: pl.DataFrame
+    ``reasons`` holds the rules that each row set aside broke; None where every row is kept.
+    """
+
+    rows: pl.DataFrame
+    aside: pl.Series | None = None
+    reasons: pl.Series | None = None
+
+    @property
+    def accepted(self) -> pl.DataFrame:
+        """The rows that fit."""
+        return self.rows if self.aside is None else self.rows.filter(~self.aside)
+
+    @property
+    def quarantined(self) -> pl.DataFrame:
+        """The others, with the rules they broke in a last column."""
+        if self.aside is None or self.reasons is None:
+            return self.rows.clear().with_columns(
+                pl.Series(broke_column(self.rows.columns), [], pl.String)
+            )
+        return self.rows.filter(self.aside).with_columns(self.reasons)
 
 
 def validate(
@@ -132,7 +151,8 @@ class Checker:
         """Take note of rows accepted before, without counting them: later ones may repeat them."""
         for names, seen in self._unique.items():
             _repeats(frame, names, seen)
-        self._note(frame, np.full(frame.height, -1))
+        if self._labels is not None or self._checks.fresh is not None:
+            self._note(frame, np.full(frame.height, -1))
 
     def update(self, frame: pl.DataFrame) -> Parted:
         """Check the next rows.
@@ -152,9 +172,11 @@ class Checker:
             if tally.severity == "quarantine":
                 bad.append((f"{field}: {rule}", mask))
         self._rows += frame.height
-        kept, parted = _part(table.frame, bad)
-        self._accepted += parted.accepted.height
-        self._note(parted.accepted, numbers if kept is None else numbers[kept])
+        parted = _part(table.frame, bad)
+        aside = parted.aside
+        self._accepted += frame.height - (0 if aside is None else int(aside.sum()))
+        if self._labels is not None or self._checks.fresh is not None:
+            self._note(parted.accepted, numbers if aside is None else numbers[~aside.to_numpy()])
         return parted
 
     def result(self) -> Validation:
@@ -184,10 +206,16 @@ class Checker:
         for field in self._schema.fields:
             if field.name in wrong:
                 yield (field.name, shape_rule(field)), wrong[field.name]
-        found = frame.select(
+        expressions = [
             item.broken.alias(str(place))
-            for place, item in enumerate(self._conditions) if isinstance(item.broken, pl.Expr)
-        )  # fmt: skip
+            for place, item in enumerate(self._conditions)
+            if isinstance(item.broken, pl.Expr)
+        ]
+        # each rule looks at a row alone, so large chunks are cut up for all cores
+        engine: Literal["streaming", "in-memory"] = (
+            "streaming" if frame.height >= _MANY_ROWS else "in-memory"
+        )
+        found = frame.lazy().select(expressions).collect(engine=engine)
         for place, item in enumerate(self._conditions):
             if not isinstance(item.broken, pl.Expr):
                 mask = item.broken(frame[item.field])
@@ -251,23 +279,19 @@ def _repeats(frame: pl.DataFrame, names: Sequence[str], seen: Seen) -> pl.Series
     return pl.Series(repeated)
 
 
-def _part(
-    frame: pl.DataFrame, bad: Sequence[tuple[str, pl.Series]]
-) -> tuple[np.ndarray[Any, Any] | None, Parted]:
-    """Which rows are kept (None: all of them), and the two parts."""
-    column = broke_column(frame.columns)
+def _part(frame: pl.DataFrame, bad: Sequence[tuple[str, pl.Series]]) -> Parted:
+    """Set rows aside that break one rule or more, with the names of all of these."""
     if not bad:
-        return None, Parted(frame, frame.clear().with_columns(pl.Series(column, [], pl.String)))
+        return Parted(frame)
     masks = pl.DataFrame([mask.alias(str(place)) for place, (_, mask) in enumerate(bad)])
-    broken = masks.select(pl.any_horizontal(pl.all())).to_series()
-    reasons = masks.filter(broken).select(
+    aside = masks.select(pl.any_horizontal(pl.all())).to_series()
+    reasons = masks.filter(aside).select(
         pl.concat_str(
             [pl.when(pl.col(str(place))).then(pl.lit(name)) for place, (name, _) in enumerate(bad)],
             separator="; ", ignore_nulls=True,
-        ).alias(column)
+        ).alias(broke_column(frame.columns))
     )  # fmt: skip
-    aside = frame.filter(broken).hstack(reasons)
-    return (~broken).to_numpy(), Parted(frame.filter(~broken), aside)
+    return Parted(frame, aside, reasons.to_series())
 
 
 def broke_column(columns: Sequence[str]) -> str:

@@ -32,9 +32,8 @@ def regroup(
     waiting: list[pl.DataFrame] = []
     room, space = rows, size
     for frame in frames:
-        for piece in _light_pieces(frame, size):
+        for piece, weight in _light_pieces(frame, size):
             left = piece
-            weight = int(row_sizes(piece).sum())
             if waiting and weight > space:
                 yield pl.concat(waiting)
                 waiting, room, space = [], rows, size
@@ -88,12 +87,13 @@ def _width(dtype: pl.DataType) -> int:
     return width
 
 
-def _light_pieces(frame: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
-    """Slices of a frame of at most ``size`` bytes, or of a single row."""
+def _light_pieces(frame: pl.DataFrame, size: int) -> Iterator[tuple[pl.DataFrame, int]]:
+    """Slices of a frame of at most ``size`` bytes, or of a single row, and the bytes of each."""
     ends = row_sizes(frame).cum_sum()
     start, before = 0, 0
     while start < frame.height:
         end = int(ends.search_sorted(before + size, side="right"))
         end = max(end, start + 1)
-        yield frame.slice(start, end - start)
-        start, before = end, int(ends[end - 1])
+        through = int(ends[end - 1])
+        yield frame.slice(start, end - start), through - before
+        start, before = end, through

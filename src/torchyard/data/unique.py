@@ -1,15 +1,17 @@
-"""Which rows repeat an earlier one, over any number of rows, in 14 bytes a row.
+"""Which rows repeat an earlier one, over any number of rows, in about 30 bytes a row.
 
 A row's key is 96 bits of hash, so two different rows of a billion are taken for equal with
-probability 10**-11. Keys seen so far lie in a few sorted runs whose sizes double, as in a
-log-structured merge tree (O'Neil et al., "The log-structured merge-tree", 1996): a chunk is looked
-up in each by binary search and becomes the newest run.
+probability 10**-11. Keys seen so far lie in sorted runs that are merged when there are eight of a
+size, as in a log-structured merge tree (O'Neil et al., "The log-structured merge-tree", 1996). As
+there, a filter says of most new keys that no run can hold them: a table of flags by the keys'
+first bits (a Bloom filter of one hash). It is asked in the order of the keys, so memory is read
+from front to back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ import polars as pl
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _SEEDS = (0x9E3779B9, 0x7F4A7C15)
+_FAN = 8
+_SMALLEST_FILTER_BITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,6 @@ class _Run:
         return _Run(self.first[places], self.second[places], self.mark[places])
 
 
-@dataclass(slots=True)
 class Seen:
     """The keys of all rows so far, each with the mark of the first row that had it.
 
@@ -46,7 +49,10 @@ class Seen:
         [True, False]
     """
 
-    _runs: list[_Run] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._runs: list[_Run] = []
+        self._keys = 0
+        self._filter = np.zeros(1 << _SMALLEST_FILTER_BITS, dtype=np.bool_)
 
     def add(
         self, frame: pl.DataFrame, columns: Sequence[str], marks: Array | None = None
@@ -62,64 +68,94 @@ class Seen:
             The flags, and the mark of the first equal row (the row's own where it is the first).
         """
         marks = np.zeros(frame.height, dtype=np.int16) if marks is None else marks
-        order, heads, chunk = _sorted(*_keys(frame, columns), marks)
-        known = chunk.take(np.flatnonzero(heads == np.arange(len(heads))))
-        seen = np.zeros(len(known), dtype=bool)
-        first = known.mark.copy()
-        for run in self._runs:
-            _look_up(known, run, seen, first)
-        group = np.cumsum(heads == np.arange(len(heads))) - 1
+        order, rows = _sorted(_keys(frame, columns, marks))
+        new = _differs_from_last(rows)
+        known = rows if new.all() else rows.take(np.flatnonzero(new))
+        seen, first = self._look_up(known)
+        self._insert(known if not seen.any() else known.take(np.flatnonzero(~seen)))
         repeated, earlier = np.empty(len(order), dtype=bool), np.empty(len(order), dtype=np.int16)
-        repeated[order] = seen[group] | (heads != np.arange(len(heads)))
-        earlier[order] = first[group]
-        self._insert(known.take(np.flatnonzero(~seen)))
+        if known is rows:
+            repeated[order], earlier[order] = seen, first
+        else:
+            key_of_row = np.cumsum(new) - 1
+            repeated[order], earlier[order] = seen[key_of_row] | ~new, first[key_of_row]
         return repeated, earlier
+
+    def _look_up(self, keys: _Run) -> tuple[Array, Array]:
+        """Which keys some run holds, and the mark that stands there."""
+        seen, first = np.zeros(len(keys), dtype=bool), keys.mark.copy()
+        if self._runs:
+            asked = np.flatnonzero(self._filter[self._slots(keys)])
+            for run in self._runs:
+                _find(keys, asked, run, seen, first)
+        return seen, first
 
     def _insert(self, run: _Run) -> None:
         if not len(run):
             return
         self._runs.append(run)
-        while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
-            newer, older = self._runs.pop(), self._runs.pop()
-            self._runs.append(_merged(older, newer))
+        self._keys += len(run)
+        if len(self._runs) >= _FAN and len(self._runs[-_FAN]) <= _FAN * len(run):
+            merged = _merged(self._runs[-_FAN:])
+            self._runs[-_FAN:] = [merged]
+        size = len(self._filter)
+        while size < _FAN * self._keys:
+            size *= 2
+        grown = size > len(self._filter)
+        if grown:
+            self._filter = np.zeros(size, dtype=np.bool_)
+        for held in self._runs if grown else [run]:
+            self._filter[self._slots(held)] = True
+
+    def _slots(self, run: _Run) -> Array:
+        """The places of keys in the filter: their first bits, so rising as the keys do."""
+        return run.first >> np.uint64(65 - len(self._filter).bit_length())
 
 
-def _keys(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[Array, Array]:
+def _keys(frame: pl.DataFrame, columns: Sequence[str], marks: Array) -> _Run:
     value = pl.struct(columns) if len(columns) > 1 else pl.col(columns[0])
     hashed = frame.select(
         value.hash(seed).alias(name) for name, seed in zip(("first", "second"), _SEEDS, strict=True)
     )
     second = hashed["second"].to_numpy() >> np.uint64(32)
-    return hashed["first"].to_numpy(), second.astype(np.uint32)
+    return _Run(hashed["first"].to_numpy(), second.astype(np.uint32), marks)
 
 
-def _sorted(first: Array, second: Array, marks: Array) -> tuple[Array, Array, _Run]:
-    """Keys in order: from where each came, and the place of the first of its equals.
+def _sorted(rows: _Run) -> tuple[Array, _Run]:
+    """Rows by key, those of one key as they came; and from where each came.
 
-    The order that keeps equal keys as they came is slow, so it is made only where some are equal.
+    Numbers sort faster than places, so places ride in the low bits of the keys where they fit:
+    what these bits would have decided is mended where it matters.
     """
-    order = np.argsort(first)
-    run = _Run(first, second, marks).take(order)
-    if not (run.first[1:] == run.first[:-1]).any():
-        return order, np.arange(len(order)), run
-    order = np.lexsort((second, first))
-    run = _Run(first, second, marks).take(order)
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (run.first[1:] != run.first[:-1]) | (run.second[1:] != run.second[:-1])
-    return order, np.maximum.accumulate(np.where(new, np.arange(len(order)), 0)), run
+    bits = np.uint64(max(len(rows) - 1, 1).bit_length())
+    places = np.arange(len(rows), dtype=np.uint64)
+    packed = np.sort((rows.first >> bits << bits) | places)
+    order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.intp)
+    alike = packed[1:] >> bits == packed[:-1] >> bits
+    if alike.any():
+        tied = np.zeros(len(rows), dtype=bool)
+        tied[1:] |= alike
+        tied[:-1] |= alike
+        where = np.flatnonzero(tied)
+        those = order[where]
+        order[where] = those[np.lexsort((those, rows.second[those], rows.first[those]))]
+    return order, rows.take(order)
 
 
-def _look_up(keys: _Run, run: _Run, seen: Array, first: Array) -> None:
-    """Note in ``seen`` and ``first`` which keys a run holds."""
-    places = np.searchsorted(run.first, keys.first)
-    asked = np.arange(len(keys))
-    while True:
+def _differs_from_last(rows: _Run) -> Array:
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (rows.first[1:] != rows.first[:-1]) | (rows.second[1:] != rows.second[:-1])
+    return new
+
+
+def _find(keys: _Run, asked: Array, run: _Run, seen: Array, first: Array) -> None:
+    """Note in ``seen`` and ``first`` which of the keys that are asked for a run holds."""
+    places = np.searchsorted(run.first, keys.first[asked])
+    while len(asked):
         inside = places < len(run)
         asked, places = asked[inside], places[inside]
         alike = run.first[places] == keys.first[asked]
         asked, places = asked[alike], places[alike]
-        if not len(asked):
-            return
         equal = run.second[places] == keys.second[asked]
         seen[asked[equal]] = True
         first[asked[equal]] = run.mark[places[equal]]
@@ -127,19 +163,8 @@ def _look_up(keys: _Run, run: _Run, seen: Array, first: Array) -> None:
         asked, places = asked[~equal], places[~equal] + 1
 
 
-def _merged(older: _Run, newer: _Run) -> _Run:
-    places = np.searchsorted(older.first, newer.first) + np.arange(len(newer))
-    from_older = np.ones(len(older) + len(newer), dtype=bool)
-    from_older[places] = False
-
-    def merge(a: Array, b: Array) -> Array:
-        whole = np.empty(len(from_older), dtype=a.dtype)
-        whole[places] = b
-        whole[from_older] = a
-        return whole
-
-    return _Run(
-        merge(older.first, newer.first),
-        merge(older.second, newer.second),
-        merge(older.mark, newer.mark),
-    )
+def _merged(runs: Sequence[_Run]) -> _Run:
+    first = np.concatenate([run.first for run in runs])
+    order = np.argsort(first)
+    second = np.concatenate([run.second for run in runs])[order]
+    return _Run(first[order], second, np.concatenate([run.mark for run in runs])[order])

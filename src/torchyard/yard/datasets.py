@@ -11,6 +11,7 @@ from torchyard.core.digest import short
 from torchyard.core.errors import BadProject, BadUsage, NotFound
 from torchyard.data.rules import Checks
 from torchyard.data.source import Source, open_source
+from torchyard.data.table import label_field
 from torchyard.data.versions import Dataset
 from torchyard.project.project import is_name
 from torchyard.records.dataset import DatasetVersion
@@ -117,6 +118,31 @@ def add_data(
     return keep(dataset, rows, declared, progress=opened.progress, reason=reason, append=append)
 
 
+def add_inferred(
+    workspace: Workspace,
+    source: object,
+    *,
+    progress: Progress,
+    reason: str = "",
+    name: str = DEFAULT,
+    append: bool = False,
+) -> DatasetVersion:
+    """Keep data under a schema that is proposed for it; no project file is needed.
+
+    Behind earlier rows the schema of these is meant: one proposed for a part may be another.
+    """
+    from torchyard.data.propose import propose
+
+    dataset, origin = open_dataset(workspace, name), _beside(workspace.folder, source)
+    if append and dataset.versions():
+        schema = dataset.version().schema
+    else:
+        schema = propose(open_source(origin, folder=workspace.folder)).schema
+    rows = open_source(origin, folder=workspace.folder, schema=schema)
+    declared = Declared(schema, None, Checks())
+    return keep(dataset, rows, declared, progress=progress, reason=reason, append=append)
+
+
 def keep(
     dataset: Dataset,
     rows: Source,
@@ -181,10 +207,12 @@ def delete_rows(
 
 
 def project_source(opened: OpenProject, source: object = None) -> Source:
-    """The project's data, or another source, read as its schema says."""
+    """The project's data, or another source, read as its schema and its task's label say."""
     folder = opened.workspace.folder
     origin = opened.project.data if source is None else _beside(folder, source)
-    return open_source(origin, folder=folder, schema=opened.project.schema)
+    project = opened.project
+    declared = Schema(fields=(*project.schema.fields, label_field(project.task)))
+    return open_source(origin, folder=folder, schema=declared)
 
 
 def _beside(folder: Path, source: object) -> object:

@@ -33,8 +33,8 @@ from torchyard.yard.stages import Progress, Silent, Stages
 from torchyard.yard.workspace import LoadedProject, Workspace, load_project
 
 if TYPE_CHECKING:
-    from torchyard.package import OnnxPackage
     from torchyard.data.check import Validation
+    from torchyard.package import OnnxPackage
 
 Settings = Mapping[str, object]
 
@@ -120,6 +120,7 @@ class Yard:
         reason: str = "",
         name: str = datasets.DEFAULT,
         append: bool = False,
+        infer: bool = False,
     ) -> DatasetVersion:
         """Read, validate and keep data as a version.
 
@@ -128,10 +129,16 @@ class Yard:
             reason: kept with the version.
             name: of the dataset; training takes ``data``.
             append: keep the rows of the latest version too, before these.
+            infer: hold the rows against a schema that is proposed for them, and not the project's.
 
         Raises:
             BadData: the data cannot be read, or does not fit the schema and the checks.
         """
+        if infer and source is not None:
+            return datasets.add_inferred(
+                self.workspace, source, progress=self._progress, reason=reason, name=name,
+                append=append,
+            )  # fmt: skip
         return datasets.add_data(
             self.open(), source=source, reason=reason, name=name, append=append
         )
