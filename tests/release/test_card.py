@@ -12,9 +12,12 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.support.releases import measured, sample_contents, sample_release, sample_report
+from torchyard.records.dataset import FieldProfile, Profile
 from torchyard.records.evidence import Evidence, GroupResult, Report, Verdict
+from torchyard.records.schema import FieldKind
 from torchyard.release import Contents
 from torchyard.release.card import card_html, compose_card, model_card, serving_report
+from torchyard.release.card_rows import training_rows
 from torchyard.release.limits import find_limits
 
 TITLES = [
@@ -117,8 +120,31 @@ def test_data_and_findings_are_told(contents: Contents) -> None:
     assert "| accepted rows | 1,000 |" in data
     assert "| quarantined rows | 7 |" in data
     assert "| distance | at most 5000 | quarantine | 7 of 1,007 |" in data
+    assert "| distance | 1.0% | middle 80 % from 300 to 3500 km, median 1200 |" in data
+    assert "| carrier | 0.0% | UA 50%, AA 38%, DL 12% |" in data
     clean = replace(contents, dataset=replace(contents.dataset, findings=()))
     assert "Validation found nothing to report." in section(model_card(clean), "Data")
+
+
+def test_the_training_rows_are_told_in_a_line_each() -> None:
+    def field(name: str, kind: FieldKind, **facts: Any) -> FieldProfile:
+        return FieldProfile(name=name, kind=kind, rows=10, missing=2, **facts)
+
+    fields = (
+        field("express", "boolean", edges=(0.5,), counts=(6, 2), quantiles=(0.0,) * 9),
+        field("departs", "timestamp", minimum=0.0, maximum=86_400.0 * 400, counts=(8,)),
+        field("street", "category"),
+        field("note", "text", parts=(field("word", "text", values=("a", "b"), counts=(4, 2)),)),
+        field("point", "tensor", minimum=-1.0, maximum=3.0, mean=0.25),
+    )
+    assert training_rows(Profile(rows=10, fields=fields)).rows == (
+        ("express", "20.0%", "true in 25%"),
+        ("departs", "20.0%", "1970-01-01 to 1971-02-05"),
+        ("street", "20.0%", ""),
+        ("note", "20.0%", ""),
+        ("note word", "20.0%", "a 50%, b 25%"),
+        ("point", "20.0%", "from -1 to 3, mean 0.25"),
+    )
 
 
 def test_slices_come_worst_first_whatever_worse_means(contents: Contents) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 
 from torchyard.cli.screen import say, table
 from torchyard.records.dataset import FieldProfile, Profile
@@ -107,7 +106,9 @@ def _change_cells(change: FieldChange) -> tuple[str, ...]:
 
 def _bound(field: FieldProfile, value: float | None) -> str:
     if field.kind == "timestamp" and value is not None:
-        return str(datetime(1970, 1, 1) + timedelta(seconds=value))
+        import numpy as np  # a date of any year, which datetime refuses
+
+        return str(np.datetime64(int(value), "s")).replace("T", " ")
     return _number(value)
 
 

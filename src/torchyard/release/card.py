@@ -20,6 +20,7 @@ from torchyard.records.evidence import (
 )
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.release.card_classes import confusion, per_class, shown
+from torchyard.release.card_rows import training_rows
 from torchyard.release.contents import Contents
 from torchyard.release.limits import find_limits
 from torchyard.release.page import (
@@ -205,14 +206,15 @@ def _data(contents: Contents, report: Report) -> tuple[Block, ...]:
             (f"{report.split} rows", f"{report.rows:,}"),
         ),
     )
+    held = training_rows(contents.reference)
     if not dataset.findings:
-        return facts, Text("Validation found nothing to report.")
+        return facts, held, Text("Validation found nothing to report.")
     rows = tuple(
         (found.field, found.rule, found.severity, f"{found.rows:,} of {found.rows_checked:,}",
          found.meaning)
         for found in dataset.findings
     )  # fmt: skip
-    return facts, Table("Findings.", ("field", "rule", "severity", "rows", "meaning"), rows)
+    return facts, held, Table("Findings.", ("field", "rule", "severity", "rows", "meaning"), rows)
 
 
 def _quality(report: Report, baselines: Mapping[str, Mapping[str, Measured]]) -> tuple[Block, ...]:
