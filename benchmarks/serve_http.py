@@ -16,10 +16,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 import torchyard as ty
-from torchyard.data.read import read_source
 from torchyard.data.rows import request_rows
+from torchyard.data.source import open_source
 from torchyard.features import columns_from_frame
 from torchyard.runtimes import open_model
 
@@ -85,7 +86,8 @@ def main() -> None:
         yard = ty.Yard.init(Path(name) / "churn")
         yard.ship()
         release = yard.find_release()
-        frame = read_source("customers.csv", folder=yard.workspace.folder)
+        rows = open_source("customers.csv", folder=yard.workspace.folder, schema=release.schema)
+        frame = pl.concat(rows.chunks())
         path = b"POST /v1/models/churn/predict HTTP/1.1\r\nHost: x\r\nContent-Length: "
         bodies = [
             json.dumps({"rows": [row]}).encode() for row in request_rows(frame, release.schema)

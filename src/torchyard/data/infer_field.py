@@ -14,7 +14,7 @@ import polars as pl
 from torchyard.data.evidence import Evidence
 from torchyard.records.schema import Field
 
-_EXACT = 2**53
+_EXACT, _LARGEST, _SMALLEST = 2**53, 1e300, 1e-300
 _LISTED_VALUES = 50
 _ROWS_PER_VALUE = 5
 _TEXT_WORDS, _TEXT_CHARACTERS = 3.0, 40.0
@@ -113,21 +113,23 @@ def outward(low: float, high: float, *, whole: bool) -> tuple[float, float]:
     if low >= 0 and 90 < high <= 100:
         return 0.0, 100.0
     span = high - low or abs(high) or 1.0
-    step = 10.0 ** floor(log10(span))
+    step = max(10.0 ** floor(log10(span)), _SMALLEST)
     step = step / 2 if span < 3 * step else step
     if whole:
         step = max(step, 1.0)
     least, most = floor((low - span / 10) / step), -floor(-(high + span / 10) / step)
     digits = max(0, 1 - floor(log10(step)))
-    bound = round(least * step, digits)
-    return (0.0 if low >= 0 > bound else bound) + 0.0, round(most * step, digits) + 0.0
+    bound = min(round(least * step, digits), low)
+    top = max(round(most * step, digits), high)
+    return (0.0 if low >= 0 > bound else bound) + 0.0, top + 0.0
 
 
 def _of_numbers(name: str, seen: Evidence, optional: bool) -> tuple[Field, list[str]]:
     notes: list[str] = []
     if seen.dtype.is_integer() and (_is_beyond_exact(seen) or _names_entity(name, seen)):
         return Field(name=name, kind="id", optional=optional), ["whole numbers that name something"]
-    if not seen.are_whole or (seen.dtype.is_float() and not optional) or seen.minimum is None:
+    gaps = seen.dtype.is_float() and optional and not _is_beyond_exact(seen)
+    if not (seen.dtype.is_integer() or gaps) or not seen.are_whole or seen.minimum is None:
         low, high = _bounds(seen, whole=False)
         return Field(name=name, kind="number", optional=optional, ge=low, le=high), notes
     counts = seen.counts or {}
@@ -138,17 +140,15 @@ def _of_numbers(name: str, seen: Evidence, optional: bool) -> tuple[Field, list[
         )
     elif 1 < len(counts) <= 20:
         notes.append(f"only {len(counts)} different whole numbers: codes are better as category")
-    low: float | None
-    high: float | None
-    if _are_all_of_a_range(seen):
-        low, high = seen.minimum, seen.maximum
-    else:
-        low, high = _bounds(seen, whole=True)
+    tight = _are_all_of_a_range(seen)
+    low, high = (seen.minimum, seen.maximum) if tight else _bounds(seen, whole=True)
     return Field(name=name, kind="integer", optional=optional, ge=low, le=high), notes
 
 
 def _bounds(seen: Evidence, *, whole: bool) -> tuple[float | None, float | None]:
     if seen.minimum is None or seen.maximum is None or seen.minimum == seen.maximum:
+        return None, None
+    if max(abs(seen.minimum), abs(seen.maximum)) > _LARGEST:
         return None, None
     return outward(seen.minimum, seen.maximum, whole=whole)
 

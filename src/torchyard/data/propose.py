@@ -95,26 +95,15 @@ def propose(source: Source, *, seed: int = 0, label: str | None = None) -> Propo
     first = _gather(source, seed, label)
     fields, notes = _infer(first.evidence)
     second = _confirm(source, seed, fields, label)
-    proposed = []
-    for name, evidence in first.evidence.items():
-        both = evidence.merged(second.evidence[name])
-        field, said = _settle(name, fields.get(name), both, second)
-        notes[name] += said
-        if field is not None:
-            proposed.append(field)
-            notes[name] += hints(field, both)
-    if not proposed:
-        raise BadData(
-            where=source.name,
-            found=f"the columns {', '.join(notes)}, none of which fits a kind of field",
-            expected="at least one column of numbers, texts, times, pictures or tensors",
-            remedy="; ".join(f"{name}: {'; '.join(said)}" for name, said in notes.items()),
-        )
+    settled = _settle_all(fields, first, second, notes)
+    if not settled:
+        raise _refuse_all(source, notes)
     if label is not None:
-        names = [field.name for field in proposed]
+        names = [field.name for field in settled]
         for name, text in leak_hints(first.frame(), second.frame(), names, label).items():
             notes[name].append(text)
-    schema = Schema(fields=tuple(proposed))
+    schema = Schema(fields=tuple(settled))
+    said = [Note(field=name, text=text) for name, texts in notes.items() for text in texts]
     return Proposal(
         source=source.name,
         rows=first.rows + second.rows,
@@ -123,10 +112,7 @@ def propose(source: Source, *, seed: int = 0, label: str | None = None) -> Propo
         label=label,
         schema=schema,
         code=schema_code(schema),
-        notes=(
-            *_about_all(first, second, label),
-            *(Note(field=name, text=text) for name, said in notes.items() for text in said),
-        ),
+        notes=(*_about_all(first, second, label), *said),
     )
 
 
@@ -163,7 +149,7 @@ def _halves(source: Source, seed: int) -> Iterator[tuple[pl.DataFrame, pl.DataFr
     before = 0
     for chunk in source.chunks():
         numbers = np.arange(before, before + chunk.height, dtype=np.uint64)
-        mixed = (numbers >> np.uint64(1)) + np.uint64(seed % 2**32) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (numbers >> np.uint64(1)) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         odd = ((mixed ^ (mixed >> np.uint64(31))) ^ numbers) & np.uint64(1)
@@ -247,10 +233,24 @@ def _broken(frame: pl.DataFrame, field: Field, rules: list[Condition]) -> Iterat
             yield Broken(rule.rule, int(rows.sum()), typed[field.name].filter(rows)[0])
 
 
+def _settle_all(
+    fields: dict[str, Field], first: _Half, second: _Half, notes: dict[str, list[str]]
+) -> list[Field]:
+    """The fields after the second half has been heard; notes are added."""
+    settled = []
+    for name, evidence in first.evidence.items():
+        both = evidence.merged(second.evidence[name])
+        field, said = _settle(name, fields.get(name), both, second)
+        notes[name] += said
+        if field is not None:
+            settled.append(field)
+            notes[name] += hints(field, both)
+    return settled
+
+
 def _settle(
     name: str, field: Field | None, both: Evidence, second: _Half
 ) -> tuple[Field | None, list[str]]:
-    """The field after the second half has been heard."""
     other = second.evidence[name]
     if are_marked_numbers(both):
         return infer_field(name, both)[0], []
@@ -264,6 +264,15 @@ def _settle(
         )
         return replace(settled, ge=None, le=None, pattern=None, values=()), [note, *said]
     return repair(field, second.broken.get(name, []), second.repeated.get(name, 0), both, other)
+
+
+def _refuse_all(source: Source, notes: dict[str, list[str]]) -> BadData:
+    return BadData(
+        where=source.name,
+        found=f"the columns {', '.join(notes)}, none of which fits a kind of field",
+        expected="at least one column of numbers, texts, times, pictures or tensors",
+        remedy="; ".join(f"{name}: {'; '.join(texts)}" for name, texts in notes.items()),
+    )
 
 
 def _about_all(first: _Half, second: _Half, label: str | None) -> Iterator[Note]:

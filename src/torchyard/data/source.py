@@ -68,7 +68,8 @@ def open_source(value: object, *, folder: Path, schema: Schema | None = None) ->
         schema: how to read what carries no types. A column of texts in CSV is read as its field's
             kind (codes such as ``007`` stay texts for a category or id; yes, no, 1 and 0 are
             booleans), a text for a timestamp as ISO 8601, a text for an image as a path relative to
-            the table. Columns that it does not name are typed by all their values.
+            the table. It may name the label as a field too. Columns that it does not name are typed
+            by all their values.
 
     Raises:
         BadData: there is no such file, its format is unknown, it is empty; or the function fails,
