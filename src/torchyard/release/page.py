@@ -113,7 +113,8 @@ def _block_markdown(block: Block) -> str:
         case Bullets(items):
             return "\n".join(f"- {_plain(item)}" for item in items)
         case Table(lead, header, rows):
-            lines = [header, ("---",) * len(header), *(map(_plain, row) for row in rows)]
+            dashes = ("---",) * len(header)
+            lines = [map(_plain, header), dashes, *(map(_plain, row) for row in rows)]
             grid = "\n".join(f"| {' | '.join(line)} |" for line in lines)
             return f"{_plain(lead)}\n\n{grid}" if lead else grid
         case Reliability(bins, of):
