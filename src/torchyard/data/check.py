@@ -2,7 +2,7 @@
 
 All findings are collected. Rows that break a required rule are set aside, never silently dropped;
 rows that lack a field or hold the wrong type are refused whole. Memory does not grow with rows, but
-for 14 bytes a row where rows are compared with each other (uniqueness, labels of equal rows).
+for 30 bytes a row where rows are compared with each other (uniqueness, labels of equal rows).
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Proposal:
 def propose(source: Source, *, seed: int = 0, label: str | None = None) -> Proposal:
     """Propose a schema.
 
-    The rows are read twice; memory is bounded by a chunk, 40,000 rows of a sample, and 14 bytes per
+    The rows are read twice; memory is bounded by a chunk, 40,000 rows of a sample, and 30 bytes per
     row for each field that may be unique.
 
     Args:
