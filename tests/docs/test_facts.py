@@ -19,8 +19,7 @@ import typer
 import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import NotReady, YardError
-from torchyard.evaluate.fairness import DIFFERENCES
-from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate.kinds import BINARY, MULTICLASS
 from torchyard.records.evidence import Objective
 from torchyard.records.training import Training
 from torchyard.serve import answers, reading
@@ -159,12 +158,15 @@ def test_defaults_on_the_project_page_are_those_of_the_code(record: type) -> Non
 
 
 def test_the_metrics_tables_name_all_metrics_with_their_direction() -> None:
-    text = page("project-file.md")
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (higher|lower|-) \|$", text, flags=re.MULTILINE)
+    two, found, many = page("project-file.md").partition("### Many classes\n")
+    assert found
     better = {True: "higher", False: "lower", None: "-"}
-    assert dict(rows) == {name: better[item.higher_is_better] for name, item in METRICS.items()}
-    differences = re.findall(r"^\| `(\w+_difference)` \|", text, flags=re.MULTILINE)
-    assert set(differences) == set(DIFFERENCES)
+    for kind, text in ((BINARY, two), (MULTICLASS, many)):
+        rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (higher|lower|-) \|$", text, re.MULTILINE)
+        told = {name: better[item.higher_is_better] for name, item in kind.metrics.items()}
+        assert dict(rows) == told
+        differences = re.findall(r"^\| `(\w+_difference)` \|", text, flags=re.MULTILINE)
+        assert set(differences) == set(kind.rates)
 
 
 def test_the_calls_from_python_exist() -> None:

@@ -12,8 +12,7 @@ import typer
 import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import YardError
-from torchyard.evaluate.fairness import DIFFERENCES
-from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate.kinds import BINARY, MULTICLASS
 from torchyard.serve.answers import refuse
 from torchyard.serve.metrics import Metrics, render
 from torchyard.serve.routes import ROUTES
@@ -74,7 +73,8 @@ def test_every_public_name_is_on_the_project_page(name: str) -> None:
 
 
 def test_every_metric_a_gate_may_name_is_on_the_project_page() -> None:
-    for metric in (*METRICS, *DIFFERENCES, "latency_p99_ms", "size_mb"):
+    named = (*BINARY.metrics, *BINARY.rates, *MULTICLASS.metrics, *MULTICLASS.rates)
+    for metric in (*named, "latency_p99_ms", "size_mb"):
         assert f"`{metric}`" in page("project-file.md"), metric
 
 
