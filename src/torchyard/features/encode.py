@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, final
 
@@ -27,7 +26,8 @@ class Encoder:
 
     Args:
         graph: the ONNX file's path, or its content.
-        threads: threads inside one call; as many as there are cores when left out.
+        threads: threads inside one call. More than one is slower: the operations are short, and
+            threads that wait for the next one take the core from other work.
 
     Attributes:
         inputs: the raw fields it reads.
@@ -43,11 +43,11 @@ class Encoder:
         tensors = encoder.encode(columns_from_frame(schema, frame))
     """
 
-    def __init__(self, graph: Path | bytes, *, threads: int | None = None) -> None:
+    def __init__(self, graph: Path | bytes, *, threads: int = 1) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
             graph if isinstance(graph, bytes) else str(graph),
