@@ -20,6 +20,8 @@ import torchyard as ty
 from torchyard.data.chunks import regroup, row_sizes
 from torchyard.data.parts import Part
 from torchyard.data.source import Source, open_source
+from torchyard.data.table import label_field
+from torchyard.records.schema import Schema, Task
 
 ROWS = pl.DataFrame(
     {
@@ -235,6 +237,20 @@ def test_a_schema_says_how_texts_are_read(tmp_path: Path) -> None:
         ("008", "2", None, 4, False, None, 2),
     ]
     assert read.schema["x"] == pl.Float64
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        (ty.binary_classification("late"), [True, False, None]),
+        (ty.multiclass_classification("late", classes=["0", "1", "2"]), ["1", "0", None]),
+    ],
+)
+def test_the_label_is_read_as_its_task_says(tmp_path: Path, task: Task, expected: Any) -> None:
+    (tmp_path / "rows.csv").write_text("x,late\n1,1\n2,0\n3,\n")
+    schema = Schema(fields=(*ty.Schema(x=ty.number()).fields, label_field(task)))
+    read = whole(open_source("rows.csv", folder=tmp_path, schema=schema))
+    assert read["late"].to_list() == expected
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "frame"])
