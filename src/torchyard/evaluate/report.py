@@ -6,11 +6,12 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.bootstrap import RESAMPLES, Vector, bootstrap, measure, measured
+from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, bootstrap, measure, measured
 from torchyard.evaluate.fairness import differences, rates_of
 from torchyard.evaluate.groups import Group, Texts, part
 from torchyard.evaluate.kinds import kind_of
@@ -36,9 +37,8 @@ def evaluate(
 ) -> Report:
     """Measure how well a model answers a split.
 
-    A metric that is undefined on its rows is absent; groups and slices under 100 rows, in a binary
-    task also under 10 of either class, carry none. The same arguments make the same report, byte
-    for byte.
+    A metric that is undefined on its rows is absent; groups and slices that are too small (see
+    ``kinds``) carry none. The same arguments make the same report, byte for byte.
 
     Args:
         model: what is measured, for example a variant's name.
@@ -67,14 +67,8 @@ def evaluate(
     sample = Sample(task=task, truth=truth, probabilities=probabilities)
     _check_rows(sample.rows, split)
     judge = _Judge(sample, resamples, seed)
-    vectors = rates_of(task)
-    by_group = {
-        field: judge.part("group", field, labels, vectors) for field, labels in groups.items()
-    }
-    by_slice = {field: judge.part("slice", field, labels, {}) for field, labels in slices.items()}
-    whole = bootstrap(
-        sample, generator=_generator(seed, "rows"), resamples=resamples, vectors=class_vectors(task)
-    )
+    by_group, by_slice = judge.parts("group", groups), judge.parts("slice", slices)
+    whole = judge.whole()
     return Report(
         model=model,
         split=split,
@@ -100,22 +94,35 @@ class _Judge:
     resamples: int
     seed: int
 
+    def whole(self) -> Resampled:
+        """All rows, and each class alone."""
+        return bootstrap(
+            self.sample,
+            generator=_generator(self.seed, "rows"),
+            resamples=self.resamples,
+            vectors=class_vectors(self.sample.task),
+        )
+
     def everyone(self, probabilities: Floats) -> dict[str, Measured]:
         """All rows, drawn alike for model and baselines, so that their differences are not luck."""
         sample = Sample(task=self.sample.task, truth=self.sample.truth, probabilities=probabilities)
         return measure(sample, generator=_generator(self.seed, "rows"), resamples=self.resamples)
 
-    def part(
-        self, kind: str, field: str, labels: Texts, vectors: dict[str, Vector]
-    ) -> tuple[Group, ...]:
-        """The rows of each value of a field."""
-        return part(
-            self.sample,
-            labels=labels,
-            generator=partial(_generator, self.seed, kind, field),
-            resamples=self.resamples,
-            vectors=vectors,
-        )
+    def parts(
+        self, kind: Literal["group", "slice"], fields: Mapping[str, Texts]
+    ) -> dict[str, tuple[Group, ...]]:
+        """The rows of each value of each field; of groups also what is compared between them."""
+        vectors = rates_of(self.sample.task) if kind == "group" else {}
+        return {
+            field: part(
+                self.sample,
+                labels=labels,
+                generator=partial(_generator, self.seed, kind, field),
+                resamples=self.resamples,
+                vectors=vectors,
+            )
+            for field, labels in fields.items()
+        }
 
 
 def _results(parted: Mapping[str, tuple[Group, ...]]) -> tuple[GroupResult, ...]:
