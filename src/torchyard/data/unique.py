@@ -20,7 +20,7 @@ import polars as pl
 Array = np.ndarray[Any, np.dtype[Any]]
 _SEEDS = (0x9E3779B9, 0x7F4A7C15)
 _FAN = 8
-_SMALLEST_FILTER_BITS = 20
+_SMALLEST_FILTER_BITS = 23  # the system gives zeroed memory page by page, when it is touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +67,18 @@ class Seen:
         Returns:
             The flags, and the mark of the first equal row (the row's own where it is the first).
         """
-        marks = np.zeros(frame.height, dtype=np.int16) if marks is None else marks
-        order, rows = _sorted(_keys(frame, columns, marks))
-        new = _differs_from_last(rows)
-        known = rows if new.all() else rows.take(np.flatnonzero(new))
+        marks = np.broadcast_to(np.int16(0), frame.height) if marks is None else marks
+        order, rows, key = _sorted(_keys(frame, columns, marks))
+        known = rows if key is None else rows.take(_starts(key))
         seen, first = self._look_up(known)
         self._insert(known if not seen.any() else known.take(np.flatnonzero(~seen)))
         repeated, earlier = np.empty(len(order), dtype=bool), np.empty(len(order), dtype=np.int16)
-        if known is rows:
+        if key is None:
             repeated[order], earlier[order] = seen, first
         else:
-            key_of_row = np.cumsum(new) - 1
-            repeated[order], earlier[order] = seen[key_of_row] | ~new, first[key_of_row]
+            again = np.ones(len(order), dtype=bool)
+            again[_starts(key)] = False
+            repeated[order], earlier[order] = seen[key] | again, first[key]
         return repeated, earlier
 
     def _look_up(self, keys: _Run) -> tuple[Array, Array]:
@@ -117,35 +117,43 @@ def _keys(frame: pl.DataFrame, columns: Sequence[str], marks: Array) -> _Run:
     hashed = frame.select(
         value.hash(seed).alias(name) for name, seed in zip(("first", "second"), _SEEDS, strict=True)
     )
-    second = hashed["second"].to_numpy() >> np.uint64(32)
-    return _Run(hashed["first"].to_numpy(), second.astype(np.uint32), marks)
+    return _Run(hashed["first"].to_numpy(), hashed["second"].to_numpy().view(np.uint32)[::2], marks)
 
 
-def _sorted(rows: _Run) -> tuple[Array, _Run]:
-    """Rows by key, those of one key as they came; and from where each came.
+def _sorted(rows: _Run) -> tuple[Array, _Run, Array | None]:
+    """Rows by key, those of one key as they came.
 
-    Numbers sort faster than places, so places ride in the low bits of the keys where they fit:
-    what these bits would have decided is mended where it matters.
+    Numbers sort faster than places, so places ride in the low bits of the keys: what these bits
+    would have decided is mended where it matters, which is almost nowhere.
+
+    Returns:
+        From where each row came, the rows, and which key of the chunk each one has, counted from 0;
+        None where all are different.
     """
     bits = np.uint64(max(len(rows) - 1, 1).bit_length())
-    places = np.arange(len(rows), dtype=np.uint64)
-    packed = np.sort((rows.first >> bits << bits) | places)
-    order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.intp)
-    alike = packed[1:] >> bits == packed[:-1] >> bits
-    if alike.any():
-        tied = np.zeros(len(rows), dtype=bool)
-        tied[1:] |= alike
-        tied[:-1] |= alike
-        where = np.flatnonzero(tied)
-        those = order[where]
-        order[where] = those[np.lexsort((those, rows.second[those], rows.first[those]))]
-    return order, rows.take(order)
+    low = (np.uint64(1) << bits) - np.uint64(1)
+    packed = rows.first & ~low
+    packed |= np.arange(len(rows), dtype=np.uint64)
+    packed.sort()
+    order = (packed & low).view(np.int64)
+    packed >>= bits
+    alike = packed[1:] == packed[:-1]
+    if not alike.any():
+        return order, rows.take(order), None
+    tied = np.zeros(len(rows), dtype=bool)
+    tied[1:] |= alike
+    tied[:-1] |= alike
+    where = np.flatnonzero(tied)
+    those = order[where]
+    order[where] = those[np.lexsort((those, rows.second[those], rows.first[those]))]
+    rows = rows.take(order)
+    new = (rows.first[1:] != rows.first[:-1]) | (rows.second[1:] != rows.second[:-1])
+    return order, rows, np.concatenate([[0], np.cumsum(new)])
 
 
-def _differs_from_last(rows: _Run) -> Array:
-    new = np.ones(len(rows), dtype=bool)
-    new[1:] = (rows.first[1:] != rows.first[:-1]) | (rows.second[1:] != rows.second[:-1])
-    return new
+def _starts(key: Array) -> Array:
+    """Where each key's rows begin."""
+    return np.flatnonzero(np.diff(key, prepend=-1))
 
 
 def _find(keys: _Run, asked: Array, run: _Run, seen: Array, first: Array) -> None:
