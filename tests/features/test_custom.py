@@ -17,7 +17,7 @@ from torchyard.features import fit_graph
 
 SCHEMA = ty.Schema(a=ty.number(), b=ty.number(optional=True))
 DRAW = np.random.default_rng(0)
-ROWS = pl.DataFrame({"a": DRAW.normal(size=600), "b": [None, *DRAW.normal(size=599)]})
+ROWS = pl.DataFrame({"a": DRAW.normal(size=300), "b": [None, *DRAW.normal(size=299)]})
 
 
 class Applied(nn.Module):

@@ -131,6 +131,12 @@ def test_host_steps_survive_merging_whole(merged: Path) -> None:
     assert "it" in json.loads(steps[0]["options"]["tokenizer"])["model"]["vocab"]
 
 
+def test_the_file_tells_no_path_of_this_machine(merged: Path) -> None:
+    content = merged.read_bytes()
+    assert str(Path(__file__).parents[2]).encode() not in content
+    assert b"stack_trace" not in content
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

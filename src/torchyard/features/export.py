@@ -65,6 +65,26 @@ def export(
         ) from error
     finally:
         quiet.setLevel(before)
+    _forget_sources(path)
+
+
+def _forget_sources(path: Path) -> None:
+    """Drop the exporter's notes: they quote source files with their paths on this machine."""
+    import onnx
+
+    model = onnx.load(path)
+    bodies: list[Any] = [model.graph, *model.functions]
+    while bodies:
+        body = bodies.pop()
+        values: list[Any] = [*body.value_info, body]
+        if isinstance(body, onnx.GraphProto):
+            values += [*body.input, *body.output, *body.initializer]
+        for item in (*values, *body.node):
+            item.ClearField("metadata_props")
+            item.ClearField("doc_string")
+        inner = [attribute.g for node in body.node for attribute in node.attribute]
+        bodies += [graph for graph in inner if graph.node]
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _cause(error: BaseException) -> str:

@@ -18,12 +18,13 @@ from torchyard.core.digest import digest_bytes
 from torchyard.core.errors import BadData
 from torchyard.core.files import write_atomically
 from torchyard.features.columns import column_from_series
-from torchyard.features.encode import Encoder
+from torchyard.features.encode import OUTPUT_PREFIX, Encoder
 from torchyard.records.schema import Schema
 from torchyard.records.training import FeatureGraph, Transform
 
 if TYPE_CHECKING:
     import polars as pl
+    from onnx import ModelProto
     from torch import nn
 
     from torchyard.features.learn import Learner
@@ -62,11 +63,9 @@ def fit_graph(
     """
     from torchyard.features.graph import build_graph
 
-    modules = modules or {}
     learnt, rows = _learn(transforms, schema, chunks)
-    model, tensors, steps = build_graph(transforms, schema, learnt, modules)
-    if modules:
-        _check_custom(transforms, schema, chunks, learnt, modules)
+    model, tensors, steps = build_graph(transforms, schema, learnt, modules or {})
+    _check_custom(model, transforms, schema, chunks)
     content = model.SerializeToString(deterministic=True)
     write_atomically(path, content)
     used = {name for tensor in tensors for name in tensor.fields}
@@ -231,27 +230,25 @@ def spelled(transform: Transform) -> str:
 
 
 def _check_custom(
-    transforms: Sequence[Transform],
-    schema: Schema,
-    chunks: Chunks,
-    learnt: Mapping[Any, Any],
-    modules: Mapping[str, nn.Module],
+    model: ModelProto, transforms: Sequence[Transform], schema: Schema, chunks: Chunks
 ) -> None:
+    """Run the part of the graph that leads to custom tensors on the first real rows."""
+    from onnx.utils import Extractor
+
     from torchyard.features.custom import check_rows
-    from torchyard.features.graph import build_graph
 
     custom = [transform for transform in transforms if transform.operation == "custom"]
     if not custom:
         return
-    content = build_graph(custom, schema, learnt, modules)[0].SerializeToString()
+    fields = list(dict.fromkeys(name for transform in custom for name in transform.fields))
+    outputs = [f"{OUTPUT_PREFIX}{transform.output}" for transform in custom]
+    content = Extractor(model).extract_model(fields, outputs).SerializeToString()
     encoders = {
         f"by {threads} thread{'s' * (threads > 1)}": Encoder(content, threads=threads)
         for threads in (1, 2)
     }
     for frame in cut(chunks(), _CHECKED_ROWS):
-        columns = {
-            name: column_from_series(schema.field(name), frame[name])
-            for name in encoders["by 1 thread"].inputs
-        }
-        check_rows(encoders, columns, {item.output: str(item.options["module"]) for item in custom})
+        columns = {name: column_from_series(schema.field(name), frame[name]) for name in fields}
+        modules = {item.output: str(item.options["module"]) for item in custom}
+        check_rows(encoders, columns, modules)
         break
