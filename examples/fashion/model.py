@@ -6,7 +6,7 @@ from torch import nn
 class FashionNet(nn.Module):
     """`forward` takes the pixels that project.py declares; ten logits per picture."""
 
-    def __init__(self, features, classes=10, width=24):
+    def __init__(self, features, classes=10, width=16):
         super().__init__()
         channels, height, _ = features["pixels"].shape
 

@@ -1,4 +1,4 @@
-"""Sentences with their part: films train and validate; held-out films and all else test."""
+"""Sentences of one or more sources. A tenth of each validates, a fifth tests, the rest trains."""
 
 from pathlib import Path
 
@@ -7,26 +7,31 @@ import polars as pl
 import torchyard as ty
 
 DATA = Path(__file__).parent / "data" / "sentences.csv"
+SOURCES = ("film", "tweet", "product", "news")
 
 TASK = ty.binary_classification("positive", classes=("negative", "positive"))
 SCHEMA = ty.Schema(
     text=ty.text(max_length=2000),
-    source=ty.category(["film", "tweet", "product", "news"], later=True),
+    source=ty.category(SOURCES, later=True, description="where it was written"),
     part=ty.category(["train", "validation", "test"], later=True),
 )
 
 
-def sentences(others=4_000):
-    """Distinct sentences; `others` is how many of each other source test, in the file's order."""
-    rows = (
+def sentences(*sources):
+    """Distinct sentences; positive when the mean of twenty ratings is above zero."""
+    tenth = pl.int_range(pl.len()).over("source") % 10
+    return (
         pl.read_csv(DATA)
-        .filter(pl.col("text") != "")
+        .filter(pl.col("source").is_in(sources), pl.col("text") != "")
         .unique("text", keep="first", maintain_order=True)
-        .with_columns(positive=pl.col("valence") > 0, place=pl.int_range(pl.len()).over("source"))
+        .select(
+            "text",
+            "source",
+            positive=pl.col("valence") > 0,
+            part=pl.when(tenth < 7)
+            .then(pl.lit("train"))
+            .when(tenth < 8)
+            .then(pl.lit("validation"))
+            .otherwise(pl.lit("test")),
+        )
     )
-    part = (
-        pl.when((pl.col("source") == "film") & (pl.col("place") % 10 < 7)).then(pl.lit("train"))
-        .when((pl.col("source") == "film") & (pl.col("place") % 10 < 8)).then(pl.lit("validation"))
-        .when((pl.col("source") == "film") | (pl.col("place") < others)).then(pl.lit("test"))
-    )  # fmt: skip
-    return rows.with_columns(part=part).drop_nulls("part").drop("valence", "place")
