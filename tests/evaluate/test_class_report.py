@@ -27,11 +27,9 @@ from torchyard.records.evidence import Gate, Report
 def report(sample: Sample, *, baselines: dict[str, Floats] | None = None) -> Report:
     generator = np.random.default_rng(3)
     return evaluate(
+        sample,
         model="fp32",
         split="test",
-        task=sample.task,
-        truth=sample.truth,
-        probabilities=sample.probabilities,
         groups={"sex": generator.choice(["f", "m"], sample.rows)},
         slices={"city": generator.choice(["A", "B", "tiny"], sample.rows, p=[0.5, 0.45, 0.05])},
         baselines=baselines or {},
@@ -88,10 +86,8 @@ def test_parity_is_the_largest_difference_of_any_class() -> None:
         [np.bincount(answered[labels == group], minlength=3) / 500 for group in ("a", "b")]
     )
     found = evaluate(
-        model="m", split="test", task=sample.task, truth=sample.truth,
-        probabilities=sample.probabilities, groups={"g": labels}, slices={}, baselines={},
-        resamples=60,
-    )  # fmt: skip
+        sample, model="m", split="test", groups={"g": labels}, slices={}, baselines={}, resamples=60
+    )
     parity = found.fairness["g"]["demographic_parity_difference"]
     assert parity.value == pytest.approx(np.abs(rates[0] - rates[1]).max())
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from tests.evaluate.samples import LATE, binary, both, draw
 from torchyard.core.errors import BadData
 from torchyard.core.record import read_record, to_json, write_record
-from torchyard.evaluate import evaluate
+from torchyard.evaluate import Sample, evaluate
 from torchyard.evaluate.groups import Texts
 from torchyard.evaluate.kinds import BINARY, compute
 from torchyard.evaluate.metrics import METRICS
@@ -28,11 +27,9 @@ def report(*, carriers: str = "UHW", seed: int = 0) -> Report:
     slices = labels(1200, names=carriers, seed=1).astype("U4")
     slices[:5] = "tiny"
     return evaluate(
+        binary(truth, probability, threshold=0.3),
         model="fp32",
         split="test",
-        task=replace(LATE, threshold=0.3),
-        truth=truth,
-        probabilities=both(probability),
         groups={"origin": labels(1200, names="EJ", seed=2)},
         slices={"carrier": slices},
         baselines={"majority": both(np.full(1200, 0.25))},
@@ -100,11 +97,9 @@ def test_a_report_survives_the_disk(tmp_path: Path) -> None:
 
 def test_a_split_of_one_class_is_reported_without_what_it_cannot_say() -> None:
     found = evaluate(
+        binary(np.zeros(200, dtype=bool), np.linspace(0, 1, 200)),
         model="fp32",
         split="test",
-        task=LATE,
-        truth=np.zeros(200, dtype=bool),
-        probabilities=both(np.linspace(0, 1, 200)),
         groups={"origin": np.array(["a"] * 200)},
         slices={},
         baselines={},
@@ -119,11 +114,9 @@ def test_a_split_of_one_class_is_reported_without_what_it_cannot_say() -> None:
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(BadData) as refused:
         evaluate(
+            Sample(task=LATE, truth=np.zeros(0, dtype=bool), probabilities=np.zeros((0, 2))),
             model="fp32",
             split="test",
-            task=LATE,
-            truth=np.zeros(0, dtype=bool),
-            probabilities=np.zeros((0, 2)),
             groups={},
             slices={},
             baselines={},

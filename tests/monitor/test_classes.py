@@ -12,7 +12,7 @@ import pytest
 
 from tests.monitor.traffic import label_line, write
 from torchyard.data.profile import profile, profile_scores
-from torchyard.evaluate import evaluate
+from torchyard.evaluate import Sample, evaluate
 from torchyard.evaluate.kinds import MULTICLASS
 from torchyard.monitor import Reference, render_html, render_markdown, watch
 from torchyard.monitor.log import ID, LABEL, read_labels
@@ -44,10 +44,15 @@ def reference() -> Reference:
         inputs=profile(weight, SCHEMA),
         answers=profile_scores(scores, PETS),
         report=evaluate(
-            model="fp32", split="test", task=PETS, truth=truth, probabilities=scores, groups={},
-            slices={}, baselines={}, resamples=60,
+            Sample(task=PETS, truth=truth, probabilities=scores),
+            model="fp32",
+            split="test",
+            groups={},
+            slices={},
+            baselines={},
+            resamples=60,
         ),
-    )  # fmt: skip
+    )
 
 
 def watched(

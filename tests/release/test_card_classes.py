@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.releases import sample_contents, sample_report
-from torchyard.evaluate import evaluate
+from torchyard.evaluate import Sample, evaluate
 from torchyard.records.schema import Task
 from torchyard.release import Contents
 from torchyard.release.card import card_html, model_card
@@ -28,11 +28,14 @@ def of_classes(contents: Contents, *names: str) -> Contents:
     answer = np.where(truth == len(names) - 1, 0, truth)
     probabilities[np.arange(900), answer] += 0.8
     report = evaluate(
-        model="onnx-fp32", split="test", task=task, truth=truth, probabilities=probabilities,
+        Sample(task=task, truth=truth, probabilities=probabilities),
+        model="onnx-fp32",
+        split="test",
         groups={"carrier": draw.choice(["AA", "DL"], 900)},
         slices={"carrier": np.where(truth == len(names) - 1, "bad", "good")},
-        baselines={"majority": np.full_like(probabilities, 1 / len(names))}, resamples=60,
-    )  # fmt: skip
+        baselines={"majority": np.full_like(probabilities, 1 / len(names))},
+        resamples=60,
+    )
     return replace(contents, task=task, evidence=replace(contents.evidence, reports=(report,)))
 
 

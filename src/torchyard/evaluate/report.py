@@ -17,18 +17,15 @@ from torchyard.evaluate.groups import Group, Texts, part
 from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.per_class import class_results, class_vectors, confusion
 from torchyard.evaluate.reliability import reliability
-from torchyard.evaluate.sample import Floats, Sample, Truth
+from torchyard.evaluate.sample import Floats, Sample
 from torchyard.records.evidence import GroupResult, Measured, Report
-from torchyard.records.schema import Task
 
 
 def evaluate(
+    sample: Sample,
     *,
     model: str,
     split: str,
-    task: Task,
-    truth: Truth,
-    probabilities: Floats,
     groups: Mapping[str, Texts],
     slices: Mapping[str, Texts],
     baselines: Mapping[str, Floats],
@@ -41,11 +38,9 @@ def evaluate(
     ``kinds``) carry none. The same arguments make the same report, byte for byte.
 
     Args:
+        sample: the split's rows, their truth and the model's calibrated probabilities.
         model: what is measured, for example a variant's name.
         split: what it is measured on, for example ``test``.
-        task: what is predicted.
-        truth: the class of each row, ``bool [rows]`` for a binary task, else ``int64 [rows]``.
-        probabilities: calibrated, ``float64 [rows, classes]`` in the task's order.
         groups: protected field to its value in each row, ``str [rows]``.
         slices: slice field to its value in each row, ``str [rows]``.
         baselines: baseline to its probabilities of the same rows, ``[rows, classes]``.
@@ -56,17 +51,18 @@ def evaluate(
         BadData: there are no rows, or arrays do not fit one another or the task.
 
     Example:
+        >>> from torchyard.records.schema import Task
         >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
         >>> yes = np.linspace(0, 1, 9)
-        >>> report = evaluate(model="fp32", split="test", task=late, truth=np.arange(9) > 4,
-        ...                   probabilities=np.stack([1 - yes, yes], axis=1),
+        >>> sample = Sample(task=late, truth=np.arange(9) > 4,
+        ...                 probabilities=np.stack([1 - yes, yes], axis=1))
+        >>> report = evaluate(sample, model="fp32", split="test",
         ...                   groups={}, slices={}, baselines={})
         >>> report.rows, report.metrics["auroc"].value
         (9, 1.0)
     """
-    sample = Sample(task=task, truth=truth, probabilities=probabilities)
     _check_rows(sample.rows, split)
-    judge = _Judge(sample, resamples, seed)
+    judge, task = _Judge(sample, resamples, seed), sample.task
     by_group, by_slice = judge.parts("group", groups), judge.parts("slice", slices)
     whole = judge.whole()
     return Report(

@@ -230,14 +230,13 @@ def _report(
     *,
     baselines: Mapping[str, Array],
 ) -> Report:
-    from torchyard.evaluate import evaluate
+    from torchyard.evaluate import Sample, evaluate
 
+    sample = Sample(task=opened.project.task, truth=featured.truth("test"), probabilities=scores)
     return evaluate(
+        sample,
         model=name,
         split="test",
-        truth=featured.truth("test"),
-        task=opened.project.task,
-        probabilities=scores,
         groups={field: _texts(featured, field) for field in _protected(opened.project)},
         slices={field: _texts(featured, field) for field in opened.project.slices},
         baselines=baselines,
