@@ -15,6 +15,7 @@ from torchyard.cli.main import app, run
 COMMANDS = {
     "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
     "promote", "rollback", "status", "monitor", "releases", "card",
+    "package",
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
@@ -27,6 +28,7 @@ FLAGS = {
     "init": {"--json"},
     "log": {"--name", "--project", "--json"},
     "monitor": {"--every", "--time", "--release", "--model", "--project", "--json"},
+    "onnx": {"--output", "--force", "--project", "--json"},
     "optimize": {"--project", "--set", "--json"},
     "propose": {"--label", "--seed", "--json"},
     "promote": {"--model", "--reason", "--project", "--json"},
