@@ -142,7 +142,7 @@ def start(peer: str, folder: Path) -> subprocess.Popen[str]:
     ready = place / "installed.txt"
     if not ready.exists() or ready.read_text() != wanted.read_text():
         print(f"  making {place.relative_to(ROOT)} ...", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", place], check=True)
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
         pip = [str(place / "bin" / "python"), "-m", "pip", "install", "-q", "-r", str(wanted)]
         subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
         ready.write_text(wanted.read_text())
@@ -164,7 +164,7 @@ def ask(worker: subprocess.Popen[str]) -> dict[str, Any]:
     writes.flush()
     line = reads.readline()
     if not line:
-        raise SystemExit(f"{worker.args} ended: run it by hand to see why")
+        raise SystemExit(f"{worker.args!r} ended: run it by hand to see why")
     answer: dict[str, Any] = json.loads(line)
     return answer
 
