@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import torchyard as ty
 from torchyard.core.errors import BadUsage
 from torchyard.core.record import from_json, to_json
+from torchyard.data.comparing.rows import Rows
 from torchyard.data.diff import diff
-from torchyard.data.diff_rows import Rows
 from torchyard.data.profile import Profiler
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff, FieldChange
@@ -268,7 +268,7 @@ def test_many_changed_rows_are_compared_a_few_fields_at_a_time(
     before = [(f"r{n}", float(n), "red", True) for n in range(9)]
     after = [(f"r{n}", n + 1.0, "blue", n > 3) for n in range(9)]
     whole = compared(before, after)
-    monkeypatch.setattr("torchyard.data.diff_rows._MOST_VALUES", 10)
+    monkeypatch.setattr("torchyard.data.comparing.rows._MOST_VALUES", 10)
     assert compared(before, after) == whole
     assert whole.keyed is not None
     assert [(item.field, item.rows) for item in whole.keyed.fields] == [

@@ -25,10 +25,10 @@ SCHEMA = ty.Schema(x=ty.number(ge=0))
 ALLOWED = ty.Checks(quarantine_at_most=1.0)
 # the moments of an import, in order: what is called next
 MOMENTS = (
-    "torchyard.data.staging.Stage.close",
-    "torchyard.data.lancetable.sync_folder",
+    "torchyard.data.keeping.staging.Stage.close",
+    "torchyard.data.keeping.lancetable.sync_folder",
     "lance.LanceDataset.commit",
-    "torchyard.data.lancetable._tag",
+    "torchyard.data.keeping.lancetable._tag",
     "torchyard.data.versions.write_record",
 )
 LAST = "torchyard.data.versions.Dataset._publish"

@@ -119,7 +119,7 @@ def test_chunks_are_cut_by_the_size_of_the_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pictures are read a chunk at a time: what is read ahead is at most one more."""
-    monkeypatch.setattr("torchyard.data.pictures.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("torchyard.data.reading.pictures.CHUNK_BYTES", 1000)
     for number in range(40):
         folder = tmp_path / "p" / "class"
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,9 +18,9 @@ from torchyard.cli.main import run
 from torchyard.core.errors import BadData
 from torchyard.core.record import from_json
 from torchyard.data.check import validate
-from torchyard.data.infer_field import outward
 from torchyard.data.propose import Proposal, propose
-from torchyard.data.shapes import Shapes
+from torchyard.data.proposing.infer import outward
+from torchyard.data.proposing.shapes import Shapes
 from torchyard.data.source import open_source
 from torchyard.records.schema import Field, Schema
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from torchyard.data.fingerprint import mixed
 from torchyard.data.profile import Profiler, profile
-from torchyard.data.sample_pictures import PictureMeasures, PictureSample, measure_picture
+from torchyard.data.profiling.pictures import PictureMeasures, PictureSample, measure_picture
 from torchyard.records.dataset import FieldProfile
 from torchyard.records.schema import Field, Schema
 
@@ -89,7 +89,7 @@ def test_only_pictures_of_the_sample_are_decoded(monkeypatch: pytest.MonkeyPatch
         decoded.append(picture)
         return PictureMeasures()
 
-    monkeypatch.setattr("torchyard.data.sample_pictures.measure_picture", counting)
+    monkeypatch.setattr("torchyard.data.profiling.pictures.measure_picture", counting)
     sample = PictureSample(10)
     for start in range(0, 200, 20):
         sample.update(content[start : start + 20], digests[start : start + 20])

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from torchyard.core.errors import BadData
 from torchyard.data.fingerprint import mixed
-from torchyard.data.sketch_distinct import DistinctCount
-from torchyard.data.sketch_frequent import FrequentTexts, tally_of
-from torchyard.data.sketch_moments import Moments, moments_of
-from torchyard.data.sketch_quantiles import QuantileSketch, value_at
+from torchyard.data.sketches.distinct import DistinctCount
+from torchyard.data.sketches.frequent import FrequentTexts, tally_of
+from torchyard.data.sketches.moments import Moments, moments_of
+from torchyard.data.sketches.quantiles import QuantileSketch, value_at
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import torchyard as ty
-from torchyard.data.chunks import regroup, row_sizes
-from torchyard.data.parts import Part
+from torchyard.data.checking.table import label_field
+from torchyard.data.reading.chunks import regroup, row_sizes
+from torchyard.data.reading.parts import Part
 from torchyard.data.source import Source, open_source
-from torchyard.data.table import label_field
 from torchyard.records.schema import Schema, Task
 
 ROWS = pl.DataFrame(
@@ -212,8 +212,8 @@ def test_types_of_csv_cells_are_what_all_of_them_are(
 def test_a_late_decimal_does_not_break_an_integer_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torchyard.data.delimited._BLOCK_BYTES", 4096)
-    monkeypatch.setattr("torchyard.data.lines._BLOCK_BYTES", 4096)
+    monkeypatch.setattr("torchyard.data.reading.delimited._BLOCK_BYTES", 4096)
+    monkeypatch.setattr("torchyard.data.reading.lines._BLOCK_BYTES", 4096)
     values = [*map(str, range(20_000)), "0.5"]
     (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{x},words\n" for x in values))
     (tmp_path / "rows.jsonl").write_text("".join(f'{{"x": {x}}}\n' for x in values))
@@ -361,8 +361,8 @@ def test_no_more_than_a_chunk_is_read_ahead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """The first chunk of many is there when little more than a chunk has been read."""
-    monkeypatch.setattr("torchyard.data.delimited._BLOCK_BYTES", 2**15)
-    monkeypatch.setattr("torchyard.data.lines._BLOCK_BYTES", 2**15)
+    monkeypatch.setattr("torchyard.data.reading.delimited._BLOCK_BYTES", 2**15)
+    monkeypatch.setattr("torchyard.data.reading.lines._BLOCK_BYTES", 2**15)
     rows, chunk = 200_000, 1000
     frame = pl.DataFrame({"text": [f"number {n}" for n in range(rows)]})
     path = tmp_path / f"rows.{kind}"

@@ -98,7 +98,7 @@ def test_a_cell_of_another_type_is_named_with_its_row_and_line(tmp_path: Path, k
 
 
 def test_the_row_is_counted_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torchyard.data.delimited._BLOCK_BYTES", 1024)
+    monkeypatch.setattr("torchyard.data.reading.delimited._BLOCK_BYTES", 1024)
     (tmp_path / "rows.csv").write_text(LONG + "n/a,1\n")
     text = refusal("rows.csv", tmp_path, ty.Schema(x=ty.number(), y=ty.number()))
     assert "column 'x', row 5001 (line 5002): found 'n/a'" in text
@@ -107,7 +107,7 @@ def test_the_row_is_counted_over_blocks(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_type_that_changes_between_blocks_of_json_is_named_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torchyard.data.lines._BLOCK_BYTES", 1024)
+    monkeypatch.setattr("torchyard.data.reading.lines._BLOCK_BYTES", 1024)
     lines = "".join(f'{{"x": {n}}}\n' for n in range(500))
     (tmp_path / "rows.jsonl").write_text(lines + '{"x": [1]}\n')
     text = refusal("rows.jsonl", tmp_path)
@@ -117,14 +117,14 @@ def test_a_type_that_changes_between_blocks_of_json_is_named_with_its_line(
 def test_a_row_longer_than_a_block_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torchyard.data.delimited._BLOCK_BYTES", 2048)
+    monkeypatch.setattr("torchyard.data.reading.delimited._BLOCK_BYTES", 2048)
     (tmp_path / "rows.csv").write_text("x,y\n" + f"1,{'z' * 9000}\n" * 3)
     assert "Look for a quote" in refusal("rows.csv", tmp_path)
 
 
 def test_a_line_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torchyard.data.lines._BLOCK_BYTES", 16)
-    monkeypatch.setattr("torchyard.data.lines._LONGEST_LINE_BYTES", 64)
+    monkeypatch.setattr("torchyard.data.reading.lines._BLOCK_BYTES", 16)
+    monkeypatch.setattr("torchyard.data.reading.lines._LONGEST_LINE_BYTES", 64)
     (tmp_path / "rows.txt").write_text("first\n" + "x" * 100)
     assert "rows.txt, line 2: found a line of more than" in refusal("rows.txt", tmp_path)
 
@@ -199,7 +199,7 @@ def test_a_file_that_may_not_be_read_is_refused(
     if method == "open":
         monkeypatch.setattr(Path, "open", denied)
     else:
-        monkeypatch.setattr("torchyard.data.locate.os.listdir", denied)
+        monkeypatch.setattr("torchyard.data.reading.locate.os.listdir", denied)
     value = "rows.csv" if method == "open" else "."
     text = refusal(value, tmp_path)
     assert f"{value}: found permission denied" in text

@@ -97,7 +97,7 @@ def test_a_copy_that_breaks_off_is_refused(store: Any, monkeypatch: pytest.Monke
     def broken(*_: object) -> None:
         raise ConnectionError("reset by peer")
 
-    monkeypatch.setattr("torchyard.data.places.shutil.copyfileobj", broken)
+    monkeypatch.setattr("torchyard.data.reading.places.shutil.copyfileobj", broken)
     text = refusal("memory://rows.csv")
     assert "rows.csv: found ConnectionError: reset by peer" in text
     assert "Check the URL and the access to it." in text

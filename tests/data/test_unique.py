@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchyard.data import unique
-from torchyard.data.unique import Seen
+from torchyard.data.checking import unique
+from torchyard.data.checking.unique import Seen
 
 
 def plain(values: list[int]) -> tuple[list[bool], list[int]]:

@@ -11,7 +11,7 @@ import pytest
 
 import torchyard as ty
 from torchyard.core.errors import BadData, BadRecord, BadUsage, NotFound
-from torchyard.data.content import ContentDigest
+from torchyard.data.keeping.content import ContentDigest
 from torchyard.data.source import Source, open_source
 from torchyard.data.versions import Dataset
 from torchyard.records.dataset import DatasetVersion

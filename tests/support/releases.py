@@ -314,7 +314,8 @@ def sample_report(model: str) -> Report:
     """A report with baselines, two groups, two slices and a reliability curve."""
     groups = (
         GroupResult(
-            field="carrier", value="UA", rows=60, classes=(30, 30), metrics={"auroc": measured(0.82)}
+            field="carrier", value="UA", rows=60, classes=(30, 30),
+            metrics={"auroc": measured(0.82)},
         ),
         GroupResult(
             field="carrier", value="DL", rows=40, classes=(30, 10),

@@ -1,4 +1,4 @@
-"""A sentence encoder that was trained elsewhere, kept as it is, under a classifier of our own.
+"""A sentence encoder that was trained elsewhere, under a classifier of our own.
 
 The encoder is BERT (Devlin et al., 2019) in the size of all-MiniLM-L6-v2; its parts are called as
 in the published weights, so that they load by name.
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 WEIGHTS = Path(__file__).parent / "weights" / "model.safetensors"
 WIDTH, HEADS, LAYERS, INNER, WORDS, PLACES = 384, 12, 6, 1536, 30522, 512
+LEARNING = 2  # layers of the encoder, from the last one on, that learn with the head
 
 
 class Attention(nn.Module):
@@ -73,7 +74,7 @@ class Encoder(nn.Module):
 
 
 class MiniLMNet(nn.Module):
-    """`forward` takes token numbers; one logit per sentence. Only the head learns."""
+    """`forward` takes token numbers; one logit per sentence. The last layers and the head learn."""
 
     def __init__(self, features):
         super().__init__()
@@ -82,6 +83,8 @@ class MiniLMNet(nn.Module):
         published = load_file(WEIGHTS).items()
         self.encoder.load_state_dict({name: w for name, w in published if name in own})
         self.encoder.requires_grad_(False)
+        for layer in self.encoder.encoder["layer"][-LEARNING:]:
+            layer.requires_grad_(True)
         self.head = nn.Sequential(
             nn.Dropout(0.2), nn.Linear(WIDTH, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 1)
         )

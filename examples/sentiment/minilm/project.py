@@ -21,10 +21,10 @@ project = ty.Project(
     schema=SCHEMA,
     split=ty.split_by_column("part"),
     features=ty.Features(
-        tokens=ty.tokenize("text", length=48, file=HERE / "weights" / "tokenizer.json")
+        tokens=ty.tokenize("text", length=40, file=HERE / "weights" / "tokenizer.json")
     ),
     model=MiniLMNet,
-    training=ty.Training(max_epochs=2, batch_size=64, learning_rate=2e-3, seed=7),
+    training=ty.Training(max_epochs=2, batch_size=64, learning_rate=3e-4, seed=7),
     gates=[
         ty.gate("auroc", at_least=0.83),
         ty.gate("expected_calibration_error", at_most=0.06),

@@ -15,14 +15,14 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from torchyard.data.conditions import MISSING, Severity, conditions, shape_rule
-from torchyard.data.labels import LabelTally
-from torchyard.data.predicates import broken_rows
+from torchyard.data.checking.conditions import MISSING, Severity, conditions, shape_rule
+from torchyard.data.checking.labels import LabelTally
+from torchyard.data.checking.predicates import broken_rows
+from torchyard.data.checking.table import Table, fit_table, label_field
+from torchyard.data.checking.tally import ROW, Tally
+from torchyard.data.checking.unique import Seen
 from torchyard.data.rules import Checks
 from torchyard.data.source import Source
-from torchyard.data.table import Table, fit_table, label_field
-from torchyard.data.tally import ROW, Tally
-from torchyard.data.unique import Seen
 from torchyard.records.dataset import Finding
 from torchyard.records.schema import Schema, Task
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from torchyard.core.errors import BadUsage, nearest
 from torchyard.core.record import to_json
-from torchyard.data.diff_rows import Rows, count_moved, digest_rows, keyed_rows
-from torchyard.data.diff_values import field_changes
+from torchyard.data.comparing.rows import Rows, count_moved, digest_rows, keyed_rows
+from torchyard.data.comparing.values import field_changes
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff, Redeclared
 from torchyard.records.schema import Field

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from torchyard.core.errors import BadData
-from torchyard.data.profile_contents import Pictures, Tensors, Texts
-from torchyard.data.profile_values import Categories, FieldProfiler, Numbers, Timestamps
+from torchyard.data.profiling.contents import Pictures, Tensors, Texts
+from torchyard.data.profiling.values import Categories, FieldProfiler, Numbers, Timestamps
 from torchyard.records.dataset import FieldProfile, Profile
 from torchyard.records.schema import Field, Schema, Task
 

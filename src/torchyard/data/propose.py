@@ -16,15 +16,20 @@ import numpy as np
 import polars as pl
 
 from torchyard.core.errors import BadData, nearest
-from torchyard.data.conditions import Condition, conditions
-from torchyard.data.evidence import Evidence, without_missing
-from torchyard.data.hints import hints, label_hint, leak_hints
-from torchyard.data.infer_field import are_marked_numbers, infer_field, may_be_unique, still_holds
-from torchyard.data.parts import PART_COLUMN, part_name
-from torchyard.data.proposed_code import schema_code
-from torchyard.data.repair import Broken, repair
+from torchyard.data.checking.conditions import Condition, conditions
+from torchyard.data.checking.unique import Seen
+from torchyard.data.proposing.code import schema_code
+from torchyard.data.proposing.evidence import Evidence, without_missing
+from torchyard.data.proposing.hints import hints, label_hint, leak_hints
+from torchyard.data.proposing.infer import (
+    are_marked_numbers,
+    infer_field,
+    may_be_unique,
+    still_holds,
+)
+from torchyard.data.proposing.repair import Broken, repair
+from torchyard.data.reading.parts import PART_COLUMN, part_name
 from torchyard.data.source import Source
-from torchyard.data.unique import Seen
 from torchyard.records.schema import Field, Schema
 
 _SAMPLE_ROWS = 20_000

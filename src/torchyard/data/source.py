@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from torchyard.core.errors import BadData
-from torchyard.data.chunks import CHUNK_ROWS, regroup
-from torchyard.data.conform import conform
-from torchyard.data.frames import call, frame_parts, holds_rows
-from torchyard.data.locate import path_parts
-from torchyard.data.parts import Part
-from torchyard.data.places import LocalPlace, Scratch
-from torchyard.data.textual import declared_types
+from torchyard.data.reading.chunks import CHUNK_ROWS, regroup
+from torchyard.data.reading.conform import conform
+from torchyard.data.reading.frames import call, frame_parts, holds_rows
+from torchyard.data.reading.locate import path_parts
+from torchyard.data.reading.parts import Part
+from torchyard.data.reading.places import LocalPlace, Scratch
+from torchyard.data.reading.textual import declared_types
 from torchyard.records.schema import Schema
 
 if TYPE_CHECKING:

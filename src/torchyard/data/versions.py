@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from torchyard.core.errors import BadData, BadRecord, BadUsage
 from torchyard.core.files import locked
 from torchyard.core.record import read_record, write_record
-from torchyard.data.lancetable import LanceTable
-from torchyard.data.refs import Pointers, resolve
+from torchyard.data.keeping.lancetable import LanceTable
+from torchyard.data.keeping.refs import Pointers, resolve
 from torchyard.data.source import CHUNK_ROWS, Source
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.schema import Schema, Task
@@ -29,9 +29,9 @@ from torchyard.records.schema import Schema, Task
 if TYPE_CHECKING:
     import polars as pl
 
-    from torchyard.data.importing import Import
+    from torchyard.data.keeping.importing import Import
+    from torchyard.data.keeping.staging import Stage
     from torchyard.data.rules import Checks
-    from torchyard.data.staging import Stage
 
 
 class Dataset:
@@ -141,7 +141,7 @@ class Dataset:
             BadData: the condition holds for no row, or for all.
             NotFound: there is no version yet.
         """
-        from torchyard.data.importing import Removal
+        from torchyard.data.keeping.importing import Removal
 
         if not reason.strip():
             raise BadUsage(
@@ -248,14 +248,14 @@ class Dataset:
     def _work(
         self, source: Source, schema: Schema, task: Task | None, checks: Checks | None
     ) -> Import:
-        from torchyard.data.importing import Arrival
+        from torchyard.data.keeping.importing import Arrival
 
         return Arrival(source, schema, task, checks, self._clock())
 
     def _bring_in(
         self, work: Import, *, operation: str, parent: DatasetVersion | None, reason: str
     ) -> DatasetVersion:
-        from torchyard.data.staging import new_stage
+        from torchyard.data.keeping.staging import new_stage
 
         with self._writing(), ExitStack() as stack:
             with locked(self._lock):
@@ -298,7 +298,7 @@ class Dataset:
 
     def _clear_up(self) -> None:
         """Remove what killed imports have left; hold the lock."""
-        from torchyard.data.staging import MOVING, abandoned
+        from torchyard.data.keeping.staging import MOVING, abandoned
 
         left = abandoned(self._folder)
         if any((folder / MOVING).exists() for folder in left):

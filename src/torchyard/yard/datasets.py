@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from torchyard.core.digest import short
 from torchyard.core.errors import BadProject, BadUsage, NotFound
+from torchyard.data.checking.table import label_field
 from torchyard.data.rules import Checks
 from torchyard.data.source import Source, open_source
-from torchyard.data.table import label_field
 from torchyard.data.versions import Dataset
 from torchyard.project.project import is_name
 from torchyard.records.dataset import DatasetVersion
@@ -22,7 +22,7 @@ from torchyard.yard.workspace import PROJECT_FILE, STATE_FOLDER, Workspace, load
 
 if TYPE_CHECKING:
     from torchyard.data.check import Validation
-    from torchyard.data.diff_rows import Rows
+    from torchyard.data.comparing.rows import Rows
 
 DEFAULT = "data"
 
@@ -98,7 +98,7 @@ def find_version(workspace: Workspace, ref: str) -> tuple[Dataset, DatasetVersio
 
 def rows(dataset: Dataset, version: DatasetVersion) -> Rows:
     """A version and how to read it, for a comparison."""
-    from torchyard.data.diff_rows import Rows
+    from torchyard.data.comparing.rows import Rows
 
     return Rows(version, lambda names: dataset.chunks(version, columns=names))
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 from pyarrow import csv as arrow
 
 from torchyard.core.errors import BadData
-from torchyard.data.files import File, Format, reading, refuse_encoding, refuse_repeats
-from torchyard.data.textual import Guess, Types, read_texts
+from torchyard.data.reading.files import File, Format, reading, refuse_encoding, refuse_repeats
+from torchyard.data.reading.textual import Guess, Types, read_texts
 
 _BLOCK_BYTES = 8 * 2**20
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}

@@ -11,7 +11,7 @@ from math import floor, log10
 
 import polars as pl
 
-from torchyard.data.evidence import Evidence
+from torchyard.data.proposing.evidence import Evidence
 from torchyard.records.schema import Field
 
 _EXACT, _LARGEST, _SMALLEST = 2**53, 1e300, 1e-300

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from torchyard.core.errors import BadRecord
 from torchyard.core.files import sync_folder
-from torchyard.data.staging import Stage
+from torchyard.data.keeping.staging import Stage
 from torchyard.records.dataset import DatasetVersion
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import pyarrow as pa
 from pyarrow import json as arrow
 
 from torchyard.core.errors import BadData
-from torchyard.data.columnar import as_types
-from torchyard.data.files import File, Format, reading
-from torchyard.data.lines import line_blocks
-from torchyard.data.textual import Types, instance
+from torchyard.data.reading.columnar import as_types
+from torchyard.data.reading.files import File, Format, reading
+from torchyard.data.reading.lines import line_blocks
+from torchyard.data.reading.textual import Types, instance
 
 
 def _columns(file: File, _declared: Types) -> Types:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from torchyard.data.conditions import Severity
+from torchyard.data.checking.conditions import Severity
 from torchyard.records.dataset import Finding
 
 EXAMPLES = 5

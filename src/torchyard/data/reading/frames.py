@@ -15,11 +15,11 @@ import polars as pl
 import pyarrow as pa
 
 from torchyard.core.errors import BadData, YardError
-from torchyard.data.columnar import ARROW, plain, plain_frame
-from torchyard.data.files import File, refuse_repeats
-from torchyard.data.parts import Part, labelled
-from torchyard.data.places import Place, Scratch
-from torchyard.data.table_files import table_parts
+from torchyard.data.reading.columnar import ARROW, plain, plain_frame
+from torchyard.data.reading.files import File, refuse_repeats
+from torchyard.data.reading.parts import Part, labelled
+from torchyard.data.reading.places import Place, Scratch
+from torchyard.data.reading.table_files import table_parts
 
 KNOWN = (
     "a polars, pandas or Arrow table, a Hugging Face dataset, a dictionary of these by split, "

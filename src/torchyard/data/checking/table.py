@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from torchyard.core.errors import BadData, nearest
-from torchyard.data.tensors import fit_tensor
+from torchyard.data.checking.tensors import fit_tensor
 from torchyard.records.schema import Field, FieldKind, Schema, Task
 
 _MOST_INTEGER = 2**63 - 1

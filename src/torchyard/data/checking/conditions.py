@@ -13,8 +13,8 @@ from typing import Literal
 import polars as pl
 
 from torchyard.core.errors import BadProject
-from torchyard.data.openable import cannot_open
-from torchyard.data.tensors import rows_where
+from torchyard.data.checking.openable import cannot_open
+from torchyard.data.checking.tensors import rows_where
 from torchyard.records.schema import Field, Schema
 
 # 2**53: the largest whole number up to which a float64 input holds every integer exactly

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from torchyard.data.diff_rows import Rows
+from torchyard.data.comparing.rows import Rows
 from torchyard.data.profile import Profiler
 from torchyard.records.dataset import FieldProfile, Profile
 from torchyard.records.difference import FieldChange

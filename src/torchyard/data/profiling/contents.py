@@ -12,10 +12,16 @@ import numpy as np
 import polars as pl
 
 from torchyard.data.fingerprint import value_digests
-from torchyard.data.profile_values import Categories, FieldProfiler, Numbers, distinct_of, extremes
-from torchyard.data.sample_pictures import PictureSample
-from torchyard.data.sketch_distinct import DistinctCount
-from torchyard.data.sketch_moments import Moments, moments_of
+from torchyard.data.profiling.pictures import PictureSample
+from torchyard.data.profiling.values import (
+    Categories,
+    FieldProfiler,
+    Numbers,
+    distinct_of,
+    extremes,
+)
+from torchyard.data.sketches.distinct import DistinctCount
+from torchyard.data.sketches.moments import Moments, moments_of
 from torchyard.records.dataset import FieldProfile
 from torchyard.records.schema import Field
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torchyard.data.conditions import MISSING
-from torchyard.data.evidence import Evidence
-from torchyard.data.infer_field import in_order, round_up
+from torchyard.data.checking.conditions import MISSING
+from torchyard.data.proposing.evidence import Evidence
+from torchyard.data.proposing.infer import in_order, round_up
 from torchyard.records.schema import Field
 
 _RARE_SHARE = 0.01

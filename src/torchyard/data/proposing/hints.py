@@ -7,9 +7,9 @@ import re
 import numpy as np
 import polars as pl
 
-from torchyard.data.evidence import Evidence, without_missing
-from torchyard.data.infer_field import are_marked_numbers
 from torchyard.data.leaks.alone import macro_auroc
+from torchyard.data.proposing.evidence import Evidence, without_missing
+from torchyard.data.proposing.infer import are_marked_numbers
 from torchyard.records.schema import Field
 
 LEAK_AUROC = 0.98

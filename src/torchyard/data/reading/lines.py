@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from torchyard.core.errors import BadData
-from torchyard.data.files import File, Format, reading, refuse_encoding
-from torchyard.data.textual import Types
+from torchyard.data.reading.files import File, Format, reading, refuse_encoding
+from torchyard.data.reading.textual import Types
 
 TEXT_COLUMN = "text"
 _BLOCK_BYTES = 8 * 2**20

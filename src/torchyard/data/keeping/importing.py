@@ -15,13 +15,13 @@ import polars as pl
 
 from torchyard.core.errors import BadData
 from torchyard.data.check import Checker, Validation
-from torchyard.data.content import ContentDigest
-from torchyard.data.labels import LabelTally
-from torchyard.data.predicates import matching_rows
+from torchyard.data.checking.labels import LabelTally
+from torchyard.data.checking.predicates import matching_rows
+from torchyard.data.keeping.content import ContentDigest
+from torchyard.data.keeping.staging import Stage
 from torchyard.data.profile import Profiler
 from torchyard.data.rules import Checks
 from torchyard.data.source import Source
-from torchyard.data.staging import Stage
 from torchyard.records.dataset import DatasetVersion, Finding, Profile
 from torchyard.records.schema import Schema, Task
 

@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from torchyard.core.errors import BadData
-from torchyard.data.chunks import CHUNK_BYTES, CHUNK_ROWS
-from torchyard.data.parts import PART_COLUMN, Part, part_name
-from torchyard.data.places import Place
+from torchyard.data.reading.chunks import CHUNK_BYTES, CHUNK_ROWS
+from torchyard.data.reading.parts import PART_COLUMN, Part, part_name
+from torchyard.data.reading.places import Place
 
 PICTURE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",

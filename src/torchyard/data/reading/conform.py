@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from torchyard.data.pictures import read_pictures
-from torchyard.data.places import Place
-from torchyard.data.textual import read_column
+from torchyard.data.reading.pictures import read_pictures
+from torchyard.data.reading.places import Place
+from torchyard.data.reading.textual import read_column
 from torchyard.records.schema import Schema
 
 

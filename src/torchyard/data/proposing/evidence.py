@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from torchyard.data.pictures import PICTURE_SUFFIXES
-from torchyard.data.shapes import Shapes
-from torchyard.data.sketch_distinct import DistinctCount
-from torchyard.data.textual import instance, read_as_times
+from torchyard.data.proposing.shapes import Shapes
+from torchyard.data.reading.pictures import PICTURE_SUFFIXES
+from torchyard.data.reading.textual import instance, read_as_times
+from torchyard.data.sketches.distinct import DistinctCount
 
 MOST_VALUES = 200
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")

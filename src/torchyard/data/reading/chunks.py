@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from torchyard.data.textual import instance
+from torchyard.data.reading.textual import instance
 
 CHUNK_ROWS = 262_144
 CHUNK_BYTES = 64 * 2**20

@@ -9,14 +9,14 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from torchyard.core.errors import BadData, nearest
-from torchyard.data.columnar import ARROW, PARQUET
-from torchyard.data.delimited import delimited
-from torchyard.data.files import File, Format
-from torchyard.data.jsonlines import JSON_LINES
-from torchyard.data.lines import TEXT_LINES
-from torchyard.data.parts import Part
-from torchyard.data.places import Place
-from torchyard.data.textual import Types, instance
+from torchyard.data.reading.columnar import ARROW, PARQUET
+from torchyard.data.reading.delimited import delimited
+from torchyard.data.reading.files import File, Format
+from torchyard.data.reading.jsonlines import JSON_LINES
+from torchyard.data.reading.lines import TEXT_LINES
+from torchyard.data.reading.parts import Part
+from torchyard.data.reading.places import Place
+from torchyard.data.reading.textual import Types, instance
 
 FORMATS = (
     delimited("CSV", (".csv",), ","),

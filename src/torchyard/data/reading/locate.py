@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from torchyard.core.errors import BadData, nearest
-from torchyard.data.columnar import ARROW
-from torchyard.data.files import File
-from torchyard.data.lines import TEXT_LINES
-from torchyard.data.parts import Part, labelled
-from torchyard.data.pictures import is_picture, picture_parts
-from torchyard.data.places import LocalPlace, Place, RemotePlace, Scratch, open_store
-from torchyard.data.table_files import SUFFIXES, format_of, need_format, table_parts
-from torchyard.data.textual import Types
+from torchyard.data.reading.columnar import ARROW
+from torchyard.data.reading.files import File
+from torchyard.data.reading.lines import TEXT_LINES
+from torchyard.data.reading.parts import Part, labelled
+from torchyard.data.reading.pictures import is_picture, picture_parts
+from torchyard.data.reading.places import LocalPlace, Place, RemotePlace, Scratch, open_store
+from torchyard.data.reading.table_files import SUFFIXES, format_of, need_format, table_parts
+from torchyard.data.reading.textual import Types
 
 _MAGIC = "*?["
 _SAVED_SPLITS, _SAVED = "dataset_dict.json", "state.json"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from torchyard.core.errors import BadData
-from torchyard.data.places import Place
+from torchyard.data.reading.places import Place
 
 PART_COLUMN = "part"
 _PARTS = {

@@ -10,9 +10,9 @@ import polars.selectors as cs
 import pyarrow as pa
 from pyarrow import parquet
 
-from torchyard.data.chunks import CHUNK_BYTES
-from torchyard.data.files import File, Format, reading, refuse_repeats
-from torchyard.data.textual import Types
+from torchyard.data.reading.chunks import CHUNK_BYTES
+from torchyard.data.reading.files import File, Format, reading, refuse_repeats
+from torchyard.data.reading.textual import Types
 
 _MAGIC = b"ARROW1"
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 import polars as pl
 
 from torchyard.core.errors import BadData
-from torchyard.data.textual import Types
+from torchyard.data.reading.textual import Types
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from torchyard.data.tally import Tally
-from torchyard.data.unique import Seen
+from torchyard.data.checking.tally import Tally
+from torchyard.data.checking.unique import Seen
 from torchyard.records.dataset import Finding
 from torchyard.records.schema import Schema, Task
 

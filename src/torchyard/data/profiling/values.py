@@ -14,10 +14,10 @@ import numpy.typing as npt
 import polars as pl
 
 from torchyard.data.fingerprint import mixed, value_digests
-from torchyard.data.sketch_distinct import DistinctCount
-from torchyard.data.sketch_frequent import FrequentTexts, tally_of
-from torchyard.data.sketch_moments import Moments, moments_of
-from torchyard.data.sketch_quantiles import Counts, Floats, QuantileSketch, runs, value_at
+from torchyard.data.sketches.distinct import DistinctCount
+from torchyard.data.sketches.frequent import FrequentTexts, tally_of
+from torchyard.data.sketches.moments import Moments, moments_of
+from torchyard.data.sketches.quantiles import Counts, Floats, QuantileSketch, runs, value_at
 from torchyard.records.dataset import FieldProfile
 from torchyard.records.schema import Field
 

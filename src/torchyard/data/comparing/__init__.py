@@ -1,0 +1,1 @@
+"""Comparing: rows and distributions of two versions. ``data.diff`` is its face."""

@@ -1,0 +1,1 @@
+"""Sketches: deterministic, mergeable summaries of many values in constant memory."""
