@@ -228,3 +228,20 @@ def test_wide_rows_are_scored_a_few_at_a_time() -> None:
 
 def test_a_file_that_opens_has_the_output(built: Any) -> None:
     assert open_model(built[2][1].file).inputs == ("distance", "carrier")
+
+
+def test_shapes_that_cannot_be_followed_do_not_stop_the_quantizer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise TypeError("object of type 'NoneType' has no len()")
+
+    monkeypatch.setattr(
+        "onnxruntime.quantization.shape_inference.SymbolicShapeInference.infer_shapes", fails
+    )
+    model, rows = Bag().eval(), tokens(8)
+    export_module(model, {"tokens": torch.from_numpy(rows["tokens"])}, tmp_path / "fp32.onnx")
+    quantize(tmp_path / "fp32.onnx", rows, tmp_path / "int8.onnx")
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(rows["tokens"])).numpy()
+    np.testing.assert_allclose(_run(tmp_path / "int8.onnx", rows), expected, atol=0.1)

@@ -162,7 +162,6 @@ def quantize(
         QuantType,
         quantize_static,
     )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Rows(CalibrationDataReader):  # type: ignore[misc]
         """Feeds the calibration rows, batch by batch, once."""
@@ -177,7 +176,7 @@ def quantize(
     logging.getLogger().addFilter(_hush)
     prepared = path.with_suffix(".prepared.onnx")
     try:
-        quant_pre_process(str(model), str(prepared))
+        _prepare(model, prepared)
         quantize_static(
             str(prepared), str(path), Rows(), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
@@ -186,6 +185,19 @@ def quantize(
     finally:
         logging.getLogger().removeFilter(_hush)
         prepared.unlink(missing_ok=True)
+
+
+def _prepare(model: Path, path: Path) -> None:
+    """Fuse and simplify a graph for the quantizer.
+
+    Symbolic shapes only help the rest, and following them fails on some transformers.
+    """
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    try:
+        quant_pre_process(str(model), str(path))
+    except Exception:  # it raises anything
+        quant_pre_process(str(model), str(path), skip_symbolic_shape=True)
 
 
 def _calibration_batches(
