@@ -1,5 +1,6 @@
 # make demo   ship a real model, replay two months of traffic, watch it
 # make test   the fast tests            make test-all  the slow ones too
+# make examples  fetch the data of the other examples and ship them: about a quarter of an hour
 # make check  format, lint, types, import table, fast tests
 PY ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -q
 # uv does not read pip's settings: hand it pip's find-links, if there are any
 LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null || printf '%s' "$$PIP_FIND_LINKS")
 
-.PHONY: demo test test-all check static format bench clean
+.PHONY: demo examples test test-all check static format bench clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.ready: pyproject.toml constraints.txt src/torchyard/version.py
@@ -22,6 +23,13 @@ $(VENV)/.ready: pyproject.toml constraints.txt src/torchyard/version.py
 
 demo: $(VENV)/.ready
 	@cd examples/flights && ../../$(BIN)/python demo.py
+
+examples: $(VENV)/.ready
+	@for name in employment fashion sentiment; do \
+	  echo "examples/$$name:"; \
+	  (cd examples/$$name && ../../$(BIN)/python fetch.py && ../../$(BIN)/torchyard ship) || exit 1; done
+	@echo "examples/sentiment/minilm:"
+	@cd examples/sentiment/minilm && ../../../$(BIN)/python ../fetch.py --minilm && ../../../$(BIN)/torchyard ship
 
 test: $(VENV)/.ready
 	$(PYTEST)
@@ -41,7 +49,7 @@ format: $(VENV)/.ready
 	$(BIN)/ruff check --fix src tests benchmarks examples
 
 clean:
-	rm -rf examples/flights/.torchyard .mypy_cache .ruff_cache .hypothesis
+	rm -rf examples/*/.torchyard examples/sentiment/minilm/.torchyard .mypy_cache .ruff_cache .hypothesis
 
 bench: $(VENV)/.ready
 	@for script in benchmarks/*.py; do echo "$$script:"; $(BIN)/python $$script || exit 1; done
