@@ -15,6 +15,7 @@ project = ty.Project(
     data="data",
     schema=ty.Schema(
         image=ty.image(),
+        path=ty.id(unique=True, later=True),
         part=ty.category(["train", "validation", "test"], later=True),
     ),
     split=ty.split_by_column("part"),

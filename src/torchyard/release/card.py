@@ -160,6 +160,9 @@ def _answers(task: Task, report: Report) -> Iterator[str]:
     )
     most, least = (pick(range(len(report.classes)), key=report.classes.__getitem__)
                    for pick in (max, min))  # fmt: skip
+    if report.classes[most] == report.classes[least]:
+        yield f"{tried}, {report.classes[most]:,} of each class."
+        return
     yield (
         f"{tried}: most were '{task.classes[most]}' ({report.classes[most]:,}), fewest "
         f"'{task.classes[least]}' ({report.classes[least]:,})."

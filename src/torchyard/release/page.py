@@ -186,7 +186,7 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem;
 th { text-align: left; color: var(--soft); font-weight: 600; }
 th, td { padding: 0.4rem 0.9rem 0.4rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
 .pass { color: var(--good); font-weight: 600; }
 .fail { color: var(--bad); font-weight: 600; }
 .inconclusive { color: var(--open); font-weight: 600; }
