@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +19,7 @@ import pytest
 
 import torchyard as ty
 from torchyard.core.errors import BadData
+from torchyard.data.keeping.staging import PREFIX, abandoned, new_stage
 from torchyard.data.source import open_source
 from torchyard.data.versions import Dataset
 from torchyard.records.dataset import DatasetVersion
@@ -163,6 +166,29 @@ def test_a_running_import_is_not_mistaken_for_a_dead_one(tmp_path: Path) -> None
     version = Dataset(tmp_path).add(Waiting(), SCHEMA)
     assert version.number == 2
     check_whole(tmp_path, [2.0], [1.0, 3.0])
+
+
+def test_a_stage_that_its_owner_is_removing_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, seen = shutil.rmtree, []
+
+    def slowly(folder: Path, **options: Any) -> None:
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+            seen.append(abandoned(tmp_path))
+        remove(folder, **options)
+        seen.append(abandoned(tmp_path))
+
+    monkeypatch.setattr("torchyard.data.keeping.staging.shutil.rmtree", slowly)
+    with new_stage(tmp_path) as stage:
+        (stage.folder / "rows").touch()
+    assert seen == [[], []]
+
+
+def test_a_stage_that_goes_while_others_look_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / f"{PREFIX}gone").symlink_to(tmp_path / "nowhere")
+    assert abandoned(tmp_path) == []
 
 
 CHILD = """

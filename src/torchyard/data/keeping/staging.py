@@ -1,8 +1,8 @@
 """Rows on their way into a dataset: written to disk, and seen by nobody until they are committed.
 
 A stage is a folder ``.staging-*`` beside the dataset's table. It holds Lance data files and, as
-Parquet, the rows set aside. Its owner keeps a lock on a file in it, so a later import can tell a
-stage that is being filled from one whose owner died.
+Parquet, the rows set aside. Its owner keeps a lock on the folder until that is gone, so another
+import can tell a stage that is being filled from one whose owner died.
 """
 
 from __future__ import annotations
@@ -118,8 +118,7 @@ def new_stage(parent: Path) -> Iterator[Stage]:
     what no record names, and the next import finds the stage and clears up.
     """
     folder = Path(tempfile.mkdtemp(dir=parent, prefix=PREFIX))
-    with (folder / "owner").open("w") as owner:
-        fcntl.flock(owner, fcntl.LOCK_EX)
+    with _hold(folder):
         stage = Stage(folder)
         try:
             yield stage
@@ -133,10 +132,22 @@ def abandoned(parent: Path) -> list[Path]:
     """Stages whose owner is gone. Ask only where nobody can be making a stage at the same time."""
     found = []
     for folder in sorted(parent.glob(f"{PREFIX}*")):
-        with (folder / "owner").open("a") as owner:
-            try:
-                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-        found.append(folder)
+        # one that is being removed by its owner is held, or not there any more
+        with suppress(BlockingIOError, FileNotFoundError), _hold(folder):
+            found.append(folder)
     return found
+
+
+@contextmanager
+def _hold(folder: Path) -> Iterator[None]:
+    """A lock on a folder itself; the kernel drops it when its holder dies.
+
+    Raises:
+        BlockingIOError: somebody else holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
