@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, final
 
@@ -26,7 +28,7 @@ class Encoder:
 
     Args:
         graph: the ONNX file's path, or its content.
-        threads: threads inside one call. More than one is slower: the operations are short, and
+        threads: threads inside one batch. More than one is slower: the operations are short, and
             threads that wait for the next one take the core from other work.
 
     Attributes:
@@ -79,14 +81,24 @@ class Encoder:
         rows = len(columns[self.inputs[0]])
         if rows <= _BATCH_ROWS:
             return self._batch(columns)
-        made: dict[str, Tensor] = {}
-        for first in range(0, rows, _BATCH_ROWS):
+        return self._many(columns, rows)
+
+    def _many(self, columns: Columns, rows: int) -> dict[str, Tensor]:
+        """Batches of their own rows, several at once: a row's bits do not depend on its batch."""
+        made = {
+            name: np.empty((rows, *tensor.shape[1:]), dtype=tensor.dtype)
+            for name, tensor in self._batch({n: columns[n][:1] for n in self.inputs}).items()
+        }
+
+        def write(first: int) -> None:
             end = first + _BATCH_ROWS
             part = self._batch({name: columns[name][first:end] for name in self.inputs})
             for name, tensor in part.items():
-                if first == 0:
-                    made[name] = np.empty((rows, *tensor.shape[1:]), dtype=tensor.dtype)
                 made[name][first:end] = tensor
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done in [pool.submit(write, first) for first in range(0, rows, _BATCH_ROWS)]:
+                done.result()
         return made
 
     def _batch(self, columns: Columns) -> dict[str, Tensor]:
