@@ -16,10 +16,11 @@ PACKAGE = ROOT / "src" / "torchyard"
 ROOMS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 LIGHT = (
     "core", "records", "project", "release", "package", "rollout", "serve.worker", "monitor",
-    "cli.main",
+    "yard", "cli.main",
 )  # fmt: skip
 HEAVY = (
-    "torch", "mlflow", "lightning_fabric", "lance", "sklearn", "onnx", "PIL", "tokenizers",
+    "torch", "mlflow", "lightning_fabric", "lance", "pyarrow", "sklearn", "onnx", "PIL",
+    "tokenizers",
 )  # fmt: skip
 
 

@@ -20,7 +20,6 @@ import numpy as np
 
 from torchyard.core.errors import BadData
 from torchyard.core.record import Json, to_json, write_record
-from torchyard.data.versions import Dataset
 from torchyard.records.dataset import DatasetVersion, Finding
 from torchyard.records.schema import Schema
 from torchyard.records.training import FeatureGraph
@@ -57,6 +56,8 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
             write(folder)
 
     def write(folder: Path) -> None:
+        from torchyard.data.versions import Dataset
+
         dataset = Dataset(opened.workspace.data, version.name)
         chunks = partial(dataset.chunks, version, rows=_CHUNK_ROWS)
         splitter = _splitter(opened, chunks)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchyard.core.errors import BadUsage, nearest
-from torchyard.data.versions import Dataset
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff
 from torchyard.records.live import ModelState, MonitorReport, ServerState, WorkerState
@@ -34,6 +33,7 @@ from torchyard.yard.workspace import LoadedProject, Workspace, load_project
 
 if TYPE_CHECKING:
     from torchyard.data.check import Validation
+    from torchyard.data.versions import Dataset
     from torchyard.package import OnnxPackage
 
 Settings = Mapping[str, object]
