@@ -87,13 +87,13 @@ def test_the_flags_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["shp"], 2, "No such command"),
-        (["ship", "--fast"], 2, "No such option"),
-        (["deploy", "--canary", "much"], 2, "Invalid value for '--canary'"),
-        (["serve", "--port", "99999"], 2, "Invalid value for '--port'"),
+        (["shp"], 2, "no such command"),
+        (["ship", "--fast"], 2, "no such option"),
+        (["deploy", "--canary", "much"], 2, "invalid value for '--canary'"),
+        (["serve", "--port", "99999"], 2, "invalid value for '--port'"),
         (["train", "--set", "seed"], 2, "expected NAME=VALUE"),
         (["status"], 1, "no project.py here or above"),
-        (["data", "diff"], 2, "Missing argument"),
+        (["data", "diff"], 2, "missing argument"),
         (["init", "Bad Name"], 2, "lower-case letters"),
     ],
 )

@@ -10,15 +10,15 @@ import typer
 
 from torchyard.cli import propose
 from torchyard.cli.described import show_difference, show_profile
+from torchyard.cli.findings import cell, show_findings, show_row
 from torchyard.cli.options import HERE, AsJson, ProjectFolder
-from torchyard.cli.screen import Drawn, say, show_json, table
+from torchyard.cli.screen import Drawn, say, show_json, working
 from torchyard.core.digest import short
-from torchyard.core.errors import BadUsage
+from torchyard.core.errors import BadProject, BadUsage
 from torchyard.core.record import Json, to_json
 from torchyard.records.dataset import DatasetVersion, Finding
 
 DEFAULT = "data"
-_WIDEST = 60
 REF_HELP = "A number, a tag, a digest's start, or latest; NAME@ before it for another dataset."
 Ref = Annotated[str, typer.Argument(help=REF_HELP)]
 Name = Annotated[str, typer.Option(help="Which dataset, when the project keeps several.")]
@@ -65,14 +65,21 @@ def add(
             expected="a file, folder or URL to propose a schema for",
             remedy="For example: torchyard data add flights.csv --infer",
         )
-    yard = Yard(project, progress=Drawn(), data_only=infer)
+    try:
+        yard = Yard(project, progress=Drawn(), data_only=infer)
+    except BadProject as error:
+        raise _or_infer(error, source) from error
     version = yard.add_data(
         _from_here(source), reason=reason, name=name, append=append, infer=infer
     )
     if as_json:
         show_json(_version_json(version))
     else:
-        say(f"{_called(version)} holds {version.rows:,} rows.")
+        aside = f" {version.quarantined:,} were set aside." if version.quarantined else ""
+        say(f"{_called(version)} holds {version.rows:,} rows.{aside}")
+        say("Look at it with: torchyard data show" + _ref(version)
+            + (f", at the others with: torchyard data quarantine{_ref(version)}"
+               if version.quarantined else ""))  # fmt: skip
 
 
 @data.command()
@@ -92,7 +99,9 @@ def validate(
     """
     from torchyard.yard import Yard
 
-    found = Yard(project).validate_data(_from_here(source))
+    yard = Yard(project)
+    with working("Reading and checking data"):
+        found = yard.validate_data(_from_here(source))
     if as_json:
         show_json({
             "rows": found.rows, "accepted": found.accepted, "quarantined": found.quarantined,
@@ -100,7 +109,9 @@ def validate(
         })  # fmt: skip
     else:
         say(f"{found.rows:,} rows: {found.accepted:,} fit, {found.quarantined:,} do not.")
-        _show_findings(found.findings)
+        show_findings(found.findings)
+        if found.ok:
+            say(f"Keep it with: torchyard data add{f' {source}' if source else ''}")
     if not found.ok:
         raise typer.Exit(1)
 
@@ -124,21 +135,8 @@ def log(name: Name = DEFAULT, project: ProjectFolder = HERE, as_json: AsJson = F
     if not versions:
         say("No versions yet. Add one with: torchyard data add")
         return
-    table(
-        ("version", "digest", "rows", "set aside", "made by", "created", "author", "from", "tags",
-         "reason"),
-        [
-            (
-                str(version.number), short(version.digest), f"{version.rows:,}",
-                f"{version.quarantined:,}",
-                version.operation + (f" on {version.parent}" if version.parent else ""),
-                version.created, version.author, version.source,
-                ", ".join(tags.get(version.number, [])), version.reason,
-            )
-            for version in versions
-        ],
-        right=("version", "rows", "set aside"),
-    )  # fmt: skip
+    for version in versions:
+        _show_entry(version, tags.get(version.number, []))
 
 
 @data.command()
@@ -158,8 +156,9 @@ def show(
         tags = _by_version(dataset.tags()).get(found.number, [])
         show_json({**to_json(found), **_version_json(found), "tags": tags})
         return
-    say(f"{_called(found)}, {found.digest}: {found.rows:,} rows from {found.source}")
-    _show_findings(found.findings)
+    say(f"{_called(found)}: {found.rows:,} rows from {found.source}")
+    say(found.digest)
+    show_findings(found.findings)
     show_profile(found.profile)
 
 
@@ -178,20 +177,22 @@ def quarantine(
 
     dataset, found = Yard(project, data_only=True).find_data(version)
     aside = dataset.quarantined(found, rows=rows)
-    # what they broke comes first
-    columns = [*aside.columns[-1:], *aside.columns[:-1]]
-    shown = [tuple(_cell(row[name]) for name in columns) for row in aside.iter_rows(named=True)]
+    broke = aside.columns[-1] if aside.width else ""
     path = dataset.quarantine_path(found)
     if as_json:
         show_json({
             "version": found.number, "quarantined": found.quarantined,
             "file": str(path) if found.quarantined else None,
-            "rows": [dict(zip(columns, row, strict=True)) for row in shown],
+            "rows": [
+                {name: cell(row[name]) for name in (broke, *aside.columns[:-1])}
+                for row in aside.iter_rows(named=True)
+            ],
         })  # fmt: skip
         return
     say(f"{_called(found)} set {found.quarantined:,} rows aside.")
-    if shown:
-        table(columns, shown)
+    for row in aside.iter_rows(named=True):
+        show_row(row, broke=broke)
+    if found.quarantined:
         say(f"All of them: {path}")
 
 
@@ -216,7 +217,8 @@ def delete(
     if as_json:
         show_json({**_version_json(version), "deleted": deleted})
     else:
-        say(f"{_called(version)} holds {version.rows:,} rows: {deleted:,} are gone.")
+        say(f"{_called(version)} holds {version.rows:,} rows: {deleted:,} are gone. "
+            f"Version {before.number} keeps them.")  # fmt: skip
 
 
 @data.command()
@@ -246,7 +248,10 @@ def tag(
 @data.command()
 def diff(
     before: Annotated[str, typer.Argument(help=REF_HELP)],
-    after: Ref = "latest",
+    after: Annotated[
+        str | None,
+        typer.Argument(help="The version to compare with; the latest of the same dataset."),
+    ] = None,
     key: Annotated[
         str,
         typer.Option(
@@ -263,7 +268,9 @@ def diff(
     from torchyard.yard import Yard
 
     names = [name.strip() for name in key.split(",") if name.strip()]
-    found = Yard(project, data_only=True).diff_data(before, after, key=names)
+    yard, latest = Yard(project, data_only=True), f"{before.rpartition('@')[0] or DEFAULT}@latest"
+    with working("Comparing"):
+        found = yard.diff_data(before, after or latest, key=names)
     if as_json:
         show_json(to_json(found))
     else:
@@ -305,30 +312,36 @@ def _finding_json(finding: Finding) -> Json:
     }
 
 
-def _show_findings(findings: Sequence[Finding]) -> None:
-    if not findings:
-        return
-    table(
-        ("field", "rule", "rows", "then", "meaning", "examples"),
-        [
-            (
-                finding.field, finding.rule, f"{finding.rows:,}" if finding.rows else "",
-                finding.severity, finding.meaning, "; ".join(finding.examples),
-            )
-            for finding in findings
-        ],
-        right=("rows",),
+def _show_entry(version: DatasetVersion, tags: Sequence[str]) -> None:
+    """A version in the log: how many rows when and by whom, then where from and why."""
+    made = version.operation + (f" on {version.parent}" if version.parent else "")
+    aside = f", {version.quarantined:,} set aside" if version.quarantined else ""
+    when = version.created[:16].replace("T", " ")
+    say(f"{short(version.digest)}  {version.rows:,} rows{aside}  {when} UTC by {version.author}"
+        + (f"  tagged {', '.join(tags)}" if tags else ""),
+        first=f"{version.number:>3}  ")  # fmt: skip
+    say(f"{made}: {version.source}", first=" " * 5)
+    if version.reason:
+        say(f"because: {version.reason}", first=" " * 5)
+
+
+def _or_infer(error: BadProject, source: str | None) -> BadProject:
+    """A refusal of data without a project, which says how to do without one."""
+    return BadProject(
+        where=error.where, found=error.found, expected=error.expected,
+        remedy=f"{error.remedy}. To keep data without one: "
+        f"torchyard data add {source or 'FILE'} --infer",
     )  # fmt: skip
+
+
+def _ref(version: DatasetVersion) -> str:
+    """How a command is told that it is about the latest version of this dataset."""
+    return "" if version.name == DEFAULT else f" {version.name}@latest"
 
 
 def _called(version: DatasetVersion) -> str:
     of = "" if version.name == DEFAULT else f" of {version.name}"
     return f"Version {version.number}{of} ({short(version.digest)})"
-
-
-def _cell(value: object) -> str:
-    text = f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)
-    return "" if value is None else text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."
 
 
 def _by_version(tags: dict[str, int]) -> dict[int, list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torchyard.cli.screen import say, table
 from torchyard.records.dataset import FieldProfile, Profile
@@ -10,18 +10,27 @@ from torchyard.records.difference import DatasetDiff, FieldChange, KeyedRows
 
 _FREQUENT = 3
 _WIDEST = 60
+_SHOWN_CHANGES = 20
 
 
 def show_profile(profile: Profile) -> None:
     """One line per field, and one per part of a field below it; ``~`` marks estimates."""
+    lines = list(_lines(profile))
     table(
-        (
-            "field", "kind", "missing", "distinct", "least", "median", "most", "mean", "spread",
-            "most frequent",
-        ),
-        [_profile_cells(name, field) for name, field in _lines(profile)],
-        right=("missing", "distinct", "least", "median", "most", "mean", "spread"),
+        ("field", "kind", "missing", "distinct", "values"),
+        [
+            (
+                name, field.kind, _share(field.missing / max(field.rows, 1)),
+                "" if field.distinct is None
+                else f"{'~' if field.distinct_error else ''}{field.distinct:,}",
+                _values(field),
+            )
+            for name, field in lines
+        ],
+        right=("missing", "distinct"),
     )  # fmt: skip
+    if any(field.distinct_error for _, field in lines):
+        say("~ marks an estimate; sd is the standard deviation.")
 
 
 def show_difference(found: DatasetDiff) -> None:
@@ -38,11 +47,7 @@ def show_difference(found: DatasetDiff) -> None:
     if found.keyed is not None:
         _show_keyed(found.keyed)
     if found.changes:
-        table(
-            ("distribution", "distance", "missing", "was", "mean moved", "deciles moved", "values"),
-            [_change_cells(change) for change in found.changes],
-            right=("distance", "missing", "was", "mean moved", "deciles moved"),
-        )
+        _show_changes(found.changes)
     else:
         say("No distribution moved.")
 
@@ -54,21 +59,28 @@ def _lines(profile: Profile) -> Iterator[tuple[str, FieldProfile]]:
             yield f"  {part.name}", part
 
 
-def _profile_cells(name: str, field: FieldProfile) -> tuple[str, ...]:
-    about = "~" if field.distinct_error else ""
-    frequent = list(zip(field.values, field.counts, strict=False))[:_FREQUENT]
-    return (
-        name,
-        field.kind,
-        f"{field.missing / max(field.rows, 1):.1%}",
-        "" if field.distinct is None else f"{about}{field.distinct:,}",
-        _bound(field, field.minimum),
-        _number(field.quantiles[4] if field.quantiles else None),
-        _bound(field, field.maximum),
-        _number(field.mean),
-        _number(field.standard_deviation),
-        ", ".join(f"{_cut(value)} {rows / max(field.rows, 1):.0%}" for value, rows in frequent),
-    )
+def _values(field: FieldProfile) -> str:
+    """From where to where a field's numbers or times go, or its most frequent values."""
+    if field.kind == "boolean" and field.mean is not None:
+        return f"true in {_share(field.mean)}"
+    if field.minimum is None or field.maximum is None:
+        present = max(field.rows, 1)
+        frequent = list(zip(field.values, field.counts, strict=False))[:_FREQUENT]
+        return ", ".join(f"{_cut(value)} ({_share(rows / present)})" for value, rows in frequent)
+    low, high = _bound(field, field.minimum), _bound(field, field.maximum)
+    unit = f" {field.unit}" if field.unit else ""
+    if low == high:
+        return f"always {low}{unit}"
+    about = [
+        f"{word} {_number(value)}"
+        for word, value in (
+            ("median", field.quantiles[4] if field.quantiles else None),
+            ("mean", field.mean),
+            ("sd", field.standard_deviation),
+        )
+        if value is not None
+    ]
+    return f"{low} to {high}{unit}" + (f"; {', '.join(about)}" if about else "")
 
 
 def _show_keyed(keyed: KeyedRows) -> None:
@@ -76,44 +88,63 @@ def _show_keyed(keyed: KeyedRows) -> None:
         f"{keyed.changed:,} changed")  # fmt: skip
     for words, examples in (("added", keyed.added_examples), ("removed", keyed.removed_examples)):
         if examples:
-            say(f"  {words}: {'; '.join(examples)}")
-    if keyed.fields:
-        table(
-            ("changed field", "rows", "for example"),
-            [(item.field, f"{item.rows:,}", "; ".join(item.examples[:2])) for item in keyed.fields],
-            right=("rows",),
-        )
+            say("; ".join(examples), first=f"  {words}: ")
+    for item in keyed.fields:
+        rows = f"{item.rows:,} {'row' if item.rows == 1 else 'rows'}"
+        say(f"in {rows}, such as {'; '.join(item.examples[:2])}", first=f"  {item.field} changed ")
 
 
-def _change_cells(change: FieldChange) -> tuple[str, ...]:
-    unit = f" {change.unit}" if change.unit else ""
-    named = [
-        f"{words} {', '.join(map(_cut, values[:_FREQUENT]))}"
-        + (f" and {len(values) - _FREQUENT:,} more" if len(values) > _FREQUENT else "")
-        for words, values in (("new", change.new_values), ("gone", change.vanished_values))
-        if values
-    ]
-    return (
-        change.field,
-        f"{change.distance:.3f}",
-        f"{change.missing_after:.1%}",
-        f"{change.missing_before:.1%}",
-        "" if change.mean_shift is None else f"{change.mean_shift:+.2f} sd",
-        "" if change.decile_shift is None else f"{_number(change.decile_shift)}{unit}",
-        "; ".join(named),
+def _show_changes(changes: Sequence[FieldChange]) -> None:
+    table(
+        ("distribution", "moved", "how"),
+        [
+            (change.field, _share(change.distance), "; ".join(_how(change)))
+            for change in changes[:_SHOWN_CHANGES]
+        ],
+        right=("moved",),
     )
+    more = len(changes) - _SHOWN_CHANGES
+    if more > 0:
+        say(f"{more:,} more moved less; all of them are in --json.")
+    say("moved: the share of rows whose value lies elsewhere than before; sd: standard deviations.")
 
 
-def _bound(field: FieldProfile, value: float | None) -> str:
-    if field.kind == "timestamp" and value is not None:
+def _how(change: FieldChange) -> Iterator[str]:
+    if change.mean_shift is not None:
+        yield f"mean {change.mean_shift:+.2f} sd"
+    if change.decile_shift is not None:
+        yield f"deciles by {_number(change.decile_shift)}{f' {change.unit}' if change.unit else ''}"
+    if change.missing_before != change.missing_after:
+        yield f"missing in {_share(change.missing_after)}, was {_share(change.missing_before)}"
+    for words, values in (("new", change.new_values), ("gone", change.vanished_values)):
+        if values:
+            more = len(values) - _FREQUENT
+            named = ", ".join(map(_cut, values[:_FREQUENT]))
+            yield f"{words} {named}" + (f" and {more:,} more" if more > 0 else "")
+
+
+def _bound(field: FieldProfile, value: float) -> str:
+    if field.kind == "timestamp":
         import numpy as np  # a date of any year, which datetime refuses
 
         return str(np.datetime64(int(value), "s")).replace("T", " ")
     return _number(value)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _share(share: float) -> str:
+    """A share in percent; a small one is not called none, nor a large one all.
+
+    Example:
+        >>> [_share(share) for share in (0.0, 0.0004, 0.5, 0.9999, 1.0)]
+        ['0%', '<0.1%', '50.0%', '>99.9%', '100%']
+    """
+    if share in (0.0, 1.0):
+        return f"{share:.0%}"
+    return "<0.1%" if share < 0.0005 else ">99.9%" if share >= 0.9995 else f"{share:.1%}"
 
 
 def _cut(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from torchyard.cli.options import HERE, AsJson, Model, ProjectFolder, Reason
-from torchyard.cli.screen import err, say, show_json, table
+from torchyard.cli.screen import err, say, say_as_it_is, show_json, table
 from torchyard.core.digest import short
 from torchyard.core.errors import YardError
 from torchyard.core.record import Json, to_json
@@ -135,7 +135,7 @@ def status(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
         f"{found.server.workers} workers ready.")  # fmt: skip
     for worker in found.workers:
         if worker.problem:
-            say(f"  worker {worker.worker}: {worker.problem}")
+            say(worker.problem, first=f"  worker {worker.worker}: ")
 
 
 def monitor(
@@ -237,7 +237,7 @@ def card(release: _Release = None, project: ProjectFolder = HERE, as_json: AsJso
         page = str(found.folder / "card.html")
         show_json({"release": found.id, "card": text, "page": page})
     else:
-        say(text)
+        say_as_it_is(text)
 
 
 def _quality(window: Window) -> str:

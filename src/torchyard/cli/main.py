@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import typer
 
 from torchyard.cli import build, data, live, package, start
-from torchyard.cli.screen import show_error
-from torchyard.core.errors import BadProject, YardError
+from torchyard.cli.refusals import as_refusal, asks_for_help
+from torchyard.cli.screen import err, show_error, stop_spinning
 
-TRAINING_LIBRARIES = {
-    "fsspec", "lance", "lightning_fabric", "mlflow", "onnx", "onnxscript", "pyarrow",
-    "safetensors", "sklearn", "torch",
-}  # fmt: skip
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="torchyard",
@@ -46,28 +44,26 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     try:
-        app(arguments)
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 0
-    except YardError as error:
-        show_error(error, as_json="--json" in arguments)
-        return error.exit_status
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in TRAINING_LIBRARIES:
-            raise
-        show_error(_needs_training(error), as_json="--json" in arguments)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        command = typer.main.get_command(app)
+        left = command.main(arguments, prog_name="torchyard", standalone_mode=False)
     except BrokenPipeError:
         return 0
-    return 0
-
-
-def _needs_training(error: ModuleNotFoundError) -> BadProject:
-    return BadProject(
-        where="this installation, which only serves",
-        found=f"no library '{error.name}'",
-        expected="the libraries that data, training and releases need",
-        remedy="Install them with: pip install 'torchyard[train]'",
-    )
+    except SystemExit as leaving:
+        # typer and rich leave with 1 when nobody reads on, as in `| head`
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return 0
+        raise
+    except Exception as error:
+        if asks_for_help(error):
+            return 2
+        refusal = as_refusal(error)
+        if refusal is None:
+            raise
+        with suppress(OSError):  # it may be the output that cannot be written
+            show_error(refusal, as_json="--json" in arguments)
+        return refusal.exit_status
+    status = left if isinstance(left, int) else 0  # an int where a command ended early
+    if status == _INTERRUPTED:
+        stop_spinning()
+        err.print("Stopped. What was complete before is as it was.")
+    return status

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from torchyard.cli.options import AsJson
-from torchyard.cli.screen import say, show_json
+from torchyard.cli.screen import say, say_as_it_is, show_json, working
 from torchyard.core.record import to_json
 
 
@@ -33,14 +34,27 @@ def propose(
     """
     from torchyard.yard.proposing import propose_schema
 
-    found = propose_schema(path, folder=Path.cwd(), label=label, seed=seed)
+    with working("Reading the data twice"):
+        found = propose_schema(path, folder=Path.cwd(), label=label, seed=seed)
     if as_json:
         show_json(to_json(found))
         return
-    say(f"# {found.rows:,} rows of {found.source}: rules inferred from {found.inferred_rows:,}, "
-        f"confirmed on {found.confirmed_rows:,}")  # fmt: skip
-    say(found.code)
+    say(f"{found.rows:,} rows of {found.source}: rules inferred from {found.inferred_rows:,}, "
+        f"confirmed on {found.confirmed_rows:,}", first="# ", below="# ")  # fmt: skip
+    say_as_it_is(found.code)
     if found.notes:
-        say("\n# To look at:")
-    for note in found.notes:
-        say(f"# {note.field}: {note.text}" if note.field else f"# {note.text}")
+        say_as_it_is("\n# To look at:")
+    _say_notes([(note.field, note.text) for note in found.notes])
+    say_as_it_is("\n# Next: put the schema into a project.py, then run: torchyard data validate")
+    say_as_it_is(f"# Or keep the rows without a project: torchyard data add {path} --infer")
+
+
+def _say_notes(notes: Sequence[tuple[str, str]]) -> None:
+    """Notes as comments, the same one of several fields once."""
+    fields: dict[str, list[str]] = {}
+    for field, text in notes:
+        fields.setdefault(text, []).append(field)
+    for text, names in fields.items():
+        about = ", ".join(name for name in names if name)
+        for line in (f"{about}: {text}" if about else text).splitlines():
+            say(line, first="# ", below="#   ")

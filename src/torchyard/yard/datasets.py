@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from torchyard.core.digest import short
 from torchyard.core.errors import BadProject, BadUsage, NotFound
-from torchyard.data.checking.table import label_field
 from torchyard.data.rules import Checks
-from torchyard.data.source import Source, open_source
-from torchyard.data.versions import Dataset
 from torchyard.project.project import is_name
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.schema import Schema, Task
+from torchyard.yard.found import alike, sentence, severity
 from torchyard.yard.results import OpenProject
 from torchyard.yard.stages import Progress
 from torchyard.yard.workspace import PROJECT_FILE, STATE_FOLDER, Workspace, load_project
@@ -23,6 +21,8 @@ from torchyard.yard.workspace import PROJECT_FILE, STATE_FOLDER, Workspace, load
 if TYPE_CHECKING:
     from torchyard.data.check import Validation
     from torchyard.data.comparing.rows import Rows
+    from torchyard.data.source import Source
+    from torchyard.data.versions import Dataset
 
 DEFAULT = "data"
 
@@ -45,10 +45,15 @@ def data_workspace(start: Path) -> Workspace:
     """The project at or above a folder; without one, the nearest folder that keeps datasets.
 
     Without either, the folder itself: the first dataset makes it one.
+
+    Raises:
+        BadProject: there is no such folder.
     """
     try:
         return Workspace.find(start)
     except BadProject:
+        if not start.is_dir():
+            raise
         start = start.resolve()
         for folder in (start, *start.parents):
             if (folder / STATE_FOLDER / "data").is_dir():
@@ -69,6 +74,8 @@ def open_dataset(workspace: Workspace, name: str = DEFAULT) -> Dataset:
             expected="a letter, then lower-case letters, digits and dashes",
             remedy="For example: torchyard data add rows.csv --name holdout",
         )
+    from torchyard.data.versions import Dataset
+
     return Dataset(workspace.data, name)
 
 
@@ -91,7 +98,9 @@ def find_version(workspace: Workspace, ref: str) -> tuple[Dataset, DatasetVersio
             where=f"dataset '{dataset.name}'",
             found="no versions",
             expected=f"one of {', '.join(kept)}" if kept else "a dataset",
-            remedy="Add one with: torchyard data add",
+            remedy=f"Name it, as in {kept[0]}@latest."
+            if kept
+            else "Add one with: torchyard data add",
         )
     return dataset, dataset.version(version or "latest")
 
@@ -132,6 +141,7 @@ def add_inferred(
     Behind earlier rows the schema of these is meant: one proposed for a part may be another.
     """
     from torchyard.data.propose import propose
+    from torchyard.data.source import open_source
 
     dataset, origin = open_dataset(workspace, name), _beside(workspace.folder, source)
     if append and dataset.versions():
@@ -208,6 +218,9 @@ def delete_rows(
 
 def project_source(opened: OpenProject, source: object = None) -> Source:
     """The project's data, or another source, read as its schema and its task's label say."""
+    from torchyard.data.checking.table import label_field
+    from torchyard.data.source import open_source
+
     folder = opened.workspace.folder
     origin = opened.project.data if source is None else _beside(folder, source)
     project = opened.project
@@ -223,14 +236,9 @@ def _beside(folder: Path, source: object) -> object:
 
 
 def _tell(progress: Progress, version: DatasetVersion, started: float, *, skipped: bool) -> None:
-    for finding in version.findings:
-        examples = ", ".join(finding.examples[:2])
-        progress.note(
-            f"{finding.field} {finding.rule}"
-            + (f" in {finding.rows:,} rows" if finding.rows else "")
-            + f" ({finding.severity})"
-            + (f", for example {examples}" if examples else "")
-        )
+    for finding in alike(version.findings):
+        examples = f", such as {'; '.join(finding.examples[:2])}" if finding.examples else ""
+        progress.note(f"{severity(finding)}: {sentence(finding)}{examples}")
     summary = f"version {version.number} ({short(version.digest)}): {version.rows:,} rows"
     if version.quarantined:
         summary += f", {version.quarantined:,} set aside"
