@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import torchyard as ty
 from torchyard.core.errors import BadData, BadProject
 from torchyard.data.check import Checker, Validation, validate
+from torchyard.data.checking import conditions
 from torchyard.data.source import open_source
 from torchyard.records.dataset import Finding
 from torchyard.records.schema import Schema, Task
@@ -79,7 +80,7 @@ def test_every_broken_rule_is_counted_with_examples_and_its_rows_set_aside() -> 
         "origin: is not an allowed value; distance: is above 100 miles"
     )
     below = next(item for item in found.findings if item.rule == "is below 0 miles")
-    assert below.examples == ("row 1: -2.0", "row 7: -1.0")
+    assert below.examples == ("row 2: -2.0", "row 8: -1.0")
 
 
 @given(
@@ -107,7 +108,7 @@ def test_examples_are_five_and_count_rows_over_all_chunks() -> None:
     finding = only(checker.result())
     assert (finding.rows, finding.rows_checked) == (6, 9)
     assert [text.split(":")[0] for text in finding.examples] == [
-        "row 1", "row 2", "row 4", "row 5", "row 7",
+        "row 2", "row 3", "row 5", "row 6", "row 8",
     ]  # fmt: skip
 
 
@@ -204,7 +205,7 @@ def test_a_pattern_that_only_python_knows_is_refused() -> None:
 def test_values_of_personal_fields_are_not_shown() -> None:
     rows = pl.DataFrame({"mail": ["ada@example.org", "nobody"]})
     finding = only(checked(rows, ty.Schema(mail=ty.text(pattern=".+@.+", personal=True))))
-    assert finding.examples == ("row 1: (personal)",)
+    assert finding.examples == ("row 2: (personal)",)
 
 
 def test_long_values_are_cut_in_examples() -> None:
@@ -226,7 +227,19 @@ def test_pictures_must_open() -> None:
     rows = pl.DataFrame({"x": [good, b"not a picture", good[:-20], b"", None]})
     found = checked(rows, ty.Schema(x=ty.image()))
     assert counts(found) == {("x", "is missing"): 2, ("x", "cannot be opened as a picture"): 2}
-    assert found.findings[1].examples[0].startswith("row 1: 13 bytes")
+    assert found.findings[1].examples[0].startswith("row 2: 13 bytes")
+
+
+def test_a_picture_that_no_request_may_carry_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "LARGEST_IMAGE_BYTES", 2 << 20)
+    rows = pl.DataFrame({"x": [picture(), b"x" * (2 << 20), b"x" * ((2 << 20) + 1)]})
+    found = checked(rows, ty.Schema(x=ty.image()))
+    assert counts(found) == {
+        ("x", "is larger than 2 MiB"): 1,
+        ("x", "cannot be opened as a picture"): 1,
+    }
+    assert found.findings[0].examples[0].startswith("row 3: 2,097,153 bytes")
+    assert found.findings[0].meaning == "A request with such a picture is refused."
 
 
 TENSOR = ty.Schema(x=ty.tensor((2, 2), ge=0, le=9))
@@ -278,7 +291,7 @@ def test_a_rule_between_fields_sets_rows_aside() -> None:
     rows = pl.DataFrame({"departs": [1.0, 5.0, 2.0], "arrives": [2.0, 4.0, None]})
     finding = only(checked(rows, TIMES, checks=ty.Checks(rules=[ORDER])))
     assert (finding.field, finding.rows, finding.severity) == ("departs, arrives", 1, "quarantine")
-    assert finding.examples == ("row 1: departs=5.0, arrives=4.0",)
+    assert finding.examples == ("row 2: departs=5.0, arrives=4.0",)
 
 
 def test_a_rule_that_is_not_required_warns() -> None:
@@ -286,7 +299,7 @@ def test_a_rule_that_is_not_required_warns() -> None:
     rows = pl.DataFrame({"departs": [1.0, 5.0], "arrives": [2.0, 6.0]})
     found = checked(rows, TIMES, checks=ty.Checks(rules=[rule]))
     assert (only(found).severity, found.accepted, found.ok) == ("warn", 2, True)
-    assert only(found).examples == ("row 1",)
+    assert only(found).examples == ("row 2",)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +311,7 @@ def test_a_rule_that_is_not_required_warns() -> None:
         (lambda rows: rows["departs"], r"found a Series of Float64"),
         (lambda rows: (rows["departs"] > 1)[:1], r"found 1 answers for 2 rows"),
         (lambda rows: pl.lit(True), r"found 1 answers for 2 rows"),
-        (lambda rows: rows["departs"] < rows["departs"].mean(), r"for row 0 among others but"),
+        (lambda rows: rows["departs"] < rows["departs"].mean(), r"for row 1 among others but"),
     ],
 )
 def test_a_faulty_rule_is_a_fault_of_the_project(function: Any, said: str) -> None:
@@ -394,7 +407,7 @@ def test_equal_rows_with_different_labels_are_counted() -> None:
         assert (finding.rule, finding.rows, finding.severity) == (
             "differs between equal rows", 1, "warn",
         )  # fmt: skip
-        assert finding.examples == ("row 1: False",)
+        assert finding.examples == ("row 2: False",)
 
 
 def test_rows_seen_before_are_neither_counted_nor_repeated() -> None:

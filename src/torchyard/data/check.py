@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from torchyard.data.checking.broken import broken_by_all
 from torchyard.data.checking.conditions import MISSING, Severity, conditions, shape_rule
 from torchyard.data.checking.labels import LabelTally
 from torchyard.data.checking.predicates import broken_rows
@@ -26,8 +27,8 @@ from torchyard.data.source import Source
 from torchyard.records.dataset import Finding
 from torchyard.records.schema import Schema, Task
 
+Array = np.ndarray[Any, np.dtype[Any]]
 _REPEATED = "repeats an earlier row"
-_MANY_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def validate(
         >>> rows = open_source(pl.DataFrame({"age": [31.0, -4.0]}), folder=Path())
         >>> found = validate(rows, Schema(age=number(ge=0)))
         >>> found.ok, found.quarantined, found.findings[0].examples
-        (False, 1, ('row 1: -4.0',))
+        (False, 1, ('row 2: -4.0',))
     """
     checker = Checker(schema, task=task, checks=checks, source=source.name, now=now)
     for chunk in source.chunks():
@@ -164,13 +165,14 @@ class Checker:
         table = fit_table(frame, self._schema, label=self._label, source=self._source)
         for name in table.unknown:
             self._unknown[name] = self._unknown.get(name, 0) + frame.height
-        numbers = np.arange(self._rows, self._rows + frame.height)
+        numbers = np.arange(self._rows + 1, self._rows + frame.height + 1)
         bad = []
         for (field, rule), mask in self._masks(table):
-            tally = self._tallies[field, rule]
-            tally.count(mask, table.frame, numbers)
-            if tally.severity == "quarantine":
-                bad.append((f"{field}: {rule}", mask))
+            if mask.any():
+                tally, broken = self._tallies[field, rule], mask.arg_true().to_numpy()
+                tally.count(broken, table.frame, numbers)
+                if tally.severity == "quarantine":
+                    bad.append((f"{field}: {rule}", broken))
         self._rows += frame.height
         parted = _part(table.frame, bad)
         aside = parted.aside
@@ -196,41 +198,22 @@ class Checker:
         return Validation(rows, accepted, rows - accepted, tuple(findings))
 
     def _masks(self, table: Table) -> Iterator[tuple[tuple[str, str], pl.Series]]:
-        """Field and rule of each rule that rows of a chunk break, and which ones do."""
-        for key, mask in self._all_masks(table):
-            if mask.any():
-                yield key, mask.fill_null(False)
-
-    def _all_masks(self, table: Table) -> Iterator[tuple[tuple[str, str], pl.Series]]:
+        """Field and rule of each rule, and which rows of a chunk break it."""
         frame, wrong = table.frame, table.misshapen
         for field in self._schema.fields:
             if field.name in wrong:
                 yield (field.name, shape_rule(field)), wrong[field.name]
-        expressions = [
-            item.broken.alias(str(place))
-            for place, item in enumerate(self._conditions)
-            if isinstance(item.broken, pl.Expr)
-        ]
-        # each rule looks at a row alone, so large chunks are cut up for all cores
-        engine: Literal["streaming", "in-memory"] = (
-            "streaming" if frame.height >= _MANY_ROWS else "in-memory"
-        )
-        found = frame.lazy().select(expressions).collect(engine=engine)
-        for place, item in enumerate(self._conditions):
-            if not isinstance(item.broken, pl.Expr):
-                mask = item.broken(frame[item.field])
-            else:
-                mask = found[str(place)]
-            if item.rule == MISSING and item.field in wrong:
-                mask = mask & ~wrong[item.field]
-            yield (item.field, item.rule), mask
+        masks = broken_by_all(self._conditions, frame)
+        for item, mask in zip(self._conditions, masks, strict=True):
+            misshapen = item.rule == MISSING and item.field in wrong
+            yield (item.field, item.rule), mask & ~wrong[item.field] if misshapen else mask
         for rule in self._checks.rules:
             mask = broken_rows(rule, frame, probe=self._rows == 0)
             yield (", ".join(rule.fields) or ROW, rule.name), mask
         for names, seen in self._unique.items():
             yield (", ".join(names), _REPEATED), _repeats(frame, names, seen)
 
-    def _note(self, accepted: pl.DataFrame, numbers: np.ndarray[Any, Any]) -> None:
+    def _note(self, accepted: pl.DataFrame, numbers: Array) -> None:
         if self._labels is not None:
             self._labels.update(accepted, numbers)
         if self._checks.fresh is not None:
@@ -271,27 +254,31 @@ def _tallies(schema: Schema, checks: Checks, unique: Sequence[tuple[str, ...]]) 
 
 def _repeats(frame: pl.DataFrame, names: Sequence[str], seen: Seen) -> pl.Series:
     """Rows whose values in some fields occurred before; where one is missing, none did."""
-    present = frame.select(pl.all_horizontal(pl.col(*names).is_not_null())).to_series()
-    if present.all():
-        return pl.Series(seen.add(frame, names)[0])
+    values = frame.select(names)
+    if not any(column.has_nulls() for column in values):
+        return pl.Series(seen.add(values, names)[0])
+    present = values.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
     repeated = np.zeros(frame.height, dtype=bool)
-    repeated[present.to_numpy()] = seen.add(frame.filter(present), names)[0]
+    repeated[present.to_numpy()] = seen.add(values.filter(present), names)[0]
     return pl.Series(repeated)
 
 
-def _part(frame: pl.DataFrame, bad: Sequence[tuple[str, pl.Series]]) -> Parted:
+def _part(frame: pl.DataFrame, bad: Sequence[tuple[str, Array]]) -> Parted:
     """Set rows aside that break one rule or more, with the names of all of these."""
     if not bad:
         return Parted(frame)
-    masks = pl.DataFrame([mask.alias(str(place)) for place, (_, mask) in enumerate(bad)])
-    aside = masks.select(pl.any_horizontal(pl.all())).to_series()
-    reasons = masks.filter(aside).select(
+    aside = np.zeros(frame.height, dtype=bool)
+    for _, places in bad:
+        aside[places] = True
+    rows = np.flatnonzero(aside)
+    broke = pl.DataFrame({str(n): np.isin(rows, places) for n, (_, places) in enumerate(bad)})
+    reasons = broke.select(
         pl.concat_str(
-            [pl.when(pl.col(str(place))).then(pl.lit(name)) for place, (name, _) in enumerate(bad)],
+            [pl.when(pl.col(str(n))).then(pl.lit(name)) for n, (name, _) in enumerate(bad)],
             separator="; ", ignore_nulls=True,
         ).alias(broke_column(frame.columns))
     )  # fmt: skip
-    return Parted(frame, aside, reasons.to_series())
+    return Parted(frame, pl.Series(aside), reasons.to_series())
 
 
 def broke_column(columns: Sequence[str]) -> str:

@@ -53,7 +53,7 @@ class Pictures:
         pixels = np.zeros((len(column), *self._shape), dtype=np.uint8)
         for row, content in enumerate(column[:, 0]):
             if content:
-                where = f"field '{self._field}', row {row}"
+                where = f"field '{self._field}', row {row + 1}"
                 pixels[row] = decode(content, self._shape, self._resize, where=where)
         return pixels
 
@@ -106,8 +106,21 @@ def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Imag
     if resize == "crop":
         return ImageOps.fit(image, size, method=_FILTER)
     if resize == "pad":
-        return ImageOps.pad(image, size, method=_FILTER, color=0)
+        return _padded(image, size)
     return image.resize(size, _FILTER)
+
+
+def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """``ImageOps.pad`` with black, but a very long picture keeps one pixel of its short side."""
+    width, height = size
+    if image.width * height > image.height * width:
+        height = max(1, round(image.height / image.width * width))
+    else:
+        width = max(1, round(image.width / image.height * height))
+    whole = Image.new(image.mode, size)
+    corner = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    whole.paste(image.resize((width, height), _FILTER), corner)
+    return whole
 
 
 def _too_large(found: str, where: str) -> BadData:

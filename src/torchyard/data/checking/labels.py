@@ -56,7 +56,7 @@ class LabelTally:
         self._labelled += frame.height - labels.null_count()
         self._classes += np.bincount(codes[codes >= 0], minlength=len(self._classes))
         strange = (codes < 0) & labels.is_not_null().to_numpy()
-        self._strange.count(pl.Series(strange), frame, rows)
+        self._strange.count(np.flatnonzero(strange), frame, rows)
         if self._fields:
             self._compare(frame, codes, rows)
 
@@ -80,7 +80,7 @@ class LabelTally:
             return
         own = codes[with_class].astype(np.int16)
         _, first = self._seen.add(labelled, self._fields, own)
-        self._torn.count(pl.Series(own != first), labelled, rows[with_class])
+        self._torn.count(np.flatnonzero(own != first), labelled, rows[with_class])
 
     def _about_classes(self) -> list[Finding]:
         task, seen = self._task, int((self._classes > 0).sum())

@@ -8,14 +8,19 @@ import warnings
 import polars as pl
 
 
-def cannot_open(series: pl.Series) -> pl.Series:
+def cannot_open(series: pl.Series, *, most_bytes: int) -> pl.Series:
     """True for present pictures whose header is damaged, cut off, unknown or of a hostile size.
 
+    Those of more than ``most_bytes`` are passed over: another rule sets them aside.
     Pillow opens each one and checks what its format lets it check without decoding pixels (for PNG
     every checksum; a JPEG that was cut after its header passes here and fails when decoded).
     """
     return pl.Series(
-        [picture is not None and not _opens(picture) for picture in series], dtype=pl.Boolean
+        [
+            picture is not None and len(picture) <= most_bytes and not _opens(picture)
+            for picture in series
+        ],
+        dtype=pl.Boolean,
     )
 
 

@@ -78,7 +78,9 @@ def _answers(
         for row in range(0, frame.height, step):
             alone = _boolean(ask, frame[row : row + 1], refuse)[0]
             if alone != answer[row]:
-                raise refuse(f"{answer[row]} for row {row} among others but {alone} for it alone")
+                raise refuse(
+                    f"{answer[row]} for row {row + 1} among others but {alone} for it alone"
+                )
     return answer
 
 

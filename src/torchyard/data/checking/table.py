@@ -93,7 +93,7 @@ def fit_table(frame: pl.DataFrame, schema: Schema, *, label: Field | None, sourc
                 misshapen[field.name] = wrong
     flat = [field for field in wanted if field.kind != "tensor"]
     columns = [_cast(frame[field.name], field, source) for field in flat]
-    typed = _without_empty(frame.select(*columns, *tensors), flat)
+    typed = _with_nulls(frame.select(*columns, *tensors), flat)
     names = [field.name for field in wanted]
     unknown = tuple(name for name in frame.columns if name not in names)
     return Table(typed.select(names), misshapen, unknown)
@@ -118,8 +118,7 @@ def _cast(series: pl.Series, field: Field, source: str) -> pl.Expr:
         raise _other_type(series, field, source)
     if field.kind == "integer":
         return _whole(series, field, source)
-    column = column if kind == target else column.cast(target)
-    return column.fill_nan(None) if field.kind == "number" else column
+    return column if kind == target else column.cast(target)
 
 
 def _whole(series: pl.Series, field: Field, source: str) -> pl.Expr:
@@ -137,23 +136,27 @@ def _whole(series: pl.Series, field: Field, source: str) -> pl.Expr:
     return column if series.dtype == pl.Int64 else column.cast(pl.Int64)
 
 
-def _without_empty(frame: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
-    """Empty texts and pictures become null; columns without any stay as they are."""
-    sizes = {
-        field.name: pl.col(field.name).bin.size()
-        if field.kind == "image"
-        else pl.col(field.name).str.len_bytes()
-        for field in fields
-        if field.kind in ("category", "text", "id", "image")
-    }
-    if not sizes:
+def _with_nulls(frame: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
+    """NaN, empty texts and empty pictures become null; columns without any stay as they are."""
+    absent = {field.name: test for field in fields if (test := _absent(field)) is not None}
+    if not absent:
         return frame
-    empty = frame.select((size == 0).any().alias(name) for name, size in sizes.items()).row(0)
+    some = frame.select(test.any().alias(name) for name, test in absent.items()).row(0)
     return frame.with_columns(
-        pl.when(sizes[name] > 0).then(pl.col(name)).alias(name)
-        for name, some in zip(sizes, empty, strict=True)
-        if some
+        pl.when(~absent[name]).then(pl.col(name)).alias(name)
+        for name, any_ in zip(absent, some, strict=True)
+        if any_
     )
+
+
+def _absent(field: Field) -> pl.Expr | None:
+    """Where a value stands for none, for kinds that have such values."""
+    column = pl.col(field.name)
+    if field.kind == "number":
+        return column.is_nan()
+    if field.kind == "image":
+        return column.bin.size() == 0
+    return column.str.len_bytes() == 0 if field.kind in ("category", "text", "id") else None
 
 
 def _other_type(series: pl.Series, field: Field, source: str) -> BadData:

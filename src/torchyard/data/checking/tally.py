@@ -11,6 +11,7 @@ import polars as pl
 from torchyard.data.checking.conditions import Severity
 from torchyard.records.dataset import Finding
 
+Array = np.ndarray[Any, np.dtype[Any]]
 EXAMPLES = 5
 ROW = "(row)"  # the field of a finding that is about none in particular
 _LONGEST = 80
@@ -37,19 +38,16 @@ class Tally:
         """How a finding calls the columns."""
         return ", ".join(self.columns) or ROW
 
-    def count(self, broken: pl.Series, frame: pl.DataFrame, numbers: np.ndarray[Any, Any]) -> None:
+    def count(self, broken: Array, frame: pl.DataFrame, numbers: Array) -> None:
         """Count a chunk's broken rows.
 
         Args:
-            broken: Boolean ``[rows]``, without nulls.
+            broken: where they are among the chunk's rows, ascending.
             frame: the rows, for the values that the examples show.
             numbers: ``[rows]``, their numbers in the source.
         """
-        count = int(broken.sum())
-        self.rows += count
-        if not count or len(self.examples) == EXAMPLES:
-            return
-        for place in broken.arg_true()[: EXAMPLES - len(self.examples)]:
+        self.rows += len(broken)
+        for place in broken[: EXAMPLES - len(self.examples)].tolist():
             shown = self._shown(frame, place) if self.columns else ""
             self.examples.append(f"row {numbers[place]}{': ' if shown else ''}{shown}")
 

@@ -38,6 +38,14 @@ class _Run:
         return _Run(self.first[places], self.second[places], self.mark[places])
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Keys as they came, and the order that makes a run of them: first rows by rising key."""
+
+    rows: _Run
+    order: Array
+
+
 class Seen:
     """The keys of all rows so far, each with the mark of the first row that had it.
 
@@ -51,6 +59,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._runs: list[_Run] = []
+        self._waiting: _Waiting | None = None
         self._keys = 0
         self._filter = np.zeros(1 << _SMALLEST_FILTER_BITS, dtype=np.bool_)
 
@@ -67,19 +76,26 @@ class Seen:
         Returns:
             The flags, and the mark of the first equal row (the row's own where it is the first).
         """
-        marks = np.broadcast_to(np.int16(0), frame.height) if marks is None else marks
-        order, rows, key = _sorted(_keys(frame, columns, marks))
-        known = rows if key is None else rows.take(_starts(key))
-        seen, first = self._look_up(known)
-        self._insert(known if not seen.any() else known.take(np.flatnonzero(~seen)))
-        repeated, earlier = np.empty(len(order), dtype=bool), np.empty(len(order), dtype=np.int16)
-        if key is None:
-            repeated[order], earlier[order] = seen, first
+        marks = np.zeros(frame.height, np.int16) if marks is None else marks
+        rows = _keys(frame, columns, marks)
+        order, again, first = _grouped(rows)
+        repeated, earlier = np.zeros(len(rows), dtype=bool), marks.copy()
+        self._settle()
+        if self._runs:
+            known = rows.take(order)
+            seen, held = self._look_up(known)
+            repeated[order], earlier[order] = seen, held
+            self._insert(known if not seen.any() else known.take(np.flatnonzero(~seen)))
         else:
-            again = np.ones(len(order), dtype=bool)
-            again[_starts(key)] = False
-            repeated[order], earlier[order] = seen[key] | again, first[key]
+            # most sources are one chunk: nobody may ask for these, so they are not sorted yet
+            self._waiting = _Waiting(rows, order)
+        repeated[again], earlier[again] = True, earlier[first]
         return repeated, earlier
+
+    def _settle(self) -> None:
+        if self._waiting is not None:
+            self._insert(self._waiting.rows.take(self._waiting.order))
+            self._waiting = None
 
     def _look_up(self, keys: _Run) -> tuple[Array, Array]:
         """Which keys some run holds, and the mark that stands there."""
@@ -120,15 +136,11 @@ def _keys(frame: pl.DataFrame, columns: Sequence[str], marks: Array) -> _Run:
     return _Run(hashed["first"].to_numpy(), hashed["second"].to_numpy().view(np.uint32)[::2], marks)
 
 
-def _sorted(rows: _Run) -> tuple[Array, _Run, Array | None]:
-    """Rows by key, those of one key as they came.
+def _grouped(rows: _Run) -> tuple[Array, Array, Array]:
+    """The first row of each key, by rising key; all later ones; and the first one of each of these.
 
     Numbers sort faster than places, so places ride in the low bits of the keys: what these bits
     would have decided is mended where it matters, which is almost nowhere.
-
-    Returns:
-        From where each row came, the rows, and which key of the chunk each one has, counted from 0;
-        None where all are different.
     """
     bits = np.uint64(max(len(rows) - 1, 1).bit_length())
     low = (np.uint64(1) << bits) - np.uint64(1)
@@ -139,21 +151,20 @@ def _sorted(rows: _Run) -> tuple[Array, _Run, Array | None]:
     packed >>= bits
     alike = packed[1:] == packed[:-1]
     if not alike.any():
-        return order, rows.take(order), None
+        return order, order[:0], order[:0]
     tied = np.zeros(len(rows), dtype=bool)
     tied[1:] |= alike
     tied[:-1] |= alike
     where = np.flatnonzero(tied)
     those = order[where]
-    order[where] = those[np.lexsort((those, rows.second[those], rows.first[those]))]
-    rows = rows.take(order)
-    new = (rows.first[1:] != rows.first[:-1]) | (rows.second[1:] != rows.second[:-1])
-    return order, rows, np.concatenate([[0], np.cumsum(new)])
-
-
-def _starts(key: Array) -> Array:
-    """Where each key's rows begin."""
-    return np.flatnonzero(np.diff(key, prepend=-1))
+    those = those[np.lexsort((those, rows.second[those], rows.first[those]))]
+    order[where] = those
+    keys = rows.take(those)
+    new = np.ones(len(those), dtype=bool)
+    new[1:] = (keys.first[1:] != keys.first[:-1]) | (keys.second[1:] != keys.second[:-1])
+    starts = np.flatnonzero(new)
+    firsts = those[starts[np.cumsum(new) - 1]]
+    return np.delete(order, where[~new]), those[~new], firsts[~new]
 
 
 def _find(keys: _Run, asked: Array, run: _Run, seen: Array, first: Array) -> None:
