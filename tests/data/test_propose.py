@@ -308,7 +308,7 @@ def test_fields_that_give_the_label_away_are_noted() -> None:
     ("values", "said"),
     [
         (["b", "a", "c"], "the label: ty.multiclass_classification('y', classes=['a', 'b', 'c'])"),
-        ([1, 0], "the label: 0 or 1; convert it to true and false for ty.binary_classification"),
+        ([1, 0], "the label: 0 or 1; ty.binary_classification takes true and false"),
         ([*range(300)], "different values, which is no classification"),
     ],
 )

@@ -35,6 +35,7 @@ def test_the_first_variant_is_written_byte_for_byte_and_described(
         ("seat", "tensor(string)", ("rows", 1)),
     ]
     assert (made.output.name, made.output.shape) == ("probabilities", ("rows", 2))
+    assert made.classes == release.task.classes
     assert made.host_steps == ()
 
 

@@ -184,7 +184,7 @@ def _show_released(released: Released, as_json: bool) -> None:
         return
     from torchyard.yard.wording import headline
 
-    say(f"Version {released.number} is sealed: {released.id}")
+    say(f"Release {released.number} is sealed: {released.id}")
     say(f"{headline(released.report)} on {released.report.rows:,} test rows; every required "
         "gate passed.", first="  ")  # fmt: skip
     say("Next: torchyard card, torchyard serve, torchyard deploy --canary 0.1", first="  ")

@@ -75,11 +75,11 @@ def add(
     if as_json:
         show_json(_version_json(version))
     else:
-        aside = f" {version.quarantined:,} were set aside." if version.quarantined else ""
-        say(f"{_called(version)} holds {version.rows:,} rows.{aside}")
-        say("Look at it with: torchyard data show" + _ref(version)
-            + (f", at the others with: torchyard data quarantine{_ref(version)}"
-               if version.quarantined else ""))  # fmt: skip
+        say(f"{_called(version)} holds {version.rows:,} rows.")
+        say(f"Look at it with: torchyard data show{_ref(version)}")
+        if version.quarantined:
+            say(f"{version.quarantined:,} rows were set aside; look at them with: "
+                f"torchyard data quarantine{_ref(version)}")  # fmt: skip
 
 
 @data.command()

@@ -11,6 +11,7 @@ from torchyard.records.difference import DatasetDiff, FieldChange, KeyedRows
 _FREQUENT = 3
 _WIDEST = 60
 _SHOWN_CHANGES = 20
+_LEAST_SHIFT = 0.005  # standard deviations; less would be shown as none
 
 
 def show_profile(profile: Profile) -> None:
@@ -110,9 +111,9 @@ def _show_changes(changes: Sequence[FieldChange]) -> None:
 
 
 def _how(change: FieldChange) -> Iterator[str]:
-    if change.mean_shift is not None:
+    if change.mean_shift is not None and abs(change.mean_shift) >= _LEAST_SHIFT:
         yield f"mean {change.mean_shift:+.2f} sd"
-    if change.decile_shift is not None:
+    if change.decile_shift:
         yield f"deciles by {_number(change.decile_shift)}{f' {change.unit}' if change.unit else ''}"
     if change.missing_before != change.missing_after:
         yield f"missing in {_share(change.missing_after)}, was {_share(change.missing_before)}"

@@ -51,21 +51,26 @@ def onnx(
             "release": made.release, "model": made.model, "variant": made.variant,
             "file": str(made.file), "sha256": made.sha256, "size_bytes": made.size_bytes,
             "inputs": to_json(made.inputs), "output": to_json(made.output),
+            "classes": list(made.classes),
             "host_steps": described,
         })  # fmt: skip
         return
     say(f"{made.file}: release {short(made.release)} of {made.model}, variant {made.variant}, "
         f"{made.size_bytes / 1000:,.0f} kB")  # fmt: skip
-    steps = {step.output: step for step in made.host_steps}
+    made_of = {step.output: f"{step.field} by {step.operation}" for step in made.host_steps}
+    made_of[made.output.name] = ", ".join(made.classes)
     table(
-        ("", "name", "type", "shape", "made of"),
+        ("", "name", "type", "shape", "of"),
         [
             (
                 "output" if value is made.output else "input", value.name, value.type,
-                str(list(value.shape)),
-                f"{steps[value.name].field} by {steps[value.name].operation}"
-                if value.name in steps else "",
+                " x ".join(map(str, value.shape)), made_of.get(value.name, ""),
             )
             for value in (*made.inputs, made.output)
         ],
     )  # fmt: skip
+    say(f"Run it: onnxruntime.InferenceSession({str(made.file)!r}).run(None, {{name: array, ...}}), "
+        "an array for each input.")  # fmt: skip
+    if made.host_steps:
+        say("How the inputs of tokens or pixels are made stands in the file's metadata, under "
+            "torchyard.host_steps.")  # fmt: skip

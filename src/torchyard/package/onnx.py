@@ -32,7 +32,7 @@ class OnnxPackage:
     """The file that was written.
 
     ``inputs`` are raw columns (see ARCHITECTURE.md), but for those named as a host step's
-    ``output``.
+    ``output``. The columns of the output are the probabilities of ``classes``, in this order.
     """
 
     release: str
@@ -43,6 +43,7 @@ class OnnxPackage:
     size_bytes: int
     inputs: tuple[OnnxValue, ...]
     output: OnnxValue
+    classes: tuple[str, ...]
     host_steps: tuple[HostStep, ...]
 
 
@@ -93,6 +94,7 @@ def package_onnx(release: Release, path: Path, *, force: bool = False) -> OnnxPa
         size_bytes=len(content),
         inputs=tuple(_value(node) for node in session.get_inputs()),
         output=output,
+        classes=release.task.classes,
         host_steps=steps,
     )
 

@@ -190,12 +190,13 @@ def refuse_unfit(validation: Validation, checks: Checks, source: str) -> None:
             + " See all findings with: torchyard data validate",
         )
     share = validation.quarantined / max(validation.rows, 1)
+    causes = tuple(found for found in validation.findings if found.severity == "quarantine")
     if share > checks.quarantine_at_most:
         raise BadData(
             where=source,
             found=f"{validation.quarantined:,} of {validation.rows:,} rows ({share:.1%}) set aside",
             expected=f"at most {checks.quarantine_at_most:.1%}",
-            remedy=f"{_listed(validation.findings)}. Mend the data, or allow more with "
+            remedy=f"{_listed(causes)}. Mend the data, or allow more with "
             "ty.Checks(quarantine_at_most=...).",
         )
 

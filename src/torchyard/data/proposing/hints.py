@@ -75,8 +75,8 @@ def label_hint(values: pl.Series) -> str:
         return f"the label: true in {float(present.mean() or 0):.1%} of a sample"  # type: ignore[arg-type]
     if len(classes) == 2:
         return (
-            f"the label: {classes[0]} or {classes[1]}; convert it to true and false for "
-            "ty.binary_classification"
+            f"the label: {classes[0]} or {classes[1]}; ty.binary_classification takes true and "
+            "false, and in CSV also 1 and 0 or yes and no"
         )
     if len(classes) <= _MOST_CLASSES:
         return f"the label: ty.multiclass_classification({values.name!r}, classes={classes!r})"
