@@ -90,6 +90,9 @@ def test_a_cross_of_too_many_is_refused_unless_it_is_hashed() -> None:
     assert hashed.tensor.cardinality == 16
     assert 0 <= hashed.made.min() <= hashed.made.max() < 16
     assert len(set(hashed.made.tolist())) > 3
+    limit = r"1e\+20 combinations; expected at most 4,611,686,018,427,387,904\. Cross .* codes\.$"
+    with pytest.raises(BadProject, match=limit):
+        fitted(ty.cross(*parts, *parts, buckets=16))
 
 
 def test_multi_hot_sets_a_column_per_word() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import torchyard as ty
@@ -121,6 +121,19 @@ def test_resizing_stretches_crops_or_pads() -> None:
     assert not pad[0].any()
     assert not pad[3].any()
     assert pad[1:3].tolist() == HALF.tolist()
+
+
+@pytest.mark.parametrize("size", [(1, 9_000), (9_000, 1)])
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_a_very_long_picture_is_a_picture(size: tuple[int, int], resize: str) -> None:
+    assert made(encoded(Image.new("RGB", size, "red"), "PNG"), (3, 4), resize=resize).any()
+
+
+@pytest.mark.parametrize("size", [(7, 5), (5, 7), (4, 6), (3, 50), (100, 41)])
+def test_padding_is_what_its_library_calls_so(size: tuple[int, int]) -> None:
+    image = Image.effect_noise(size, 60).convert("RGB")
+    padded = ImageOps.pad(image, (8, 12), method=Image.Resampling.BILINEAR, color=0)
+    assert made(encoded(image, "PNG"), (12, 8), resize="pad").tolist() == np.array(padded).tolist()
 
 
 def test_shrinking_averages_instead_of_picking() -> None:

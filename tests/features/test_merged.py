@@ -164,7 +164,7 @@ def test_damaged_host_steps_are_refused(merged: Path, tmp_path: Path, text: Any,
 def test_a_broken_picture_names_its_field_and_row(merged: Path) -> None:
     photo = COLUMNS["photo"].copy()
     photo[3, 0] = b"\x89PNG\r\n\x1a\n but no more"
-    with pytest.raises(BadData, match="field 'photo', row 3"):
+    with pytest.raises(BadData, match="field 'photo', row 4"):
         open_model(merged).run({**COLUMNS, "photo": photo})
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 import torchyard as ty
 from tests.features.fitted import Fitted
 from torchyard.core.errors import BadData
+from torchyard.features import fit_graph
 from torchyard.features.numeric import _pieces
 
 SCHEMA = ty.Schema(a=ty.number(), b=ty.number(optional=True))
@@ -45,6 +49,24 @@ def test_a_constant_becomes_zero_even_one_that_has_no_exact_double() -> None:
     rows = pl.DataFrame({"a": [0.1] * 100_000, "b": [0.1] * 100_000})
     for transform in (ty.standardize("a", "b"), ty.robust_scale("a", "b")):
         assert not fitted(transform, rows).made.any()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1 + 1e-9])
+def test_what_the_runtime_drops_as_nothing_is_nothing(scale: float) -> None:
+    """ONNX Runtime takes the 1e-300 that is subtracted for 0, and the divisor 1 + 1e-9 for 1."""
+    rows = pl.DataFrame({"a": [1 - scale, 1 + scale] if scale > 1 else [scale] * 2})
+    scaling = ty.standardize(ty.numbers("a"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.onnx"
+        fit_graph(ty.Features(x=scaling), ty.Schema(a=ty.number()), lambda: [rows], path=path)
+        levels = onnxruntime.GraphOptimizationLevel
+        made = []
+        for level in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL):
+            options = onnxruntime.SessionOptions()
+            options.graph_optimization_level = level
+            session = onnxruntime.InferenceSession(str(path), options)
+            made.append(session.run(None, {"a": np.linspace(0, 1, 2000).reshape(-1, 1)})[0])
+    assert made[0].tobytes() == made[1].tobytes()
 
 
 def test_robust_scale_uses_median_and_quartiles() -> None:

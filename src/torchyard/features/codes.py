@@ -87,12 +87,14 @@ def _cross(place: Place) -> Codes:
     codes = [item for item in made if isinstance(item, Codes)]
     buckets = place.transform.options["buckets"]
     combinations = math.prod(item.cardinality for item in codes)
-    if combinations > (_LARGEST_WHOLE if buckets else _LARGEST_TABLE):
+    most = _LARGEST_WHOLE if buckets else _LARGEST_TABLE
+    if combinations > most:
         raise BadProject(
             where=f"features: {place.path[0]} = ty.cross(...)",
             found=f"{combinations:.3g} combinations",
-            expected=f"at most {_LARGEST_TABLE:,}",
-            remedy="Cross fewer or coarser codes, or give buckets= to hash the combinations.",
+            expected=f"at most {most:,}",
+            remedy="Cross fewer or coarser codes"
+            + ("." if buckets else ", or give buckets= to hash the combinations."),
         )
     value = codes[0].value
     for k, item in enumerate(codes[1:], 1):

@@ -49,20 +49,27 @@ def _scale(place: Place) -> Numbers:
 
 
 def _learn_standardize(transform: Transform, path: Path, schema: Schema) -> Learner[Scale]:
-    return FromNumbers(path, Moments(), lambda found: Scale(found[0], _no_zeros(found[1])))
+    return FromNumbers(path, Moments(), lambda found: _scale_of(*found))
 
 
 def _learn_robust_scale(transform: Transform, path: Path, schema: Schema) -> Learner[Scale]:
     def conclude(columns: list[Array]) -> Scale:
         low, middle, high = (quantiles(columns, share) for share in (0.25, 0.5, 0.75))
-        return Scale(middle, _no_zeros(high - low))
+        return _scale_of(middle, high - low)
 
     return FromNumbers(path, Sample(), conclude)
 
 
-def _no_zeros(spread: Array) -> Array:
-    """A constant carries nothing: it becomes 0 instead of a division by zero."""
-    return np.where(spread > 0, spread, 1.0)
+def _scale_of(centre: Array, spread: Array) -> Scale:
+    """A constant carries nothing: it becomes 0 instead of a division by zero.
+
+    ONNX Runtime drops a subtraction of what float32 calls 0 and a division by what it calls 1, if
+    it is asked to optimize: here they are so to the last bit, and nothing changes.
+    """
+    with np.errstate(over="ignore"):
+        no_step = centre.astype(np.float32) == 0
+        no_stretch = (spread == 0) | (spread.astype(np.float32) == 1)
+    return Scale(np.where(no_step, 0.0, centre), np.where(no_stretch, 1.0, spread))
 
 
 def _log(place: Place) -> Numbers:
