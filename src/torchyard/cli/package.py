@@ -69,8 +69,8 @@ def onnx(
             for value in (*made.inputs, made.output)
         ],
     )  # fmt: skip
-    say(f"Run it: onnxruntime.InferenceSession({str(made.file)!r}).run(None, {{name: array, ...}}), "
-        "an array for each input.")  # fmt: skip
+    call = f"onnxruntime.InferenceSession({str(made.file)!r}).run(None, {{name: array, ...}})"
+    say(f"Run it: {call}, an array for each input.")
     if made.host_steps:
         say("How the inputs of tokens or pixels are made stands in the file's metadata, under "
             "torchyard.host_steps.")  # fmt: skip
