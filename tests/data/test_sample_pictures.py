@@ -54,7 +54,7 @@ def test_a_damaged_picture_is_counted_as_one(content: bytes) -> None:
 
 
 def test_a_picture_of_a_hostile_size_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr("torchyard.data.reading.opened.LARGEST_IMAGE_PIXELS", 100)
     assert measure_picture(encoded(11, 11)) == PictureMeasures()
     assert measure_picture(encoded(30, 30)) == PictureMeasures()
     assert measure_picture(encoded(10, 10)).width == 10

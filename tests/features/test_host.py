@@ -203,7 +203,7 @@ def test_a_broken_picture_is_refused_with_the_reason(content: bytes, said: str) 
 
 
 def test_a_picture_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "MOST_PIXELS", 7)
+    monkeypatch.setattr(decoding, "LARGEST_IMAGE_PIXELS", 7)
     with pytest.raises(BadData, match=r"4 x 2 pixels.*expected at most 7 pixels"):
         made(png(HALF), (2, 2))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3)

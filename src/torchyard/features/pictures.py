@@ -13,12 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from torchyard.core.errors import BadData, BadRecord
+from torchyard.records.schema import IMAGE_FORMATS, LARGEST_IMAGE_PIXELS
 from torchyard.records.training import HostStep
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# a picture of more pixels is refused before it is decoded: it would fill the memory
-MOST_PIXELS = 1 << 26
 _RESIZE = ("stretch", "crop", "pad")
 _FILTER = Image.Resampling.BILINEAR
 
@@ -62,11 +61,11 @@ def decode(content: bytes, shape: tuple[int, ...], resize: str, *, where: str) -
     """Pixels ``uint8 [height, width, channels]`` of one encoded picture.
 
     Raises:
-        BadData: it is no picture, is damaged, or has more than ``MOST_PIXELS`` pixels.
+        BadData: it is no picture, is damaged, or has more than ``LARGEST_IMAGE_PIXELS``.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MOST_PIXELS:
+        with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > LARGEST_IMAGE_PIXELS:
                 raise _too_large(f"{image.width} x {image.height} pixels", where)
             upright = ImageOps.exif_transpose(image)
             sized = _sized(_plain(upright, shape[2]), (shape[1], shape[0]), resize)
@@ -78,7 +77,7 @@ def decode(content: bytes, shape: tuple[int, ...], resize: str, *, where: str) -
         raise BadData(
             where=where,
             found=f"{len(content)} bytes: {_reason(error)}",
-            expected="a whole PNG, JPEG, WebP, GIF, BMP or TIFF picture",
+            expected="a whole PNG, JPEG, WebP, GIF, BMP, TIFF or PPM picture",
             remedy="Encode the picture again, or leave it out if the field is optional.",
         ) from error
     return np.asarray(sized, dtype=np.uint8).reshape(shape)
@@ -127,7 +126,7 @@ def _too_large(found: str, where: str) -> BadData:
     return BadData(
         where=where,
         found=found,
-        expected=f"at most {MOST_PIXELS:,} pixels",
+        expected=f"at most {LARGEST_IMAGE_PIXELS:,} pixels",
         remedy="Make the picture smaller.",
     )
 

@@ -12,6 +12,9 @@ PersonalUse = Literal["feature", "log"]
 TaskKind = Literal["binary_classification", "multiclass_classification"]
 
 LARGEST_IMAGE_BYTES = 16 << 20  # of an encoded picture
+LARGEST_IMAGE_PIXELS = 1 << 26  # more would fill the memory when it is decoded
+# those that are only pixels: opening one of the others may run a program on it
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

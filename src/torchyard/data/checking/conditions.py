@@ -130,7 +130,7 @@ def _picture_rules(field: Field, add: _Add) -> None:
     add(f"is larger than {most >> 20} MiB", lambda pictures: pictures.bin.size() > most,
         "A request with such a picture is refused.")  # fmt: skip
     add("cannot be opened as a picture", partial(cannot_open, most_bytes=most),
-        "Damaged, cut off, or another format.")  # fmt: skip
+        "Damaged, cut off, of another format, or of too many pixels.")  # fmt: skip
 
 
 def _tensor_rules(field: Field, add: _Add) -> None:

@@ -9,13 +9,12 @@ along each row of the picture at nine by eight pixels.
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from torchyard.data.fingerprint import Digests, mixed
+from torchyard.data.reading.opened import Unreadable, opened_picture
 
 SHINGLE = 5
 BINS = 64
@@ -73,15 +72,10 @@ def picture_hash(content: bytes) -> int | None:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as picture:
-                picture.draft("L", (9 * 8, 8 * 8))
-                small = picture.convert("L").resize((9, 8), Image.Resampling.BOX)
-    except (
-        OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError,
-        Image.DecompressionBombError, Image.DecompressionBombWarning,
-    ):  # fmt: skip
+        with opened_picture(content) as picture:
+            picture.draft("L", (9 * 8, 8 * 8))
+            small = picture.convert("L").resize((9, 8), Image.Resampling.BOX)
+    except Unreadable:
         return None
     pixels = np.asarray(small, dtype=np.int16)
     bits = np.packbits(pixels[:, 1:] > pixels[:, :-1]).tobytes()

@@ -6,14 +6,13 @@ two parts of the data agree on. Only pictures of the sample are decoded.
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from torchyard.data.reading.opened import Unreadable, opened_picture
 
 SAMPLE = 256
 _ENOUGH_PIXELS = 256  # to a side
@@ -84,28 +83,13 @@ def measure_picture(content: bytes) -> PictureMeasures:
     A JPEG is decoded at a smaller scale where it has more than 256 pixels to a side, which is many
     times faster and leaves its mean as it is. A picture of a hostile size is not decoded.
     """
-    from PIL import Image
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as picture:
-                (width, height), mode = picture.size, picture.mode
-                picture.draft("L", (_ENOUGH_PIXELS, _ENOUGH_PIXELS))
-                grey = np.asarray(picture.convert("L"), dtype=np.float64)
-    except _unreadable():
+        with opened_picture(content) as picture:
+            (width, height), mode = picture.size, picture.mode
+            picture.draft("L", (_ENOUGH_PIXELS, _ENOUGH_PIXELS))
+            grey = np.asarray(picture.convert("L"), dtype=np.float64)
+    except Unreadable:
         return PictureMeasures()
     return PictureMeasures(
         width=width, height=height, mode=mode, brightness=float(grey.mean() / 255)
     )
-
-
-@cache
-def _unreadable() -> tuple[type[Exception], ...]:
-    """What Pillow raises on damaged and on hostile pictures."""
-    from PIL import Image
-
-    return (
-        OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError,
-        Image.DecompressionBombError, Image.DecompressionBombWarning,
-    )  # fmt: skip
