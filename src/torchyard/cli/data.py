@@ -135,8 +135,10 @@ def log(name: Name = DEFAULT, project: ProjectFolder = HERE, as_json: AsJson = F
     if not versions:
         say("No versions yet. Add one with: torchyard data add")
         return
+    latest = dataset.version().number
     for version in versions:
-        _show_entry(version, tags.get(version.number, []))
+        called = ["latest"] * (version.number == latest) + tags.get(version.number, [])
+        _show_entry(version, called)
 
 
 @data.command()
@@ -156,7 +158,8 @@ def show(
         tags = _by_version(dataset.tags()).get(found.number, [])
         show_json({**to_json(found), **_version_json(found), "tags": tags})
         return
-    say(f"{_called(found)}: {found.rows:,} rows from {found.source}")
+    label = f"; the label is {found.label}" if found.label else ""
+    say(f"{_called(found)}: {found.rows:,} rows from {found.source}{label}")
     say(found.digest)
     show_findings(found.findings)
     show_profile(found.profile)
@@ -312,13 +315,13 @@ def _finding_json(finding: Finding) -> Json:
     }
 
 
-def _show_entry(version: DatasetVersion, tags: Sequence[str]) -> None:
+def _show_entry(version: DatasetVersion, called: Sequence[str]) -> None:
     """A version in the log: how many rows when and by whom, then where from and why."""
     made = version.operation + (f" on {version.parent}" if version.parent else "")
     aside = f", {version.quarantined:,} set aside" if version.quarantined else ""
     when = version.created[:16].replace("T", " ")
     say(f"{short(version.digest)}  {version.rows:,} rows{aside}  {when} UTC by {version.author}"
-        + (f"  tagged {', '.join(tags)}" if tags else ""),
+        + (f"  [{', '.join(called)}]" if called else ""),
         first=f"{version.number:>3}  ")  # fmt: skip
     say(f"{made}: {version.source}", first=" " * 5)
     if version.reason:

@@ -114,7 +114,8 @@ def _how(change: FieldChange) -> Iterator[str]:
     if change.mean_shift is not None and abs(change.mean_shift) >= _LEAST_SHIFT:
         yield f"mean {change.mean_shift:+.2f} sd"
     if change.decile_shift:
-        yield f"deciles by {_number(change.decile_shift)}{f' {change.unit}' if change.unit else ''}"
+        unit = f" {change.unit}" if change.unit else ""
+        yield f"values by about {_number(change.decile_shift)}{unit}"
     if change.missing_before != change.missing_after:
         yield f"missing in {_share(change.missing_after)}, was {_share(change.missing_before)}"
     for words, values in (("new", change.new_values), ("gone", change.vanished_values)):

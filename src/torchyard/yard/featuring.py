@@ -23,6 +23,7 @@ from torchyard.core.record import Json, to_json, write_record
 from torchyard.records.dataset import DatasetVersion, Finding
 from torchyard.records.schema import Schema
 from torchyard.records.training import FeatureGraph
+from torchyard.yard.found import severity
 from torchyard.yard.results import LEAKS, SPLITS, Featured, OpenProject
 from torchyard.yard.rowfile import RowWriter, read_chunks
 from torchyard.yard.workspace import module_source
@@ -126,7 +127,7 @@ def _leaks(opened: OpenProject, chunks: Chunks, splitter: Splitter) -> tuple[Fin
         chunks, splitter, project.schema, project.task, project.split, project.checks
     )
     for leak in leaks:
-        opened.progress.note(f"{_named(leak)} ({leak.severity}): {leak.meaning}")
+        opened.progress.note(f"{severity(leak)}: {_named(leak)}: {leak.meaning}")
     if project.checks.leaks == "warn":
         return tuple(dataclasses.replace(leak, severity="warn") for leak in leaks)
     failed = [leak for leak in leaks if leak.severity == "fail"]
