@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from packages import pypi
 

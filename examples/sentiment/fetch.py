@@ -15,7 +15,7 @@ import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from packages import pypi
 

@@ -18,7 +18,7 @@ from sentences import SOURCES, sentences
 
 import torchyard as ty
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 TORCHYARD = str(Path(sys.executable).parent / "torchyard")
 ROWS, BATCH = 800, 50
 

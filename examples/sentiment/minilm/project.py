@@ -6,7 +6,7 @@ Fetch the sentences and the weights first: python ../fetch.py --minilm
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 from model import MiniLMNet
 from sentences import SCHEMA, TASK, sentences
