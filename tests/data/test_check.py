@@ -208,6 +208,24 @@ def test_values_of_personal_fields_are_not_shown() -> None:
     assert finding.examples == ("row 2: (personal)",)
 
 
+def test_times_that_no_calendar_of_requests_has_are_set_aside() -> None:
+    micros = [0, 2**63 - 1, -(2**63) + 1, 569_000_000_000_000_000, None]
+    times = pl.Series(micros, dtype=pl.Int64).cast(pl.Datetime("us"))
+    schema = ty.Schema(x=ty.timestamp(optional=True))
+    found = checked(
+        pl.DataFrame({"x": times}),
+        schema,
+        checks=ty.Checks(fresh="x"),
+        now=datetime(1970, 1, 2, tzinfo=UTC),
+    )
+    assert counts(found) == {("x", "is outside the years 1 to 9999"): 3}
+    assert found.findings[0].examples[2] == (
+        "row 4: 569,000,000,000,000,000 microseconds from 1970 on"
+    )
+    edges = pl.DataFrame({"x": [datetime.min, datetime.max]})
+    assert checked(edges, schema).ok
+
+
 def test_long_values_are_cut_in_examples() -> None:
     finding = only(
         checked(pl.DataFrame({"x": ["y" * 999, "y"]}), ty.Schema(x=ty.text(max_length=9)))

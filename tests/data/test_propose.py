@@ -249,6 +249,13 @@ def test_infinity_is_said() -> None:
     assert any("infinite in 1 of 300 rows" in note for note in found)
 
 
+def test_times_that_no_calendar_has_are_said_to_be_set_aside() -> None:
+    micros = pl.Series([0] * 500 + [569_000_000_000_000_000] * 100, dtype=pl.Int64)
+    found = proposal(pl.DataFrame({"t": micros.cast(pl.Datetime("us"))}))
+    texts = [note.text for note in found.notes]
+    assert any("outside the years 1 to 9999 in" in text for text in texts), texts
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

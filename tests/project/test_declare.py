@@ -81,6 +81,10 @@ def test_a_wrong_declaration_says_what_and_where(changes: dict[str, Any], said: 
             "in that|valid",
         ),
         (lambda: ty.split_by_time("t", validation="soon", test="later"), "two ISO times"),
+        (
+            lambda: ty.split_by_time("t", validation="2024-01-01T00:00Z", test="2024-02-01"),
+            "without an offset",
+        ),
         (lambda: ty.split_by_hash(validation=0.6, test=0.5), "add up to less than 1"),
         (lambda: ty.cyclic_time("t"), "some of"),
         (lambda: ty.gate("auroc"), "0 limits"),

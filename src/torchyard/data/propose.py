@@ -29,6 +29,7 @@ from torchyard.data.proposing.infer import (
 )
 from torchyard.data.proposing.repair import Broken, repair
 from torchyard.data.reading.parts import PART_COLUMN, part_name
+from torchyard.data.reading.textual import read_as_times
 from torchyard.data.source import Source
 from torchyard.records.schema import Field, Schema
 
@@ -227,7 +228,10 @@ def _broken(frame: pl.DataFrame, field: Field, rules: list[Condition]) -> Iterat
     column = without_missing(frame[field.name])
     if field.kind in _TYPES:
         column = column.cast(_TYPES[field.kind], strict=False)
-    elif field.kind not in ("boolean", "timestamp", "image"):
+    elif field.kind == "timestamp":
+        is_text = column.dtype == pl.String
+        column = read_as_times(column) if is_text else column.cast(pl.Datetime("us"))
+    elif field.kind not in ("boolean", "image"):
         return
     typed = column.to_frame()
     for rule in rules:
@@ -235,7 +239,9 @@ def _broken(frame: pl.DataFrame, field: Field, rules: list[Condition]) -> Iterat
             continue
         rows = typed.select(rule.broken.fill_null(False).alias("broken"))["broken"]
         if rows.any():
-            yield Broken(rule.rule, int(rows.sum()), typed[field.name].filter(rows)[0])
+            # physical: a time may lie where Python has none
+            example = typed[field.name].to_physical().filter(rows)[0]
+            yield Broken(rule.rule, int(rows.sum()), example)
 
 
 def _settle_all(

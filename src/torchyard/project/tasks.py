@@ -83,10 +83,11 @@ def split_by_time(field: str, *, validation: str, test: str) -> SplitRule:
         test: ISO date or time where the test part begins.
 
     Raises:
-        BadProject: the two are not ISO times, or not in that order.
+        BadProject: the two are not local ISO times, or not in that order.
     """
     try:
-        ordered = datetime.fromisoformat(validation) < datetime.fromisoformat(test)
+        first, second = datetime.fromisoformat(validation), datetime.fromisoformat(test)
+        ordered = first.tzinfo is second.tzinfo is None and first < second
     except ValueError:
         ordered = False
     if not ordered:
@@ -94,7 +95,7 @@ def split_by_time(field: str, *, validation: str, test: str) -> SplitRule:
             where="ty.split_by_time(...)",
             found=f"validation={validation!r}, test={test!r}",
             expected="two ISO times, validation before test",
-            remedy="Write them like '2013-08-01'.",
+            remedy="Write them like '2013-08-01', without an offset.",
         )
     return SplitRule(by="time", fields=(field,), validation=validation, test=test)
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Literal, Protocol
 
@@ -67,6 +68,10 @@ def _of_field(field: Field) -> list[Condition]:
         _number_rules(field, add)
     elif field.kind in ("category", "text", "id"):
         _text_rules(field, add)
+    elif field.kind == "timestamp":
+        column = pl.col(field.name)
+        add("is outside the years 1 to 9999", (column < datetime.min) | (column > datetime.max),
+            "A request cannot carry such a time.")  # fmt: skip
     elif field.kind == "image":
         _picture_rules(field, add)
     elif field.kind == "tensor":

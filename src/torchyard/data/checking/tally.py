@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 EXAMPLES = 5
 ROW = "(row)"  # the field of a finding that is about none in particular
 _LONGEST = 80
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclasses.dataclass(slots=True)
@@ -62,14 +64,24 @@ class Tally:
         if self.private:
             return "(personal)"
         if len(self.columns) == 1:
-            return _short(frame[self.columns[0]][place])
-        return ", ".join(f"{name}={_short(frame[name][place])}" for name in self.columns)
+            return _short(frame[self.columns[0]], place)
+        return ", ".join(f"{name}={_short(frame[name], place)}" for name in self.columns)
 
 
-def _short(value: object) -> str:
+def _short(series: pl.Series, place: int) -> str:
+    if isinstance(series.dtype, pl.Datetime):
+        return _time(series.to_physical()[place])
+    value = series[place]
     if isinstance(value, bytes):
         return f"{len(value):,} bytes, {value[:8].hex()}"
     if isinstance(value, pl.Series):
         value = value.to_list()
     text = repr(value) if isinstance(value, (str, int, float, type(None))) else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _time(micros: int | None) -> str:
+    try:
+        return str(None if micros is None else _EPOCH + timedelta(microseconds=micros))
+    except OverflowError:  # Python has no such time
+        return f"{micros:,} microseconds from 1970 on"

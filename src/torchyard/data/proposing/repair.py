@@ -57,8 +57,8 @@ def repair(
         elif rule.startswith("is longer"):
             field = replace(field, max_length=round_up(both.longest))
             notes.append(f"up to {both.longest} characters long in {share}: max_length widened")
-        elif rule == "is infinite":
-            notes.append(f"infinite in {share}: such rows will be set aside")
+        elif rule in ("is infinite", "is outside the years 1 to 9999"):
+            notes.append(f"{rule.removeprefix('is ')} in {share}: such rows will be set aside")
     if field.unique and repeated:
         field = replace(field, unique=False)
         notes.append(f"not unique: {repeated:,} rows repeat an earlier value")
