@@ -168,3 +168,18 @@ def test_without_a_project_it_says_how_to_do_without(
     assert "torchyard data add rows.csv --infer" in " ".join(capsys.readouterr().err.split())
     assert run(["data", "log", "-C", "nowhere"]) == 1
     assert "no project.py here or above" in capsys.readouterr().err
+
+
+def test_an_empty_log_names_another_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["data", "log"]) == 0
+    assert capsys.readouterr().out == (
+        "No versions of data yet. Add one with: torchyard data add\n"
+    )
+    pl.DataFrame({"age": [n % 80 for n in range(400)]}).write_csv("ages.csv")
+    assert run(["data", "add", "ages.csv", "--infer", "--name", "ages"]) == 0
+    capsys.readouterr()
+    assert run(["data", "log"]) == 0
+    assert "torchyard data log --name ages" in capsys.readouterr().out

@@ -124,7 +124,8 @@ def log(name: Name = DEFAULT, project: ProjectFolder = HERE, as_json: AsJson = F
     """
     from torchyard.yard import Yard
 
-    dataset = Yard(project, data_only=True).dataset(name)
+    yard = Yard(project, data_only=True)
+    dataset = yard.dataset(name)
     versions, tags = dataset.versions(), _by_version(dataset.tags())
     if as_json:
         show_json({"versions": [
@@ -133,7 +134,10 @@ def log(name: Name = DEFAULT, project: ProjectFolder = HERE, as_json: AsJson = F
         ]})  # fmt: skip
         return
     if not versions:
-        say("No versions yet. Add one with: torchyard data add")
+        others = yard.dataset_names()
+        say(f"No versions of {name} yet. "
+            + (f"Look at another dataset with: torchyard data log --name {others[0]}" if others
+               else "Add one with: torchyard data add"))  # fmt: skip
         return
     latest = dataset.version().number
     for version in versions:

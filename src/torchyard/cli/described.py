@@ -115,9 +115,10 @@ def _how(change: FieldChange) -> Iterator[str]:
         yield f"mean {change.mean_shift:+.2f} sd"
     if change.decile_shift:
         unit = f" {change.unit}" if change.unit else ""
-        yield f"values by about {_number(change.decile_shift)}{unit}"
-    if change.missing_before != change.missing_after:
-        yield f"missing in {_share(change.missing_after)}, was {_share(change.missing_before)}"
+        yield f"values by about {_number(change.decile_shift, digits=2)}{unit}"
+    missing, was = _share(change.missing_after), _share(change.missing_before)
+    if missing != was:
+        yield f"missing in {missing}, was {was}"
     for words, values in (("new", change.new_values), ("gone", change.vanished_values)):
         if values:
             more = len(values) - _FREQUENT
@@ -133,8 +134,9 @@ def _bound(field: FieldProfile, value: float) -> str:
     return _number(value)
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+def _number(value: float, digits: int = 4) -> str:
+    whole = 10**digits <= abs(value) < 1e15
+    return f"{value:,.0f}" if whole else f"{value:.{digits}g}"
 
 
 def _share(share: float) -> str:

@@ -79,6 +79,11 @@ def open_dataset(workspace: Workspace, name: str = DEFAULT) -> Dataset:
     return Dataset(workspace.data, name)
 
 
+def dataset_names(workspace: Workspace) -> list[str]:
+    """Every dataset that has been kept, in the order of the alphabet."""
+    return sorted(path.parent.name for path in workspace.data.glob("*/versions"))
+
+
 def find_version(workspace: Workspace, ref: str) -> tuple[Dataset, DatasetVersion]:
     """The version that a reference names, and its dataset.
 
@@ -93,7 +98,7 @@ def find_version(workspace: Workspace, ref: str) -> tuple[Dataset, DatasetVersio
     name, at, version = ref.rpartition("@")
     dataset = open_dataset(workspace, name if at else DEFAULT)
     if not dataset.versions():
-        kept = sorted(path.parent.name for path in workspace.data.glob("*/versions"))
+        kept = dataset_names(workspace)
         raise NotFound(
             where=f"dataset '{dataset.name}'",
             found="no versions",
@@ -147,6 +152,7 @@ def add_inferred(
     if append and dataset.versions():
         schema = dataset.version().schema
     else:
+        progress.begin("data")
         schema = propose(open_source(origin, folder=workspace.folder)).schema
     rows = open_source(origin, folder=workspace.folder, schema=schema)
     declared = Declared(schema, None, Checks())

@@ -105,6 +105,10 @@ class Yard:
         """The versions of a dataset; it need not have any yet."""
         return datasets.open_dataset(self.workspace, name)
 
+    def dataset_names(self) -> list[str]:
+        """Every dataset that has been kept, in the order of the alphabet."""
+        return datasets.dataset_names(self.workspace)
+
     def find_data(self, ref: str = "latest") -> tuple[Dataset, DatasetVersion]:
         """A dataset version and its dataset: by number, tag, digest, or ``holdout@latest``.
 
