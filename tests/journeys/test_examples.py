@@ -94,4 +94,4 @@ def test_published_weights_ship_on_a_part_of_the_sentences(examples: Path) -> No
     shipped = ship(folder)
     assert shipped["metrics"]["auroc"]["rows"] == 160
     run(folder, TORCHYARD, "package", "onnx", "-o", "model.onnx")
-    assert (folder / "model.onnx").stat().st_size > 80e6
+    assert (folder / "model.onnx").stat().st_size > 50e6  # int8; fp32 takes 91 MB
