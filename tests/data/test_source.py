@@ -333,6 +333,9 @@ def test_regrouped_frames_hold_the_same_rows_within_bounds(
     frames = [pl.DataFrame({"s": some}, schema={"s": pl.String}) for some in texts]
     made = list(regroup(frames, rows=rows, size=size))
     assert [text for frame in made for text in frame["s"]] == [t for some in texts for t in some]
+    apart = [pl.DataFrame({"s": [text]}) for some in texts for text in some]
+    again = regroup(apart, rows=rows, size=size)
+    assert [frame.height for frame in made] == [frame.height for frame in again]
     for frame in made:
         assert 0 < frame.height <= rows
         assert frame.height == 1 or row_sizes(frame).sum() <= size

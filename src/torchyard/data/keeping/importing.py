@@ -20,6 +20,7 @@ from torchyard.data.checking.predicates import matching_rows
 from torchyard.data.keeping.content import ContentDigest
 from torchyard.data.keeping.staging import Stage
 from torchyard.data.profile import Profiler
+from torchyard.data.reading.chunks import Blocks
 from torchyard.data.rules import Checks
 from torchyard.data.source import Source
 from torchyard.records.dataset import DatasetVersion, Finding, Profile
@@ -151,11 +152,15 @@ class Removal:
 
 
 class _Account:
-    """What is written down about accepted rows as they pass."""
+    """What is written down about accepted rows as they pass, however they are cut into frames.
+
+    Sketches and sums come out a bit differently for other frames, so that they are given blocks.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._digest, self._profiler = ContentDigest(schema), Profiler(schema)
+        self._blocks = Blocks()
         self.rows = 0
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -163,11 +168,14 @@ class _Account:
             return
         self.rows += frame.height
         self._digest.update(frame)
-        self._profiler.update(frame)
+        for block in self._blocks.add(frame):
+            self._profiler.update(block.rechunk())
 
     def draft(
         self, *, source: str, label: str | None, quarantined: int, findings: tuple[Finding, ...]
     ) -> Draft:
+        for block in self._blocks.rest():
+            self._profiler.update(block.rechunk())
         return Draft(
             digest=self._digest.result(), source=source, schema=self._schema, label=label,
             rows=self.rows, quarantined=quarantined, findings=findings,

@@ -29,24 +29,54 @@ def regroup(
         >>> [frame["x"].to_list() for frame in regroup(parts, rows=3)]
         [[1, 2, 3], [4]]
     """
-    waiting: list[pl.DataFrame] = []
-    room, space = rows, size
+    blocks = Blocks(rows=rows, size=size)
     for frame in frames:
-        for piece, weight in _light_pieces(frame, size):
-            left = piece
-            if waiting and weight > space:
-                yield pl.concat(waiting)
-                waiting, room, space = [], rows, size
-            space -= weight
-            while left.height >= room:
-                yield pl.concat([*waiting, left.head(room)])
-                left = left.slice(room)
-                waiting, room, space = [], rows, size - weight
-            if left.height:
-                waiting.append(left)
-                room -= left.height
-    if waiting:
-        yield pl.concat(waiting)
+        yield from blocks.add(frame)
+    yield from blocks.rest()
+
+
+class Blocks:
+    """Rows that gather until one more would not fit; the next block begins with that one.
+
+    Where blocks end depends on the rows alone, not on the frames that they came in.
+
+    Args: as ``regroup``.
+    """
+
+    def __init__(self, *, rows: int = CHUNK_ROWS, size: int = CHUNK_BYTES) -> None:
+        self._rows, self._size = rows, size
+        self._waiting: list[pl.DataFrame] = []
+        self._room, self._space = rows, size
+
+    def add(self, frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Add rows; gives the blocks that they fill."""
+        while frame.height:
+            piece, weight = self._fitting(frame)
+            if piece.height:
+                self._waiting.append(piece)
+                self._room -= piece.height
+                self._space -= weight
+                frame = frame.slice(piece.height)
+            if frame.height or not self._room:
+                yield from self.rest()
+
+    def rest(self) -> Iterator[pl.DataFrame]:
+        """The rows that wait for more, if there are any."""
+        if self._waiting:
+            yield pl.concat(self._waiting)
+        self._waiting, self._room, self._space = [], self._rows, self._size
+
+    def _fitting(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+        """As many of the first rows as fit into the block, at least one into an empty one."""
+        head = frame.head(self._room)
+        weight = _weight(head)
+        if weight <= self._space:
+            return head, weight
+        ends = row_sizes(head).cum_sum()
+        # one large row may have taken more than there was
+        count = int(ends.search_sorted(self._space, side="right")) if self._space >= 0 else 0
+        count = max(count, 0 if self._waiting else 1)
+        return head.head(count), int(ends[count - 1]) if count else 0
 
 
 def row_sizes(frame: pl.DataFrame) -> pl.Series:
@@ -96,19 +126,3 @@ def _width(dtype: pl.DataType) -> int:
     for size in dtype.shape:
         width *= size
     return width
-
-
-def _light_pieces(frame: pl.DataFrame, size: int) -> Iterator[tuple[pl.DataFrame, int]]:
-    """Slices of a frame of at most ``size`` bytes, or of a single row, and the bytes of each."""
-    weight = _weight(frame)
-    if frame.height and weight <= size:
-        yield frame, weight
-        return
-    ends = row_sizes(frame).cum_sum()
-    start, before = 0, 0
-    while start < frame.height:
-        end = int(ends.search_sorted(before + size, side="right"))
-        end = max(end, start + 1)
-        through = int(ends[end - 1])
-        yield frame.slice(start, end - start), through - before
-        start, before = end, through
