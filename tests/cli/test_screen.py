@@ -137,6 +137,18 @@ def test_a_reader_that_leaves_is_no_refusal(folder: Path, words: list[str]) -> N
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_name_that_is_no_text_is_told_all_the_same(tmp_path: Path, encoding: str) -> None:
+    command = [sys.executable, "-c", "from torchyard.cli.main import main; main()", "data"]
+    ended = subprocess.run(
+        [*command, "propose", os.fsdecode(b"\xff.csv") + "\u00e9", "--json"], cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert json.loads(ended.stdout)["where"] == "\udcff.csv\u00e9"
+    assert b"Traceback" not in ended.stderr
+
+
 def test_nothing_set_aside_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "add"]) == 0
     assert run(["data", "quarantine"]) == 0

@@ -80,7 +80,8 @@ def stop_spinning() -> None:
 
 def show_json(value: Json) -> None:
     """The result for machines, on one line."""
-    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    plain = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    line = json.dumps(value, ensure_ascii=plain, allow_nan=False)
     print(line, flush=True)  # noqa: T201 - the output
 
 

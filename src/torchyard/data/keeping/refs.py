@@ -65,7 +65,7 @@ def resolve(
     if len(matches) != 1:
         raise NotFound(
             where=f"dataset '{dataset}', version '{name}'",
-            found=f"{len(matches)} versions of {len(versions)} by that name",
+            found=f"{len(matches) or 'none'} of {len(versions)} versions by that name",
             expected="a number, a tag, at least four digits of one digest, or 'latest'",
             remedy="List them with: torchyard data log",
         )
