@@ -48,7 +48,7 @@ def test_validate_counts_and_ends_with_one_when_a_rule_is_broken(
     assert (finding["rule"], finding["field"], finding["count"], finding["severity"]) == (
         "is below 0 EUR", "monthly_fee", 10, "quarantine",
     )  # fmt: skip
-    assert finding["examples"][0] == "row 0: -1.0"
+    assert finding["examples"][0] == "row 1: -1.0"
     assert not (folder / ".torchyard" / "data").exists()
 
 
