@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -188,20 +190,66 @@ def test_chunks_do_not_change_the_digest(series: pl.Series, size: int) -> None:
     assert state.result() == digest(frame)
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl", "arrow"])
-def test_the_same_rows_are_the_same_version_from_any_file(tmp_path: Path, suffix: str) -> None:
-    frame = pl.DataFrame(
-        {"x": [1.5, None, 2.0, 3.0], "name": ["a", None, "é", "b"], "on": [True, False, None, True]}
-    )
-    schema = ty.Schema(
-        x=ty.number(optional=True), name=ty.category(optional=True), on=ty.boolean(optional=True)
-    )
-    path = tmp_path / f"rows.{suffix}"
-    writer = {"jsonl": "write_ndjson", "arrow": "write_ipc"}.get(suffix, f"write_{suffix}")
-    getattr(frame, writer)(path)
+SCALARS = ty.Schema(
+    x=ty.number(optional=True), n=ty.integer(optional=True), on=ty.boolean(optional=True),
+    name=ty.category(optional=True), note=ty.text(), key=ty.id(), code=ty.id(),
+    t=ty.timestamp(optional=True), none=ty.number(optional=True),
+)  # fmt: skip
+VALUES = pl.DataFrame(
+    {
+        "x": [1.5, None, -0.0, 1 / 3, 5e-324],
+        "n": [1, None, -3, 2**52, 0],
+        "on": [True, False, None, True, False],
+        "name": ["a,b", None, "\u00e9", "e\u0301", 'q"t"'],
+        "note": [" lead", "NA", "1e5", "line\nbreak", "🛩\ttab"],
+        "key": ["007", "08", "true", "2024-01-01", "null"],
+        "code": [12, 7, 0, 3, 4],
+        "t": [datetime(1969, 12, 31, 23, 59, 59, 999999), None, datetime(2024, 1, 1),
+              datetime(2024, 2, 29, 12, 0, 1), datetime(9999, 12, 31)],
+        "none": pl.Series([None] * 5, dtype=pl.Float64),
+    }
+)  # fmt: skip
+
+
+def write_csv(path: Path, **options: Any) -> None:
+    VALUES.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%.f", **options)
+
+
+def write_packed(path: Path) -> None:
+    write_csv(path, check_extension=False)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+
+
+def write_parts(path: Path) -> None:
+    path.mkdir()
+    for place in range(VALUES.height):
+        VALUES[place : place + 1].write_parquet(path / f"{place}.parquet")
+
+
+WRITERS: dict[str, Any] = {
+    "rows.csv": write_csv,
+    "bom.csv": partial(write_csv, include_bom=True, line_terminator="\r\n", quote_style="always"),
+    "rows.csv.gz": write_packed,
+    "rows.tsv": partial(write_csv, separator="\t"),
+    # whole numbers with gaps are written as 1.0 by pandas
+    "pandas.csv": lambda path: VALUES.to_pandas().to_csv(path, index=False),
+    "rows.jsonl": lambda path: VALUES.with_columns(
+        pl.col("t").dt.to_string("iso:strict")
+    ).write_ndjson(path),
+    "rows.parquet": VALUES.write_parquet,
+    "rows.arrow": VALUES.write_ipc,
+    "parts": write_parts,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_same_rows_are_the_same_version_from_any_file(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / name)
     dataset = Dataset(tmp_path / "state")
-    known = dataset.add(source(frame), schema)
-    assert dataset.add(open_source(str(path), folder=tmp_path, schema=schema), schema) == known
+    known = dataset.add(source(VALUES), SCALARS)
+    assert known.rows == VALUES.height
+    assert dataset.add(open_source(name, folder=tmp_path, schema=SCALARS), SCALARS) == known
+    assert dataset.add(source(VALUES.to_pandas()), SCALARS) == known
 
 
 def test_every_kind_of_field_comes_back_as_it_was(tmp_path: Path) -> None:

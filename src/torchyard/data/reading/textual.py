@@ -27,7 +27,7 @@ _WORDS: dict[pl.DataType, str] = {
     _FLOAT: "a number",
     _BOOL: "true or false",
     _DATE: "a date such as 2024-07-31",
-    _TIME: "a local date and time such as 2024-07-31T18:05:00",
+    _TIME: "a local date and time such as 2024-07-31T18:05:00, without an offset",
 }
 _DECLARED: dict[FieldKind, pl.DataType] = {
     "number": _FLOAT,
@@ -135,7 +135,11 @@ def read_column(
 
 
 def _parse(values: pl.Series, dtype: pl.DataType, *, words: bool = False) -> pl.Series:
-    """The values as a type, null where one is not of it. ``words`` reads yes, no, 1, 0 as well."""
+    """The values as a type, null where one is not of it.
+
+    ``words`` reads other spellings too: yes, no, 1 and 0, and ``3.0`` as the whole number 3, as
+    pandas writes integers with gaps.
+    """
     if dtype == _BOOL:
         lower = values.str.strip_chars().str.to_lowercase()
         known = 3 if words else 1
@@ -148,8 +152,16 @@ def _parse(values: pl.Series, dtype: pl.DataType, *, words: bool = False) -> pl.
     read = values.cast(dtype, strict=False)
     if read.null_count() == values.null_count():
         return read
-    again = values.filter(read.is_null()).str.strip_chars().cast(dtype, strict=False)
+    left = values.filter(read.is_null()).str.strip_chars()
+    again = _whole(left) if dtype == _INT and words else left.cast(dtype, strict=False)
     return read if again.null_count() == len(again) else _fill(read, again)
+
+
+def _whole(values: pl.Series) -> pl.Series:
+    """Texts of whole numbers as Int64, also such as ``3.0`` up to where each has a double."""
+    numbers = values.cast(_FLOAT, strict=False)
+    exact = (numbers == numbers.round()) & (numbers.abs() < 2**53)
+    return values.cast(_INT, strict=False).zip_with(~exact, numbers.set(~exact, 0).cast(_INT))
 
 
 def read_as_times(values: pl.Series) -> pl.Series:
