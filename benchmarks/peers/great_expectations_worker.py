@@ -50,7 +50,7 @@ def expectation(kind, column, argument):
     if kind == "not among":
         return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=argument, meta=meta)
     if kind == "pattern":
-        regex = rf"^(?:{argument})\Z"
+        regex = f"^(?:{argument})$"  # as pandera's
         return gxe.ExpectColumnValuesToMatchRegex(column=column, regex=regex, meta=meta)
     if kind == "longer":
         return gxe.ExpectColumnValueLengthsToBeBetween(column=column, max_value=argument, meta=meta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 import torchyard as ty
 from torchyard.data.check import Checker
 from torchyard.data.checking import broken
-from torchyard.data.checking.broken import broken_by_all, broken_plainly
+from torchyard.data.checking.broken import broken_conditions, broken_plainly
 from torchyard.data.checking.conditions import conditions
 from torchyard.data.checking.forms import form_breaker
+from torchyard.data.checking.ranges import value_range
 from torchyard.data.checking.table import fit_table
 from torchyard.records.schema import Schema
 
@@ -28,10 +30,11 @@ SCHEMA = ty.Schema(
     coded=ty.id(pattern="[A-C][0-9]{2}", unique=True),
     free=ty.text(pattern="[^b]*", min_length=2, max_length=4, optional=True),
 )
+LARGE = st.sampled_from([2**53, 2**53 + 1, -(2**63)])
 TEXTS = st.none() | st.text("abcA17é日\0\n", max_size=6) | st.sampled_from(["A17", "B01", "ab"])
 FLOATS = st.none() | st.floats(-9, 9) | st.sampled_from([float("nan"), float("inf"), -float("inf")])
 ROWS = st.lists(
-    st.tuples(FLOATS, st.none() | st.integers(-9, 9) | st.sampled_from([2**53, 2**60]),
+    st.tuples(FLOATS, st.none() | st.integers(-9, 9) | LARGE,
               TEXTS, TEXTS, TEXTS, TEXTS),
     min_size=1, max_size=30,
 )  # fmt: skip
@@ -55,13 +58,16 @@ def pieces(frame: pl.DataFrame, size: int) -> pl.DataFrame:
 def test_all_at_once_finds_what_each_condition_alone_does(
     many_rows: int, rows: list[tuple[Any, ...]], size: int
 ) -> None:
-    frame = pieces(fit_table(frame_of(rows), SCHEMA, label=None, source="rows").frame, size)
+    table = fit_table(pieces(frame_of(rows), size), SCHEMA, label=None, source="rows")
+    frame = table.frame
     asked = conditions(SCHEMA)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(broken, "_MANY_ROWS", many_rows)
-        found = broken_by_all(asked, frame)
-    for condition, mask in zip(asked, found, strict=True):
-        assert mask.to_list() == broken_plainly(condition, frame).to_list(), condition.rule
+        found = [
+            (item, mask.to_list()) for item, mask in broken_conditions(asked, frame, table.ranges)
+        ]
+    plain = [(item, broken_plainly(item, frame).to_list()) for item in asked]
+    assert found == [(item, mask) for item, mask in plain if any(mask)]
 
 
 @given(rows=ROWS, size=st.integers(1, 40))
@@ -155,4 +161,31 @@ def test_a_form_is_found_in_many_values_at_once() -> None:
 
 def test_a_schema_without_rules_breaks_none() -> None:
     schema: Schema = ty.Schema(x=ty.boolean(optional=True))
-    assert broken_by_all(conditions(schema), pl.DataFrame({"x": [True]})) == []
+    assert list(broken_conditions(conditions(schema), pl.DataFrame({"x": [True]}), {})) == []
+
+
+@given(rows=st.lists(FLOATS, max_size=40), size=st.integers(1, 40), start=st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_no_value_lies_outside_the_range(rows: list[float | None], size: int, start: int) -> None:
+    series = pl.Series("x", rows, dtype=pl.Float64)
+    column = pieces(series.to_frame(), size)["x"][start:] if rows else series
+    low, high = value_range(column)
+    values = [value for value in column if value is not None]
+    if any(math.isnan(value) for value in values):
+        assert math.isnan(low)
+    elif not math.isnan(low):
+        assert all(low <= value <= high for value in values)
+
+
+def test_the_range_of_large_integers_is_exact() -> None:
+    assert value_range(pl.Series([2**53, 2**53 + 1])) == (2**53, 2**53 + 1)
+    assert value_range(pl.Series([-(2**63), 2**63 - 1])) == (-(2**63), 2**63 - 1)
+    assert value_range(pl.Series([], dtype=pl.Int64)) == (math.inf, -math.inf)
+
+
+def test_a_range_within_the_bounds_saves_the_masks() -> None:
+    rule = next(c for c in conditions(SCHEMA) if c.rule == "is below -3" and c.field == "number")
+    frame = pl.DataFrame({"number": [0.0, -4.0]})
+    assert len(list(broken_conditions([rule], frame, {"number": (-4.0, 0.0)}))) == 1
+    assert len(list(broken_conditions([rule], frame, {}))) == 1
+    assert list(broken_conditions([rule], frame, {"number": (-3.0, 0.0)})) == []

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from torchyard.data.checking.broken import broken_by_all
+from torchyard.data.checking.broken import broken_conditions
 from torchyard.data.checking.conditions import MISSING, Severity, conditions, shape_rule
 from torchyard.data.checking.labels import LabelTally
 from torchyard.data.checking.predicates import broken_rows
@@ -28,6 +28,8 @@ from torchyard.records.dataset import Finding
 from torchyard.records.schema import Schema, Task
 
 Array = np.ndarray[Any, np.dtype[Any]]
+# nothing is kept of a chunk, so it may be large: less is done per chunk, and few need a second one
+_CHUNK_ROWS = 1 << 20
 _REPEATED = "repeats an earlier row"
 
 
@@ -108,7 +110,7 @@ def validate(
         (False, 1, ('row 2: -4.0',))
     """
     checker = Checker(schema, task=task, checks=checks, source=source.name, now=now)
-    for chunk in source.chunks():
+    for chunk in source.chunks(rows=_CHUNK_ROWS):
         checker.update(chunk)
     return checker.result()
 
@@ -198,13 +200,12 @@ class Checker:
         return Validation(rows, accepted, rows - accepted, tuple(findings))
 
     def _masks(self, table: Table) -> Iterator[tuple[tuple[str, str], pl.Series]]:
-        """Field and rule of each rule, and which rows of a chunk break it."""
+        """Field and rule of each rule that may be broken, and which rows of a chunk break it."""
         frame, wrong = table.frame, table.misshapen
         for field in self._schema.fields:
             if field.name in wrong:
                 yield (field.name, shape_rule(field)), wrong[field.name]
-        masks = broken_by_all(self._conditions, frame)
-        for item, mask in zip(self._conditions, masks, strict=True):
+        for item, mask in broken_conditions(self._conditions, frame, table.ranges):
             misshapen = item.rule == MISSING and item.field in wrong
             yield (item.field, item.rule), mask & ~wrong[item.field] if misshapen else mask
         for rule in self._checks.rules:
@@ -271,7 +272,7 @@ def _part(frame: pl.DataFrame, bad: Sequence[tuple[str, Array]]) -> Parted:
     for _, places in bad:
         aside[places] = True
     rows = np.flatnonzero(aside)
-    broke = pl.DataFrame({str(n): np.isin(rows, places) for n, (_, places) in enumerate(bad)})
+    broke = pl.DataFrame({str(n): _among(places, rows) for n, (_, places) in enumerate(bad)})
     reasons = broke.select(
         pl.concat_str(
             [pl.when(pl.col(str(n))).then(pl.lit(name)) for n, (name, _) in enumerate(bad)],
@@ -279,6 +280,13 @@ def _part(frame: pl.DataFrame, bad: Sequence[tuple[str, Array]]) -> Parted:
         ).alias(broke_column(frame.columns))
     )  # fmt: skip
     return Parted(frame, pl.Series(aside), reasons.to_series())
+
+
+def _among(some: Array, rows: Array) -> Array:
+    """Which of ascending numbers are among some of them."""
+    found = np.zeros(len(rows), dtype=bool)
+    found[np.searchsorted(rows, some)] = True
+    return found
 
 
 def broke_column(columns: Sequence[str]) -> str:

@@ -1,18 +1,20 @@
 """Which rows of a chunk break which conditions: the plain way, and the one that is used.
 
-The plain way asks each condition alone, in the words that define it. The other asks all expressions
-at once, so that polars spreads them over all cores, and takes a condition's quick test where it has
-one. A test holds them together.
+The plain way asks each condition alone, in the words that define it. The other leaves out what the
+range of a column tells of all its rows (most are fine), asks all other expressions at once, so that
+polars spreads them over all cores, and takes a condition's quick test where it has one. A test
+holds them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import polars as pl
 
 from torchyard.data.checking.conditions import Condition
+from torchyard.data.checking.ranges import Range
 
 _MANY_ROWS = 1 << 16
 
@@ -26,31 +28,45 @@ def broken_plainly(condition: Condition, frame: pl.DataFrame) -> pl.Series:
     return mask.fill_null(False)
 
 
-def broken_by_all(conditions: Sequence[Condition], frame: pl.DataFrame) -> list[pl.Series]:
-    """Which rows break each condition, Boolean ``[rows]`` without nulls, in the same order."""
-    quick = {place: _quickly(item, frame) for place, item in enumerate(conditions) if item.quick}
-    expressions = [
-        item.broken.alias(str(place))
-        for place, item in enumerate(conditions)
-        if place not in quick and isinstance(item.broken, pl.Expr)
-    ]
-    # each condition looks at a row alone, so large chunks are cut up for all cores
+def broken_conditions(
+    conditions: Sequence[Condition], frame: pl.DataFrame, ranges: Mapping[str, Range]
+) -> Iterator[tuple[Condition, pl.Series]]:
+    """The conditions that some row breaks, in order, and which rows do, Boolean without nulls.
+
+    Args:
+        conditions: all of them.
+        frame: the typed columns.
+        ranges: bounds of the columns of which they are known.
+    """
+    doubtful = [item for item in conditions if not _cleared(item, ranges)]
+    expressions = {
+        str(place): item.broken
+        for place, item in enumerate(doubtful)
+        if item.quick is None and isinstance(item.broken, pl.Expr)
+    }
+    # conditions look at each row alone, so large chunks are cut up for all cores
     engine: Literal["streaming", "in-memory"] = (
         "streaming" if frame.height >= _MANY_ROWS else "in-memory"
     )
-    found = frame.lazy().select(expressions).collect(engine=engine)
-    return [
-        quick[place]
-        if place in quick
-        else found[str(place)].fill_null(False)
-        if isinstance(item.broken, pl.Expr)
-        else item.broken(frame[item.field]).fill_null(False)
-        for place, item in enumerate(conditions)
-    ]
+    asked = (expression.alias(name) for name, expression in expressions.items())
+    masks = frame.lazy().select(asked).collect(engine=engine)
+    for place, item in enumerate(doubtful):
+        mask = masks[str(place)] if str(place) in expressions else _one(item, frame)
+        if mask.any():
+            yield item, mask.fill_null(False)
 
 
-def _quickly(condition: Condition, frame: pl.DataFrame) -> pl.Series:
-    assert condition.quick is not None
+def _cleared(condition: Condition, ranges: Mapping[str, Range]) -> bool:
+    if condition.within is None or condition.field not in ranges:
+        return False
+    (least, most), (low, high) = condition.within, ranges[condition.field]
+    return least <= low and high <= most
+
+
+def _one(condition: Condition, frame: pl.DataFrame) -> pl.Series:
     values = frame[condition.field]
+    if condition.quick is None:
+        assert not isinstance(condition.broken, pl.Expr)
+        return condition.broken(values)
     mask = condition.quick(values)
-    return (mask & values.is_not_null() if values.has_nulls() else mask).fill_null(False)
+    return mask & values.is_not_null() if values.has_nulls() else mask

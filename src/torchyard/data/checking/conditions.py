@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ import polars as pl
 from torchyard.core.errors import BadProject
 from torchyard.data.checking.forms import form_breaker
 from torchyard.data.checking.openable import cannot_open
+from torchyard.data.checking.ranges import Range
 from torchyard.data.checking.tensors import rows_where
 from torchyard.records.schema import LARGEST_IMAGE_BYTES, Field, Schema
 
@@ -27,6 +29,7 @@ _EXACT = 9_007_199_254_740_992
 _FEW = 8
 
 MISSING = "is missing"
+_OUTSIDE = "The schema allows no such value: mend it where it comes from, or widen the range."
 Severity = Literal["quarantine", "warn", "fail"]
 Test = Callable[[pl.Series], pl.Series]
 
@@ -36,14 +39,17 @@ class Condition:
     """A rule on one field.
 
     ``broken`` is true where a row breaks it (null counts as kept): an expression over the typed
-    columns, or a function of the field's column where no expression can say it. ``quick`` says the
-    same of the rows that have a value in less time, where there is such a way.
+    columns, or a function of the field's column where no expression can say it.
+
+    The others save time, where they are there: no row breaks the rule if all values lie ``within``
+    these bounds, inclusive; ``quick`` says the same as ``broken`` of rows that have a value.
     """
 
     rule: str
     field: str
     meaning: str
     broken: pl.Expr | Test
+    within: Range | None = None
     quick: Test | None = None
 
 
@@ -59,8 +65,11 @@ def conditions(schema: Schema) -> list[Condition]:
 def _of_field(field: Field) -> list[Condition]:
     found = []
 
-    def add(rule: str, broken: pl.Expr | Test, meaning: str, quick: Test | None = None) -> None:
-        found.append(Condition(rule, field.name, meaning, broken, quick))
+    def add(
+        rule: str, broken: pl.Expr | Test, meaning: str,
+        within: Range | None = None, quick: Test | None = None,
+    ) -> None:  # fmt: skip
+        found.append(Condition(rule, field.name, meaning, broken, within, quick))
 
     if not field.optional:
         add(MISSING, pl.col(field.name).is_null(), "Every request must carry this field.")
@@ -83,8 +92,9 @@ class _Add(Protocol):
     """Takes note of one more rule of a field."""
 
     def __call__(
-        self, rule: str, broken: pl.Expr | Test, meaning: str, quick: Test | None = None
-    ) -> None:
+        self, rule: str, broken: pl.Expr | Test, meaning: str,
+        within: Range | None = None, quick: Test | None = None,
+    ) -> None:  # fmt: skip
         """As the attributes of a ``Condition``."""
 
 
@@ -92,16 +102,19 @@ def _number_rules(field: Field, add: _Add) -> None:
     column = pl.col(field.name)
     unit = f" {field.unit}" if field.unit else ""
     if field.kind == "number":
-        add("is infinite", (column == math.inf) | (column == -math.inf),
-            "A division or an overflow upstream.")  # fmt: skip
+        add("is infinite", column.is_infinite(), "A division or an overflow upstream.",
+            within=(-sys.float_info.max, sys.float_info.max))  # fmt: skip
     else:
         # two comparisons: the absolute value of the smallest integer overflows
         add("is too large", (column > _EXACT) | (column < -_EXACT),
-            "Above 2**53 neighbours become equal.")  # fmt: skip
+            "Above 2**53 neighbours become equal.",
+            within=(-_EXACT, _EXACT))  # fmt: skip
     if field.ge is not None:
-        add(f"is below {field.ge:g}{unit}", column < field.ge, "Impossible by the schema.")
+        add(f"is below {field.ge:g}{unit}", column < field.ge, _OUTSIDE,
+            within=(field.ge, math.inf))  # fmt: skip
     if field.le is not None:
-        add(f"is above {field.le:g}{unit}", column > field.le, "Impossible by the schema.")
+        add(f"is above {field.le:g}{unit}", column > field.le, _OUTSIDE,
+            within=(-math.inf, field.le))  # fmt: skip
 
 
 def _text_rules(field: Field, add: _Add) -> None:
@@ -111,14 +124,15 @@ def _text_rules(field: Field, add: _Add) -> None:
     if field.pattern is not None:
         whole = rust_pattern(field)
         add(f"does not match {field.pattern}", ~column.str.contains(whole),
-            "Not of the form that the schema declares.", form_breaker(field.pattern))  # fmt: skip
+            "Not of the form that the schema declares.",
+            quick=form_breaker(field.pattern))  # fmt: skip
     if field.min_length is not None:
         short = column.str.len_chars() < field.min_length
         add(f"is shorter than {field.min_length} characters", short, "Cut off, or no text.")
     if field.max_length is not None:
         long = column.str.len_chars() > field.max_length
         add(f"is longer than {field.max_length} characters", long, "Two values in one?",
-            partial(_longer, most=field.max_length))  # fmt: skip
+            quick=partial(_longer, most=field.max_length))  # fmt: skip
 
 
 def _longer(texts: pl.Series, most: int) -> pl.Series:
@@ -146,10 +160,10 @@ def _tensor_rules(field: Field, add: _Add) -> None:
     low, high = field.ge, field.le
     if low is not None:
         add(f"holds elements below {low:g}", rows_where(lambda values: values < low),
-            "Impossible by the schema.")  # fmt: skip
+            _OUTSIDE)  # fmt: skip
     if high is not None:
         add(f"holds elements above {high:g}", rows_where(lambda values: values > high),
-            "Impossible by the schema.")  # fmt: skip
+            _OUTSIDE)  # fmt: skip
 
 
 def shape_rule(field: Field) -> str:

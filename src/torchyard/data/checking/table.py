@@ -21,12 +21,14 @@ Numbers written as text are not parsed: a schema that has to guess is no schema.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import polars as pl
 
 from torchyard.core.errors import BadData, nearest
+from torchyard.data.checking.ranges import Range, value_range
 from torchyard.data.checking.tensors import fit_tensor
 from torchyard.records.schema import Field, FieldKind, Schema, Task
 
@@ -50,11 +52,13 @@ class Table:
 
     ``misshapen`` holds, per tensor field that has any, true for rows whose value has another shape
     and became null. ``unknown`` names columns that the schema does not know; they were left out.
+    ``ranges`` holds bounds of each number and integer: see ``value_range``.
     """
 
     frame: pl.DataFrame
     misshapen: dict[str, pl.Series]
     unknown: tuple[str, ...]
+    ranges: dict[str, Range]
 
 
 def label_field(task: Task) -> Field:
@@ -93,10 +97,14 @@ def fit_table(frame: pl.DataFrame, schema: Schema, *, label: Field | None, sourc
                 misshapen[field.name] = wrong
     flat = [field for field in wanted if field.kind != "tensor"]
     columns = [_cast(frame[field.name], field, source) for field in flat]
-    typed = _with_nulls(frame.select(*columns, *tensors), flat)
+    typed = frame.select(*columns, *tensors)
+    ranges = {f.name: value_range(typed[f.name]) for f in flat if f.kind in ("number", "integer")}
+    odd = {name for name, (low, _) in ranges.items() if math.isnan(low)}
+    typed = _with_nulls(typed, flat, odd)
+    ranges |= {name: value_range(typed[name].fill_null(0)) for name in odd}
     names = [field.name for field in wanted]
     unknown = tuple(name for name in frame.columns if name not in names)
-    return Table(typed.select(names), misshapen, unknown)
+    return Table(typed.select(names), misshapen, unknown, ranges)
 
 
 def _cast(series: pl.Series, field: Field, source: str) -> pl.Expr:
@@ -136,27 +144,27 @@ def _whole(series: pl.Series, field: Field, source: str) -> pl.Expr:
     return column if series.dtype == pl.Int64 else column.cast(pl.Int64)
 
 
-def _with_nulls(frame: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
-    """NaN, empty texts and empty pictures become null; columns without any stay as they are."""
-    absent = {field.name: test for field in fields if (test := _absent(field)) is not None}
-    if not absent:
-        return frame
-    some = frame.select(test.any().alias(name) for name, test in absent.items()).row(0)
+def _with_nulls(frame: pl.DataFrame, fields: Sequence[Field], odd: Set[str]) -> pl.DataFrame:
+    """NaN, empty texts and empty pictures become null; columns without any stay as they are.
+
+    ``odd`` names the numbers that may hold a NaN.
+    """
+    sizes = {
+        field.name: pl.col(field.name).bin.size()
+        if field.kind == "image"
+        else pl.col(field.name).str.len_bytes()
+        for field in fields
+        if field.kind in ("category", "text", "id", "image")
+    }
+    empty = frame.select((size == 0).any().alias(name) for name, size in sizes.items())
     return frame.with_columns(
-        pl.when(~absent[name]).then(pl.col(name)).alias(name)
-        for name, any_ in zip(absent, some, strict=True)
-        if any_
+        *(
+            pl.when(sizes[column.name] > 0).then(pl.col(column.name)).alias(column.name)
+            for column in empty
+            if column[0]
+        ),
+        *(pl.col(name).fill_nan(None) for name in odd),
     )
-
-
-def _absent(field: Field) -> pl.Expr | None:
-    """Where a value stands for none, for kinds that have such values."""
-    column = pl.col(field.name)
-    if field.kind == "number":
-        return column.is_nan()
-    if field.kind == "image":
-        return column.bin.size() == 0
-    return column.str.len_bytes() == 0 if field.kind in ("category", "text", "id") else None
 
 
 def _other_type(series: pl.Series, field: Field, source: str) -> BadData:

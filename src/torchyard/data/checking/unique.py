@@ -20,6 +20,7 @@ import polars as pl
 Array = np.ndarray[Any, np.dtype[Any]]
 _SEEDS = (0x9E3779B9, 0x7F4A7C15)
 _FAN = 8
+_BLOCK = 1 << 15  # keys worked on at a time: they stay in the cache
 _SMALLEST_FILTER_BITS = 23  # the system gives zeroed memory page by page, when it is touched
 
 
@@ -142,20 +143,14 @@ def _grouped(rows: _Run) -> tuple[Array, Array, Array]:
     Numbers sort faster than places, so places ride in the low bits of the keys: what these bits
     would have decided is mended where it matters, which is almost nowhere.
     """
-    bits = np.uint64(max(len(rows) - 1, 1).bit_length())
-    low = (np.uint64(1) << bits) - np.uint64(1)
-    packed = rows.first & ~low
-    packed |= np.arange(len(rows), dtype=np.uint64)
+    low = np.uint64((1 << max(len(rows) - 1, 1).bit_length()) - 1)
+    packed = _packed(rows.first, low)
     packed.sort()
-    order = (packed & low).view(np.int64)
-    packed >>= bits
-    alike = packed[1:] == packed[:-1]
-    if not alike.any():
+    where = _tied(packed, low)
+    packed &= low
+    order = packed.view(np.int64)
+    if not len(where):
         return order, order[:0], order[:0]
-    tied = np.zeros(len(rows), dtype=bool)
-    tied[1:] |= alike
-    tied[:-1] |= alike
-    where = np.flatnonzero(tied)
     those = order[where]
     those = those[np.lexsort((those, rows.second[those], rows.first[those]))]
     order[where] = those
@@ -165,6 +160,28 @@ def _grouped(rows: _Run) -> tuple[Array, Array, Array]:
     starts = np.flatnonzero(new)
     firsts = those[starts[np.cumsum(new) - 1]]
     return np.delete(order, where[~new]), those[~new], firsts[~new]
+
+
+def _packed(first: Array, low: np.uint64) -> Array:
+    """Keys whose low bits are replaced by the places they stand at."""
+    packed, places = np.empty(len(first), np.uint64), np.arange(_BLOCK, dtype=np.uint64)
+    for start in range(0, len(first), _BLOCK):
+        block = packed[start : start + _BLOCK]
+        np.bitwise_and(first[start : start + _BLOCK], ~low, out=block)
+        block |= places[: len(block)] + np.uint64(start)
+    return packed
+
+
+def _tied(packed: Array, low: np.uint64) -> Array:
+    """Where in sorted keys those lie that equal a neighbour, low bits aside."""
+    tied = np.zeros(len(packed), dtype=bool)
+    for start in range(0, len(packed) - 1, _BLOCK):
+        block = packed[start : start + _BLOCK + 1]
+        alike = (block[1:] ^ block[:-1]) <= low
+        if alike.any():
+            tied[start : start + len(alike)] |= alike
+            tied[start + 1 : start + 1 + len(alike)] |= alike
+    return np.flatnonzero(tied)
 
 
 def _find(keys: _Run, asked: Array, run: _Run, seen: Array, first: Array) -> None:
