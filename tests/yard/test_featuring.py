@@ -168,7 +168,9 @@ def test_a_leak_that_is_let_pass_stays_among_the_findings(run: Run) -> None:
     assert leaks
     assert {leak.severity for leak in leaks} == {"warn"}
     assert all(leak not in featured.version.findings for leak in leaks)
-    assert any(note.startswith("warning: told ") and leaks[0].meaning in note for note in told.notes)
+    assert any(
+        note.startswith("warning: told ") and leaks[0].meaning in note for note in told.notes
+    )
     assert featured.dataset.digest == featured.version.digest
 
 
