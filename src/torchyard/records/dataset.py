@@ -14,7 +14,7 @@ class Finding:
 
     ``severity`` is ``quarantine`` (those rows are set aside), ``warn`` (kept, reported) or ``fail``
     (the data is refused). ``field`` names one field, or several with commas between. ``rows`` is 0
-    for a finding about the whole table. ``examples`` number rows from 1, in the order of the source.
+    for a finding about the whole table. ``examples`` number rows from 1, as the source has them.
     """
 
     rule: str
