@@ -96,6 +96,10 @@ def test_settings_are_read_as_their_type() -> None:
         changed(Training(), {"sed": 1})
     with pytest.raises(BadUsage, match=r"'seed': found 'x'.*seed=0"):
         changed(Training(), {"seed": "x"})
+    with pytest.raises(BadUsage, match="found batch_size=0; expected at least 1"):
+        changed(Training(), {"batch_size": "0"})
+    with pytest.raises(BadUsage, match=r"max_epochs: found 2.5; expected int"):
+        changed(Training(), {"max_epochs": 2.5})
 
 
 def test_a_new_project_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torchyard.core.errors import BadProject
 from torchyard.core.record import Json
-from torchyard.project.needs import Numbers, need_at_least
+from torchyard.project.needs import Numbers, list_of_numbers, need_at_least
 from torchyard.records.training import Transform
 
 
@@ -30,20 +30,20 @@ def bucket(
     Raises:
         BadProject: not exactly one of the two is given, or the edges do not ascend.
     """
-    rising = edges is None or all(a < b for a, b in pairwise(edges))
-    if (edges is None) == (buckets is None) or not rising or edges == []:
+    where = "ty.bucket(...)"
+    cuts = None if edges is None else list_of_numbers(edges, where=where, name="edges")
+    rising = cuts is None or (cuts != [] and all(a < b for a, b in pairwise(cuts)))
+    if (cuts is None) == (buckets is None) or not rising:
         raise BadProject(
-            where="ty.bucket(...)",
+            where=where,
             found=f"edges={edges}, buckets={buckets}",
             expected="ascending edges, or a number of buckets",
             remedy="For example ty.bucket('age', buckets=10).",
         )
     if buckets is not None:
-        need_at_least(buckets, 2, where="ty.bucket(...)", name="buckets")
-    options: dict[str, Json] = {"edges": None if edges is None else [float(e) for e in edges]}
-    return Transform(
-        output="", operation="bucket", inputs=(input,), options={**options, "buckets": buckets}
-    )
+        need_at_least(buckets, 2, where=where, name="buckets")
+    options: dict[str, Json] = {"edges": cuts, "buckets": buckets}
+    return Transform(output="", operation="bucket", inputs=(input,), options=options)
 
 
 def lookup(field: str, *, min_count: int = 1) -> Transform:
@@ -102,10 +102,10 @@ def multi_hot(field: str, *, separator: str = "|", min_count: int = 1) -> Transf
     per category that occurs in at least ``min_count`` training rows, the most frequent first.
     """
     need_at_least(min_count, 1, where="ty.multi_hot(...)", name="min_count")
-    if not separator:
+    if not isinstance(separator, str) or not separator:
         raise BadProject(
             where="ty.multi_hot(...)",
-            found="an empty separator",
+            found=f"separator={separator!r}",
             expected="the text between two categories",
             remedy="For example separator='|'.",
         )

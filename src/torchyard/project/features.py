@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import keyword
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from torchyard.core.errors import BadProject
-from torchyard.project.needs import Numbers, need_at_least, need_parts, numeric
+from torchyard.project.needs import (
+    Numbers,
+    list_of_numbers,
+    need_at_least,
+    need_parts,
+    need_types,
+    numeric,
+)
 from torchyard.records.training import Transform
 
 if TYPE_CHECKING:
@@ -56,14 +65,18 @@ def Features(**transforms: Transform | Custom) -> FeatureSet:  # noqa: N802 - se
         >>> features = Features(numbers=standardize("distance"), carrier=lookup("carrier"))
         >>> [transform.output for transform in features]
         ['numbers', 'carrier']
+
+    Raises:
+        BadProject: a name cannot be a parameter's, or something is no transform or holds values of
+            other types than it takes.
     """
-    plain = {
-        name: item.transform if isinstance(item, Custom) else item
-        for name, item in transforms.items()
-    }
+    named = []
+    for name, item in transforms.items():
+        _check_feature(name, item)
+        plain = item.transform if isinstance(item, Custom) else item
+        named.append(need_types(dataclasses.replace(plain, output=name), where=f"features: {name}"))
     return FeatureSet(
-        [dataclasses.replace(transform, output=name) for name, transform in plain.items()],
-        {name: item.module for name, item in transforms.items() if isinstance(item, Custom)},
+        named, {name: item.module for name, item in transforms.items() if isinstance(item, Custom)}
     )
 
 
@@ -111,7 +124,8 @@ def tokenize(
     if file is not None:
         try:
             content = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            json.loads(content)
+        except (OSError, ValueError) as error:  # not there, not UTF-8, not JSON
             raise BadProject(
                 where=where,
                 found=f"{file}: {error}",
@@ -155,23 +169,16 @@ def pixels(
         BadProject: sizes, channels or statistics that do not fit each other.
     """
     where = f"ty.pixels({field!r}, ...)"
-    for number, name in zip(size, ("height", "width"), strict=True):
-        need_at_least(number, 1, where=where, name=name)
-    for given in (mean, deviation):
-        if given is not None and len(given) != channels:
-            raise BadProject(
-                where=where,
-                found=f"{len(given)} statistics for {channels} channels",
-                expected="one per channel",
-                remedy="Leave them out to learn them from the training split.",
-            )
-    if deviation is not None and min(deviation) <= 0:
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
         raise BadProject(
             where=where,
-            found=f"deviation={list(deviation)}",
-            expected="deviations above 0",
-            remedy="Leave it out to learn it from the training split.",
+            found=f"size={size!r}",
+            expected="a height and a width in pixels",
+            remedy="For example size=(28, 28).",
         )
+    for number, name in zip(size, ("height", "width"), strict=True):
+        need_at_least(number, 1, where=where, name=name)
+    need_at_least(channels, 1, where=where, name="channels")
     if channels not in (1, 3) or resize not in ("stretch", "crop", "pad"):
         raise BadProject(
             where=where,
@@ -183,8 +190,8 @@ def pixels(
         output="", operation="pixels", inputs=(field,),
         options={
             "size": list(size), "channels": channels, "resize": resize,
-            "mean": None if mean is None else [float(m) for m in mean],
-            "deviation": None if deviation is None else [float(d) for d in deviation],
+            "mean": _statistics(mean, channels, where=where, name="mean"),
+            "deviation": _statistics(deviation, channels, where=where, name="deviation"),
         },
     )  # fmt: skip
 
@@ -200,6 +207,51 @@ def custom(module: nn.Module, *inputs: Numbers) -> Custom:
     It takes ``float32 [rows, width]``, what ``ty.numbers(*inputs)`` makes, and returns ``float32
     [rows, any]``. Only what gives a row the same bits in every batch is accepted: element-wise
     arithmetic, comparisons, look-ups. Matrix products belong into the model.
+
+    Raises:
+        BadProject: it is a class, or no module.
     """
+    if isinstance(module, type) or not hasattr(module, "state_dict"):
+        raise BadProject(
+            where="ty.custom(...)",
+            found=f"the class {module.__name__}" if isinstance(module, type) else repr(module),
+            expected="an nn.Module, made",
+            remedy="For example ty.custom(Ratio(), 'fare', 'distance').",
+        )
     transform = numeric("custom", inputs, module=type(module).__qualname__)
     return Custom(transform, module)
+
+
+def _check_feature(name: str, item: object) -> None:
+    """Refuse what is no transform, and a name that no parameter of ``forward`` can have."""
+    if not name.isidentifier() or keyword.iskeyword(name) or name == "self":
+        raise BadProject(
+            where="ty.Features(...)",
+            found=f"a tensor named '{name}'",
+            expected="a name that a parameter of forward can have",
+            remedy="Use letters, digits and underscores, and no word of Python.",
+        )
+    if not isinstance(item, (Transform, Custom)):
+        raise BadProject(
+            where=f"ty.Features(..., {name}=)",
+            found=repr(item),
+            expected="a transform",
+            remedy=f"For example {name}=ty.standardize('distance').",
+        )
+
+
+def _statistics(
+    given: Sequence[float] | None, channels: int, *, where: str, name: str
+) -> list[float] | None:
+    """Means or deviations per channel; None where they are to be learnt."""
+    if given is None:
+        return None
+    values = list_of_numbers(given, where=where, name=name)
+    if len(values) != channels or (name == "deviation" and min(values) <= 0):
+        raise BadProject(
+            where=where,
+            found=f"{name}={values} for {channels} channels",
+            expected="one number per channel, deviations above 0",
+            remedy="Leave it out to learn it from the training split.",
+        )
+    return values

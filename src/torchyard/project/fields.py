@@ -13,13 +13,17 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from torchyard.core.errors import BadProject
+from torchyard.project.needs import need_at_least, need_texts, need_types
 from torchyard.records.schema import Field, FieldKind, PersonalUse
 from torchyard.records.schema import Schema as SchemaRecord
 
 Allow = Sequence[PersonalUse]
+
+# JSON names, SQL conditions, findings ("a, b") and the columns of logs ("@id") stand in their way
+_UNNAMEABLE = re.compile(r'[",\\\x00-\x1f]|\A@')
 
 
 def number(
@@ -100,9 +104,10 @@ def category(
         description: for the model card.
 
     Raises:
-        BadProject: ``values`` repeats one, or holds an empty text (which stands for missing).
+        BadProject: ``values`` repeats one, holds an empty text (which stands for missing), or one
+            that breaks the pattern or the length.
     """
-    allowed = tuple(values)
+    allowed = need_texts(values, where="ty.category(...)", name="values")
     if len(set(allowed)) != len(allowed) or "" in allowed:
         raise BadProject(
             where="ty.category(...)",
@@ -110,9 +115,11 @@ def category(
             expected="different, non-empty texts",
             remedy="List each value once; use optional=True for missing ones.",
         )
-    return _field("category", values=allowed, pattern=pattern, max_length=max_length,
-                  optional=optional, protected=protected, personal=personal, allow=allow,
-                  later=later, description=description)  # fmt: skip
+    field = _field("category", values=allowed, pattern=pattern, max_length=max_length,
+                   optional=optional, protected=protected, personal=personal, allow=allow,
+                   later=later, description=description)  # fmt: skip
+    _check_values(field)
+    return field
 
 
 def timestamp(
@@ -187,14 +194,15 @@ def tensor(
     Raises:
         BadProject: the shape is empty or has a size below 1.
     """
-    if not shape or min(shape) < 1:
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
+    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
         raise BadProject(
             where="ty.tensor(...)",
-            found=f"shape={tuple(shape)}",
-            expected="sizes of at least 1",
+            found=f"shape={shape!r}",
+            expected="whole sizes of at least 1, such as (3, 32, 32)",
             remedy="For one value per row use ty.number().",
         )
-    return _field("tensor", shape=tuple(shape), dtype=dtype, ge=ge, le=le, personal=personal,
+    return _field("tensor", shape=sizes, dtype=dtype, ge=ge, le=le, personal=personal,
                   allow=allow, description=description)  # fmt: skip
 
 
@@ -219,6 +227,10 @@ def Schema(**fields: Field) -> SchemaRecord:  # noqa: N802 - reads as the thing 
     Example:
         >>> Schema(distance=number(unit="miles"), carrier=category()).names
         ('distance', 'carrier')
+
+    Raises:
+        BadProject: there are no fields, one is not made by a word such as ``ty.number()``, or its
+            name cannot be used in requests and logs.
     """
     if not fields:
         raise BadProject(
@@ -227,14 +239,35 @@ def Schema(**fields: Field) -> SchemaRecord:  # noqa: N802 - reads as the thing 
             expected="at least one field",
             remedy="Declare what a row holds, for example distance=ty.number().",
         )
+    for name, field in fields.items():
+        if not isinstance(field, Field):
+            raise BadProject(
+                where=f"ty.Schema(..., {name}=)",
+                found=repr(field),
+                expected="a field",
+                remedy=f"For example {name}=ty.number().",
+            )
+        if not name or _UNNAMEABLE.search(name):
+            raise BadProject(
+                where="ty.Schema(...)",
+                found=f"a field named {name!r}",
+                expected="a name without commas, quotes, backslashes and control characters, that "
+                "does not begin with '@'",
+                remedy="Rename the column where the data is read.",
+            )
     return SchemaRecord(
         fields=tuple(dataclasses.replace(field, name=name) for name, field in fields.items())
     )
 
 
 def _field(kind: FieldKind, *, allow: Allow, personal: bool, **rules: object) -> Field:
-    field = Field(name="", kind=kind, personal=personal, allow=tuple(allow), **rules)  # type: ignore[arg-type]
     where = f"ty.{kind}(...)"
+    uses: Any = need_texts(allow, where=where, name="allow")
+    field = Field(name="", kind=kind, personal=personal, allow=uses, **rules)  # type: ignore[arg-type]
+    need_types(field, where=where)
+    for name, least in (("min_length", 0), ("max_length", 1)):
+        if getattr(field, name) is not None:
+            need_at_least(getattr(field, name), least, where=where, name=name)
     for low, high, names in (
         (field.ge, field.le, ("ge", "le")),
         (field.min_length, field.max_length, ("min_length", "max_length")),
@@ -256,6 +289,18 @@ def _field(kind: FieldKind, *, allow: Allow, personal: bool, **rules: object) ->
     if field.pattern is not None:
         _check_pattern(where, field.pattern)
     return field
+
+
+def _check_values(field: Field) -> None:
+    for value in field.values:
+        fits = field.pattern is None or re.fullmatch(field.pattern, value)
+        if not fits or len(value) > (field.max_length or len(value)):
+            raise BadProject(
+                where="ty.category(...)",
+                found=f"the value '{value}'",
+                expected="values that obey the field's pattern and max_length",
+                remedy="Leave pattern and max_length out: values says it all.",
+            )
 
 
 def _check_pattern(where: str, pattern: str) -> None:

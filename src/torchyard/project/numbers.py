@@ -11,7 +11,14 @@ from __future__ import annotations
 from typing import Literal
 
 from torchyard.core.errors import BadProject
-from torchyard.project.needs import Numbers, need_at_least, need_parts, numeric
+from torchyard.project.needs import (
+    Numbers,
+    is_number,
+    need_at_least,
+    need_numbers,
+    need_parts,
+    numeric,
+)
 from torchyard.records.training import Transform
 
 CALENDAR_PARTS = (
@@ -75,6 +82,7 @@ def clip(
         BadProject: no bound, two for one side, or bounds in the wrong order.
     """
     where = "ty.clip(...)"
+    need_numbers(where, low=low, high=high, low_share=low_share, high_share=high_share)
     both = [(low, low_share, "low"), (high, high_share, "high")]
     if any(a is not None and b is not None for a, b, _ in both) or all(
         a is None and b is None for a, b, _ in both
@@ -115,14 +123,15 @@ def impute(
         flag: append a column that is 1 where the value was missing, for each input.
 
     Raises:
-        BadProject: ``value`` is another word.
+        BadProject: ``value`` is something else.
     """
-    if isinstance(value, str) and value not in ("mean", "median"):
+    is_fine = value in ("mean", "median") or is_number(value)
+    if not is_fine or not isinstance(flag, bool):
         raise BadProject(
             where="ty.impute(...)",
-            found=f"value={value!r}",
-            expected="'mean', 'median' or a number",
-            remedy="Leave it out for the median.",
+            found=f"value={value!r}, flag={flag!r}",
+            expected="'mean', 'median' or a finite number; true or false",
+            remedy="Leave them out for the median and a flag.",
         )
     return numeric("impute", inputs, value=value, flag=flag)
 

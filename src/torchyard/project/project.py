@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from torchyard.core.errors import BadProject
 from torchyard.data.rules import Checks
 from torchyard.project.features import FeatureSet
+from torchyard.project.needs import need_texts
 from torchyard.project.references import check_transform, need_fields
+from torchyard.project.settings import check_objective, check_training
 from torchyard.records.dataset import SplitRule
 from torchyard.records.evidence import Gate, Objective
 from torchyard.records.schema import FieldKind, Schema, Task
@@ -20,6 +22,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_PARTS: tuple[tuple[str, type, str], ...] = (
+    ("name", str, "a text"),
+    ("task", Task, "ty.binary_classification(...) or ty.multiclass_classification(...)"),
+    ("schema", Schema, "ty.Schema(...)"),
+    ("split", SplitRule, "ty.split_by_time(...) or another split"),
+    ("features", FeatureSet, "ty.Features(...)"),
+    ("training", Training, "ty.Training(...)"),
+    ("objective", Objective, "ty.Objective(...)"),
+    ("checks", Checks, "ty.Checks(...)"),
+    ("description", str, "a text"),
+)
 _SPLIT_KINDS: dict[str, tuple[FieldKind, ...]] = {"time": ("timestamp",), "given": ("category",)}
 
 
@@ -57,7 +70,8 @@ class Project:
         description: a sentence for the model card: who uses the answers, and for what.
 
     Raises:
-        BadProject: a name is malformed, or something refers to a field that does not exist.
+        BadProject: a name is malformed, a part is of another kind or out of its range, or something
+            refers to a field that does not exist.
     """
 
     name: str
@@ -75,9 +89,13 @@ class Project:
     description: str = ""
 
     def __post_init__(self) -> None:
+        self._check_parts()
+        slices = need_texts(self.slices, where="ty.Project(...)", name="slices")
         object.__setattr__(self, "gates", tuple(self.gates))
-        object.__setattr__(self, "slices", tuple(self.slices))
+        object.__setattr__(self, "slices", slices)
         self._check_names()
+        check_training(self.training)
+        check_objective(self.objective)
         for transform in self.features:
             check_transform(transform, self.schema, f"features: {transform.output}")
         need_fields(
@@ -85,8 +103,20 @@ class Project:
             _SPLIT_KINDS.get(self.split.by, ()),
         )  # fmt: skip
         need_fields(self.schema, self.slices, "slices", ("category", "boolean"))
+        self._check_shown()
         self._check_checks()
         self._check_gates()
+
+    def _check_parts(self) -> None:
+        for name, kind, word in _PARTS:
+            if not isinstance(getattr(self, name), kind):
+                raise _misfit(name, getattr(self, name), word)
+        gates = self.gates
+        if not isinstance(gates, (tuple, list)) or not all(isinstance(g, Gate) for g in gates):
+            raise _misfit("gates", gates, "a list of ty.gate(...)")
+        is_made = hasattr(self.model, "state_dict") and not isinstance(self.model, type)
+        if is_made or not callable(self.model):
+            raise _misfit("model", self.model, "an nn.Module class, or a function that makes one")
 
     def _check_names(self) -> None:
         if not is_name(self.name):
@@ -110,6 +140,18 @@ class Project:
                 expected="at least one tensor for the model",
                 remedy="For example features=ty.Features(numbers=ty.standardize('distance')).",
             )
+
+    def _check_shown(self) -> None:
+        """Refuse reports by the values of a personal field, but for those that it lists."""
+        for field in self.schema.fields:
+            is_shown = field.protected or field.name in self.slices
+            if is_shown and field.is_withheld and field.kind != "boolean" and not field.values:
+                raise BadProject(
+                    where=f"schema, {field.name}",
+                    found="a personal field whose values would stand in reports, group by group",
+                    expected="values that are the schema's, not a person's",
+                    remedy=f"List them: {field.name}=ty.category([...]); or allow=['log'].",
+                )
 
     def _check_checks(self) -> None:
         for names in self.checks.unique:
@@ -138,3 +180,12 @@ class Project:
                     expected="a field listed in slices=",
                     remedy=f"Add slices=['{gate.per_slice}'] to the project.",
                 )
+
+
+def _misfit(name: str, found: object, expected: str) -> BadProject:
+    return BadProject(
+        where=f"ty.Project(..., {name}=)",
+        found=repr(found),
+        expected=expected,
+        remedy="See docs/project-file.md for what each part takes.",
+    )

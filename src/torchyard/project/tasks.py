@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from torchyard.core.errors import BadProject
+from torchyard.project.needs import need_at_least, need_numbers, need_texts, need_types
 from torchyard.records.dataset import SplitRule
 from torchyard.records.evidence import Gate
 from torchyard.records.schema import Task
@@ -24,25 +25,29 @@ def binary_classification(
         threshold: the calibrated probability from which the answer is the second class.
 
     Raises:
-        BadProject: the threshold is not between 0 and 1, or the classes are the same.
+        BadProject: the threshold is not between 0 and 1, or the classes are not two names.
 
     Example:
         >>> binary_classification("late", threshold=0.3).classes
         ('not late', 'late')
     """
-    names = classes or (f"not {label}", label)
+    where = "ty.binary_classification(...)"
+    _check_label(label, where)
+    need_numbers(where, threshold=threshold)
     if not 0 < threshold < 1:
         raise BadProject(
-            where="ty.binary_classification(...)",
+            where=where,
             found=f"threshold={threshold}",
             expected="a probability between 0 and 1",
             remedy="Leave it out for 0.5.",
         )
-    if names[0] == names[1]:
+    given = (f"not {label}", label) if classes is None else classes
+    names = need_texts(given, where=where, name="classes")
+    if len(names) != 2 or names[0] == names[1] or "" in names:
         raise BadProject(
-            where="ty.binary_classification(...)",
+            where=where,
             found=f"classes={names}",
-            expected="two different names",
+            expected="two different names, not empty",
             remedy="Name the false class first, then the true one.",
         )
     return Task(kind="binary_classification", label=label, classes=names, threshold=threshold)
@@ -57,16 +62,19 @@ def multiclass_classification(label: str, *, classes: Sequence[str]) -> Task:
         classes: in the order of the model's logits.
 
     Raises:
-        BadProject: fewer than three classes, or one is empty or repeated.
+        BadProject: fewer than three classes, one is no text (numbers are written as texts:
+            ``["0", "1", "2"]``), or is empty or repeated.
 
     Example:
         >>> multiclass_classification("species", classes=["cat", "dog", "owl"]).classes
         ('cat', 'dog', 'owl')
     """
-    names = tuple(classes)
+    where = "ty.multiclass_classification(...)"
+    _check_label(label, where)
+    names = need_texts(classes, where=where, name="classes")
     if len(names) < 3 or len(set(names)) != len(names) or "" in names:
         raise BadProject(
-            where="ty.multiclass_classification(...)",
+            where=where,
             found=f"classes={list(names)}",
             expected="three or more different, non-empty names",
             remedy="For two classes use ty.binary_classification.",
@@ -85,6 +93,8 @@ def split_by_time(field: str, *, validation: str, test: str) -> SplitRule:
     Raises:
         BadProject: the two are not local ISO times, or not in that order.
     """
+    rule = SplitRule(by="time", fields=(field,), validation=validation, test=test)
+    need_types(rule, where="ty.split_by_time(...)")
     try:
         first, second = datetime.fromisoformat(validation), datetime.fromisoformat(test)
         ordered = first.tzinfo is second.tzinfo is None and first < second
@@ -97,7 +107,7 @@ def split_by_time(field: str, *, validation: str, test: str) -> SplitRule:
             expected="two ISO times, validation before test",
             remedy="Write them like '2013-08-01', without an offset.",
         )
-    return SplitRule(by="time", fields=(field,), validation=validation, test=test)
+    return rule
 
 
 def split_by_hash(*fields: str, validation: float = 0.15, test: float = 0.15) -> SplitRule:
@@ -157,7 +167,8 @@ def split_by_column(field: str) -> SplitRule:
 
     Declare the field as ``ty.category(["train", "validation", "test"], later=True)``.
     """
-    return SplitRule(by="given", fields=(field,), validation="", test="")
+    rule = SplitRule(by="given", fields=(field,), validation="", test="")
+    return need_types(rule, where="ty.split_by_column(...)")
 
 
 def gate(
@@ -186,24 +197,44 @@ def gate(
         required: False makes the verdict advice: it is shown and stops nothing.
 
     Raises:
-        BadProject: not exactly one limit is given.
+        BadProject: not exactly one limit is given, or ``min_rows`` without ``per_slice``.
 
     Example:
         >>> gate("auroc", at_least=0.7).required
         True
     """
+    where = f"ty.gate({metric!r}, ...)"
     limits = [limit for limit in (at_least, at_most, drop_at_most) if limit is not None]
     if len(limits) != 1 or (drop_at_most is None) != (against is None):
         raise BadProject(
-            where=f"ty.gate({metric!r}, ...)",
+            where=where,
             found=f"{len(limits)} limits" if against is None else f"against={against!r}",
             expected="at_least or at_most, or against='champion' with drop_at_most",
             remedy="Give one limit per gate.",
         )
-    return Gate(
+    if min_rows and per_slice is None:
+        raise BadProject(
+            where=where,
+            found=f"min_rows={min_rows!r} without per_slice",
+            expected="min_rows beside per_slice: the least rows of a slice",
+            remedy="Add per_slice='<field>', or leave min_rows out.",
+        )
+    need_at_least(min_rows, 0, where=where, name="min_rows")
+    judged = Gate(
         metric=metric, at_least=at_least, at_most=at_most, group=group, per_slice=per_slice,
         min_rows=min_rows, against=against, drop_at_most=drop_at_most, required=required,
     )  # fmt: skip
+    return need_types(judged, where=where)
+
+
+def _check_label(label: str, where: str) -> None:
+    if not isinstance(label, str) or not label:
+        raise BadProject(
+            where=where,
+            found=f"label={label!r}",
+            expected="the name of a column",
+            remedy="Name the column of the data that holds what came true.",
+        )
 
 
 def _shares(
@@ -212,11 +243,14 @@ def _shares(
     validation: float,
     test: float,
 ) -> SplitRule:
+    where = f"ty.split_{by if by == 'stratified' else f'by_{by}'}(...)"
+    need_numbers(where, validation=validation, test=test)
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
         raise BadProject(
-            where=f"ty.split_{by if by == 'stratified' else f'by_{by}'}(...)",
+            where=where,
             found=f"validation={validation}, test={test}",
             expected="two shares above 0 that add up to less than 1",
             remedy="Leave them out for 0.15 each.",
         )
-    return SplitRule(by=by, fields=fields, validation=str(validation), test=str(test))
+    rule = SplitRule(by=by, fields=fields, validation=str(validation), test=str(test))
+    return need_types(rule, where=where)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchyard.core.errors import BadUsage, nearest
+from torchyard.core.errors import BadProject, BadUsage, nearest
+from torchyard.project.settings import check_training
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff
 from torchyard.records.live import ModelState, MonitorReport, ServerState, WorkerState
@@ -88,7 +89,8 @@ class Yard:
 
         Raises:
             BadProject: the file does not load, or a gate names a metric that the task has not.
-            BadUsage: ``training`` names a setting that does not exist, or of another type.
+            BadUsage: ``training`` names a setting that does not exist, has another type or is out
+                of its range.
         """
         from torchyard.evaluate import check_gate
 
@@ -112,10 +114,15 @@ class Yard:
     def find_data(self, ref: str = "latest") -> tuple[Dataset, DatasetVersion]:
         """A dataset version and its dataset: by number, tag, digest, or ``holdout@latest``.
 
+        The version's record is without the values of personal fields.
+
         Raises:
             NotFound: nothing answers to it.
         """
-        return datasets.find_version(self.workspace, ref)
+        from torchyard.data.personal import publishable
+
+        dataset, version = datasets.find_version(self.workspace, ref)
+        return dataset, publishable(version)
 
     def add_data(
         self,
@@ -189,9 +196,10 @@ class Yard:
         """
         from torchyard.data.diff import diff
 
-        return diff(
-            datasets.rows(*self.find_data(before)), datasets.rows(*self.find_data(after)), key=key
+        first, second = (
+            datasets.rows(*datasets.find_version(self.workspace, ref)) for ref in (before, after)
         )
+        return diff(first, second, key=key)
 
     def train(self, *, training: Settings | None = None) -> TrainedModel:
         """Data, features and training."""
@@ -323,6 +331,9 @@ def changed(training: Training, settings: Settings) -> Training:
     Example:
         >>> changed(Training(), {"seed": "11", "learning_rate": 0.01}).seed
         11
+
+    Raises:
+        BadUsage: a setting does not exist, has another type or is out of its range.
     """
     fields = {field.name: field for field in dataclasses.fields(Training)}
     values: dict[str, Any] = {}
@@ -335,14 +346,23 @@ def changed(training: Training, settings: Settings) -> Training:
                 remedy=nearest(name, fields),
             )
         values[name] = _as_type(name, value, getattr(Training(), name))
-    return dataclasses.replace(training, **values)
+    replaced = dataclasses.replace(training, **values)
+    try:
+        check_training(replaced)
+    except BadProject as error:
+        raise BadUsage(
+            where=error.where, found=error.found, expected=error.expected, remedy=error.remedy
+        ) from error
+    return replaced
 
 
 def _as_type(name: str, value: object, default: object) -> object:
-    kind: Callable[[Any], object] = float if default is None else type(default)
+    kind: Callable[[Any], object] = type(default)
+    if not isinstance(value, str) and (kind, type(value)) != (float, int):
+        return value
     try:
         return kind(value)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise BadUsage(
             where=f"training setting '{name}'",
             found=repr(value),
