@@ -14,8 +14,9 @@ from torchyard.yard import featuring
 from torchyard.yard.datasets import add_data
 from torchyard.yard.featuring import fit_features
 from torchyard.yard.results import SPLITS, Featured, OpenProject
+from torchyard.yard.sources import module_source
 from torchyard.yard.stages import Silent, Stages
-from torchyard.yard.workspace import Workspace, load_project, module_source
+from torchyard.yard.workspace import Workspace, load_project
 
 PROJECT = """
 import numpy as np
@@ -53,7 +54,7 @@ project = ty.Project(
     ),
     split=ty.split_by_column("part"), checks=ty.Checks(),
     features=ty.Features(x=ty.standardize("x"), kind=ty.lookup("kind")),
-    model=None,
+    model=print,
 )
 """
 CUSTOM = ('x=ty.standardize("x")', 'x=ty.standardize("x"), own=ty.custom(Scaled(), "x")')
@@ -207,7 +208,7 @@ def test_the_size_of_chunks_changes_no_byte(run: Run, monkeypatch: pytest.Monkey
 def test_the_stage_runs_again_only_when_its_inputs_changed(run: Run) -> None:
     assert run()[1].skipped[-1] is False
     assert run()[1].skipped[-1] is True
-    assert run(("model=None", 'model=None, description="new"'))[1].skipped[-1] is True
+    assert run(("model=print", 'model=print, description="new"'))[1].skipped[-1] is True
     for change in (
         ("ty.Checks()", "ty.Checks(leaks='warn')"),
         ('y"), data', 'y", classes=("bad", "good")), data'),
@@ -232,5 +233,5 @@ def test_a_module_among_the_features_counts_with_code_settings_and_weights(
         opened, _ = open_project(tmp_path, CUSTOM, *changes)
         return module_source(opened.loaded, opened.project.features.modules["own"])
 
-    assert source() == source(("model=None", "model=print"))
+    assert source() == source(("model=print", "model=len"))
     assert source() != source(change)

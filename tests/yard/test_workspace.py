@@ -8,7 +8,7 @@ import pytest
 from torchyard.core.errors import BadProject, BadUsage
 from torchyard.records.training import Training
 from torchyard.yard.init import init_project, made_up_customers
-from torchyard.yard.workspace import Workspace, load_project, model_source
+from torchyard.yard.workspace import Workspace, load_project
 from torchyard.yard.yard import changed
 
 PROJECT = """
@@ -33,10 +33,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "project.py").write_text(PROJECT)
     (tmp_path / "model.py").write_text(MODEL)
     return tmp_path
-
-
-def source(folder: Path) -> str:
-    return model_source(load_project(Workspace(folder)))
 
 
 def test_the_project_is_found_from_below(folder: Path) -> None:
@@ -67,26 +63,6 @@ def test_a_project_file_that_fails_names_the_line(folder: Path, text: str, said:
     (folder / "project.py").write_text(text)
     with pytest.raises(BadProject, match=said):
         load_project(Workspace(folder))
-
-
-def test_the_model_source_changes_with_the_model_and_nothing_else(folder: Path) -> None:
-    before = source(folder)
-    (folder / "project.py").write_text(PROJECT.replace("at_least=0.5", "at_least=0.6"))
-    (folder / "notes.py").write_text("unrelated = True")
-    assert source(folder) == before
-    changes = [
-        ("project.py", PROJECT.replace("DEPTH = 2", "DEPTH = 3")),
-        ("project.py", PROJECT.replace("return DEPTH", "return DEPTH + 1")),
-        ("project.py", PROJECT.replace("Net(layers())", "Net(7)")),
-        ("model.py", MODEL.replace("self.depth = depth", "self.depth = depth + 1")),
-    ]
-    seen = {before}
-    for name, text in changes:
-        (folder / "project.py").write_text(PROJECT)
-        (folder / "model.py").write_text(MODEL)
-        (folder / name).write_text(text)
-        seen.add(source(folder))
-    assert len(seen) == 5
 
 
 def test_settings_are_read_as_their_type() -> None:

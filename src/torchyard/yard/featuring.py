@@ -26,7 +26,7 @@ from torchyard.records.training import FeatureGraph
 from torchyard.yard.found import severity
 from torchyard.yard.results import LEAKS, SPLITS, Featured, OpenProject
 from torchyard.yard.rowfile import RowWriter, read_chunks
-from torchyard.yard.workspace import module_source
+from torchyard.yard.sources import module_source
 
 if TYPE_CHECKING:
     import polars as pl

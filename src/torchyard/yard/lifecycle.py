@@ -26,8 +26,8 @@ from torchyard.yard.results import (
     Optimized,
     TrainedModel,
 )
+from torchyard.yard.sources import model_source
 from torchyard.yard.wording import headline, headline_name, headline_value
-from torchyard.yard.workspace import model_source
 
 # rows that latency is measured on: each call takes the next ones
 _TIMED_ROWS = 8_192

@@ -7,16 +7,10 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING
+from types import ModuleType
 
-from torchyard.core.digest import digest_bytes, digest_file, digest_json
 from torchyard.core.errors import BadProject, YardError
-from torchyard.core.record import Json
 from torchyard.project import Project
-
-if TYPE_CHECKING:
-    from torch import nn
 
 PROJECT_FILE = "project.py"
 STATE_FOLDER = ".torchyard"
@@ -154,67 +148,6 @@ def load_project(workspace: Workspace) -> LoadedProject:
         sys.path.remove(str(workspace.folder))
         imported = _forget(set(sys.modules) - before, workspace.folder)
     return LoadedProject(_bound_project(module, path), workspace, imported)
-
-
-def model_source(loaded: LoadedProject) -> str:
-    """The digest of the code a model is built by.
-
-    It covers the ``model`` function, what it calls in ``project.py``, and the other files of the
-    folder that were imported; so changing a gate trains nothing anew, changing a layer does.
-    """
-    code = _code(loaded.project.model, set())
-    return digest_json({"files": _imported(loaded), "model": code})
-
-
-def module_source(loaded: LoadedProject, module: nn.Module) -> str:
-    """The digest of a module that is part of the features: its code, its settings, its weights.
-
-    It covers the module's classes as far as they are the project's own, the other files of the
-    folder that were imported, plain attributes, and every parameter and buffer.
-    """
-    parts: list[Json] = [repr(module)]
-    for name, part in module.named_modules():
-        plain = {
-            key: repr(value)
-            for key, value in sorted(vars(part).items())
-            if isinstance(value, (str, int, float, bool, tuple)) and key != "training"
-        }
-        own = not type(part).__module__.startswith("torch.")
-        parts.append([name, plain, _code(type(part), set()) if own else type(part).__qualname__])
-    for name, tensor in module.state_dict().items():
-        values = tensor.detach().cpu().contiguous().numpy()
-        parts.append([name, str(values.dtype), list(values.shape), digest_bytes(values.tobytes())])
-    return digest_json({"files": _imported(loaded), "module": parts})
-
-
-def _imported(loaded: LoadedProject) -> dict[str, str]:
-    folder = loaded.workspace.folder
-    return {str(path.relative_to(folder)): digest_file(path) for path in loaded.imported}
-
-
-def _code(function: object, seen: set[str]) -> list[str]:
-    """Bytecode, names and constants of a function or class, and of what its file gives it."""
-    if isinstance(function, type):
-        methods = [item for item in vars(function).values() if isinstance(item, FunctionType)]
-        return [part for method in methods for part in _code(method, seen)]
-    if not isinstance(function, FunctionType) or function.__qualname__ in seen:
-        return []
-    seen.add(function.__qualname__)
-    parts = _code_parts(function.__code__)
-    for name in function.__code__.co_names:
-        used = function.__globals__.get(name)
-        if isinstance(used, (FunctionType, type)) and used.__module__ == function.__module__:
-            parts += _code(used, seen)
-        elif isinstance(used, (str, int, float, bool, tuple)):
-            parts.append(f"{name}={used!r}")
-    return parts
-
-
-def _code_parts(code: CodeType) -> list[str]:
-    parts = [code.co_code.hex(), " ".join(code.co_names)]
-    for constant in code.co_consts:
-        parts += _code_parts(constant) if isinstance(constant, CodeType) else [repr(constant)]
-    return parts
 
 
 def _bound_project(module: ModuleType, path: Path) -> Project:
