@@ -19,7 +19,6 @@ from torchyard.data.reading.frames import call, frame_parts, holds_rows
 from torchyard.data.reading.locate import path_parts
 from torchyard.data.reading.parts import Part
 from torchyard.data.reading.places import LocalPlace, Scratch
-from torchyard.data.reading.textual import declared_types
 from torchyard.records.schema import Schema
 
 if TYPE_CHECKING:
@@ -85,8 +84,7 @@ def open_source(value: object, *, folder: Path, schema: Schema | None = None) ->
     if _is_function(value):
         value = call(value, name)
     if isinstance(value, (str, os.PathLike)):
-        declared = declared_types(schema)
-        parts = path_parts(os.fspath(value), folder=folder, declared=declared, scratch=scratch)
+        parts = path_parts(os.fspath(value), folder=folder, schema=schema, scratch=scratch)
     else:
         parts = frame_parts(value, name=name, place=LocalPlace(folder), scratch=scratch)
     return _Opened(name, tuple(parts), schema, scratch)

@@ -30,6 +30,7 @@ import polars as pl
 from torchyard.core.errors import BadData, nearest
 from torchyard.data.checking.ranges import Range, value_range
 from torchyard.data.checking.tensors import fit_tensor
+from torchyard.data.reading.asking import ask
 from torchyard.records.schema import Field, FieldKind, Schema, Task
 
 _MOST_INTEGER = 2**63 - 1
@@ -81,12 +82,7 @@ def fit_table(frame: pl.DataFrame, schema: Schema, *, label: Field | None, sourc
     wanted = [*schema.fields, *([] if label is None else [label])]
     for field in wanted:
         if field.name not in frame.columns:
-            raise BadData(
-                where=f"{source}, column '{field.name}'",
-                found="no such column",
-                expected=_expected(field),
-                remedy=nearest(field.name, frame.columns),
-            )
+            raise _absent(field, wanted, frame.columns, source)
     misshapen: dict[str, pl.Series] = {}
     tensors = []
     for field in wanted:
@@ -156,7 +152,7 @@ def _with_nulls(frame: pl.DataFrame, fields: Sequence[Field], odd: Set[str]) -> 
         for field in fields
         if field.kind in ("category", "text", "id", "image")
     }
-    empty = frame.select((size == 0).any().alias(name) for name, size in sizes.items())
+    empty = ask(frame, ((size == 0).any().alias(name) for name, size in sizes.items()))
     return frame.with_columns(
         *(
             pl.when(sizes[column.name] > 0).then(pl.col(column.name)).alias(column.name)
@@ -167,12 +163,25 @@ def _with_nulls(frame: pl.DataFrame, fields: Sequence[Field], odd: Set[str]) -> 
     )
 
 
+def _absent(field: Field, wanted: Sequence[Field], columns: Sequence[str], source: str) -> BadData:
+    is_nothing_known = not any(other.name in columns for other in wanted)
+    return BadData(
+        where=f"{source}, column '{field.name}'",
+        found="no such column",
+        expected=_expected(field),
+        remedy="None of the columns is declared: does the file begin with their names?"
+        if is_nothing_known
+        else nearest(field.name, columns),
+    )
+
+
 def _other_type(series: pl.Series, field: Field, source: str) -> BadData:
     values = series.drop_nulls().unique(maintain_order=True)[:3]
     shown = ", ".join(repr(value)[:80] for value in values)
+    such = "" if field.personal else f" such as {shown}"
     return BadData(
         where=f"{source}, column '{field.name}'",
-        found=f"{series.dtype} values such as {shown}" if shown else "no value at all",
+        found=f"{series.dtype} values{such}" if shown else "no value at all",
         expected=_expected(field),
         remedy="Clean or convert the column, or declare it with another kind.",
     )

@@ -11,7 +11,7 @@ import polars as pl
 
 from torchyard.data.reading.pictures import read_pictures
 from torchyard.data.reading.places import Place
-from torchyard.data.reading.textual import read_column
+from torchyard.data.reading.textual import read_column, withheld_names
 from torchyard.records.schema import Schema
 
 
@@ -46,7 +46,9 @@ def _times(frame: pl.DataFrame, schema: Schema | None, name: str, before: int) -
         return f"{name}, column '{column}', row {before + row + 1}"
 
     texts = [c for c in _of_kind(schema, "timestamp", frame) if frame[c].dtype == pl.String]
-    return frame.with_columns(read_column(frame[c], pl.Datetime("us"), place) for c in texts)
+    withheld = withheld_names(schema)
+    times = [read_column(frame[c], pl.Datetime("us"), place, withheld) for c in texts]
+    return frame.with_columns(times)
 
 
 def _pictures(

@@ -53,7 +53,8 @@ def _frames(
     names = _header(file, separator, form)
     before = 0
     for frame in _texts(file, names, [*types], separator, form):
-        yield read_texts(frame, types, place=_place(file, before, separator))
+        place = _place(file, before, separator)
+        yield read_texts(frame, types, place=place, withheld=file.withheld)
         before += frame.height
 
 
@@ -119,6 +120,8 @@ def _texts(
                 assert isinstance(frame, pl.DataFrame)
                 yield frame
         except pa.ArrowInvalid as error:
+            if watched.quotes % 2:
+                _refuse_open_quote(file, separator)
             raise _explain(file, len(names), separator, str(error)) from error
         if watched.quotes % 2:
             _refuse_open_quote(file, separator)
@@ -172,9 +175,10 @@ def _explain(file: File, width: int, separator: str, said: str) -> BadData:
         )
     for number, row, line in _records(file, separator):
         if len(row) != width:
+            shown = "" if file.withheld else f": {separator.join(row)[:100]!r}"
             return BadData(
                 where=f"{file.name}, row {number} (line {line})",
-                found=f"{len(row)} cells: {separator.join(row)[:100]!r}",
+                found=f"{len(row)} cells{shown}",
                 expected=f"{width} cells, as in the header",
                 remedy=f"Put quotes around cells that contain {_OTHER_SEPARATORS[separator]}, and "
                 "fill short rows up with empty cells.",

@@ -23,10 +23,12 @@ class File:
     Attributes:
         name: how errors call it, as the user wrote it.
         path: where it lies on this machine.
+        withheld: columns whose values errors do not show: those of personal fields.
     """
 
     name: str
     path: Path
+    withheld: frozenset[str] = frozenset()
 
     def open(self) -> BinaryIO:
         """Its bytes from the first, unpacked when it ends in ``.gz``."""

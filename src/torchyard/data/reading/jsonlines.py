@@ -117,9 +117,10 @@ def _explain(file: File, block: str, number: int, said: str, known: dict[str, st
         try:
             row = json.loads(text, object_pairs_hook=_pairs)
         except json.JSONDecodeError as error:
+            shown = "" if file.withheld else f": {text[:80]!r}"
             return BadData(
                 where=f"{where}, column {error.colno}",
-                found=f"malformed JSON ({error.msg}): {text[:80]!r}",
+                found=f"malformed JSON ({error.msg}){shown}",
                 expected="one whole JSON object per line",
                 remedy="Correct the line; if it is the last one, the file was cut off: write it "
                 "again.",
@@ -141,9 +142,10 @@ def _explain(file: File, block: str, number: int, said: str, known: dict[str, st
         for key, value in row.items():
             word = _value_word(value)
             if word != "null" and words.setdefault(key, word) not in (word, "null"):
+                shown = json.dumps(value, ensure_ascii=False)[:80]
                 return BadData(
                     where=f"{where}, column '{key}'",
-                    found=f"the {word} {json.dumps(value, ensure_ascii=False)[:80]}",
+                    found=f"a personal {word}" if key in file.withheld else f"the {word} {shown}",
                     expected=f"a {words[key]}, as in the lines before",
                     remedy="Give the column one type; leave missing values out or write null.",
                 )

@@ -17,19 +17,20 @@ from torchyard.data.reading.parts import Part, labelled
 from torchyard.data.reading.pictures import is_picture, picture_parts
 from torchyard.data.reading.places import LocalPlace, Place, RemotePlace, Scratch, open_store
 from torchyard.data.reading.table_files import SUFFIXES, format_of, need_format, table_parts
-from torchyard.data.reading.textual import Types
+from torchyard.data.reading.textual import declared_types, withheld_names
+from torchyard.records.schema import Schema
 
 _MAGIC = "*?["
 _SAVED_SPLITS, _SAVED = "dataset_dict.json", "state.json"
 
 
-def path_parts(value: str, *, folder: Path, declared: Types, scratch: Scratch) -> list[Part]:
+def path_parts(value: str, *, folder: Path, schema: Schema | None, scratch: Scratch) -> list[Part]:
     """The parts that lie at a path or URL.
 
     Args:
         value: of a file, of several (with ``*``, ``?`` or ``[...]``), or of a folder.
         folder: what a relative path is relative to.
-        declared: types of columns of texts.
+        schema: how columns of texts are read, and which values errors may show.
         scratch: keeps copies of remote files.
 
     Raises:
@@ -37,8 +38,8 @@ def path_parts(value: str, *, folder: Path, declared: Types, scratch: Scratch) -
     """
     where = _remote(value) if _is_url(value) else _local(_without_scheme(value), folder, value)
     if isinstance(where, list):
-        return _files(where, declared, scratch)
-    return _folder(where, value, declared, scratch)
+        return _files(where, schema, scratch)
+    return _folder(where, value, schema, scratch)
 
 
 def _is_url(value: str) -> bool:
@@ -103,7 +104,7 @@ def _at(system: Any, path: str, url: str | None = None) -> tuple[Place, str, str
     return RemotePlace(system, folder), name, url or str(system.unstrip_protocol(path))
 
 
-def _files(found: Found, declared: Types, scratch: Scratch) -> list[Part]:
+def _files(found: Found, schema: Schema | None, scratch: Scratch) -> list[Part]:
     forms = {need_format(name).name: need_format(name) for _, _, name in found}
     if len(forms) > 1:
         raise BadData(
@@ -112,10 +113,13 @@ def _files(found: Found, declared: Types, scratch: Scratch) -> list[Part]:
             expected="files of one format",
             remedy="Name one of them, for example with *.parquet.",
         )
-    files = [(File(name, place.here(path, scratch)), place) for place, path, name in found]
+    withheld = withheld_names(schema)
+    files = [
+        (File(name, place.here(path, scratch), withheld), place) for place, path, name in found
+    ]
     for file, _ in files:
         _need_content(file)
-    return table_parts(files, need_format(found[0][2]), declared)
+    return table_parts(files, need_format(found[0][2]), declared_types(schema))
 
 
 def _need_content(file: File) -> None:
@@ -134,7 +138,7 @@ def _need_content(file: File) -> None:
         )
 
 
-def _folder(place: Place, name: str, declared: Types, scratch: Scratch) -> list[Part]:
+def _folder(place: Place, name: str, schema: Schema | None, scratch: Scratch) -> list[Part]:
     paths = place.files()
     base = name.rstrip("/")
     if _SAVED_SPLITS in paths:
@@ -146,7 +150,7 @@ def _folder(place: Place, name: str, declared: Types, scratch: Scratch) -> list[
     better = [path for path in tables if format_of(path) is not TEXT_LINES]
     if better or (tables and not pictures):
         chosen = better or tables
-        return _files([(place, path, f"{base}/{path}") for path in chosen], declared, scratch)
+        return _files([(place, path, f"{base}/{path}") for path in chosen], schema, scratch)
     if pictures:
         return picture_parts(paths, place, name=base)
     raise BadData(

@@ -52,6 +52,11 @@ def declared_types(schema: Schema | None) -> Types:
     return {field.name: _DECLARED[field.kind] for field in fields if field.kind in _DECLARED}
 
 
+def withheld_names(schema: Schema | None) -> frozenset[str]:
+    """The fields whose values errors do not show."""
+    return frozenset(field.name for field in (schema.fields if schema else ()) if field.personal)
+
+
 class Guess:
     """The type that every value of one column of texts has, narrowed chunk by chunk.
 
@@ -95,7 +100,11 @@ class Guess:
 
 
 def read_texts(
-    frame: pl.DataFrame, types: Types, *, place: Callable[[str, int], str]
+    frame: pl.DataFrame,
+    types: Types,
+    *,
+    place: Callable[[str, int], str],
+    withheld: frozenset[str],
 ) -> pl.DataFrame:
     """A frame of texts, read as the types given.
 
@@ -103,17 +112,24 @@ def read_texts(
         frame: ``String`` columns, empty cells null.
         types: by column.
         place: names a column's row (counted from 0 in this frame) for a person.
+        withheld: columns whose values errors do not show.
 
     Raises:
         BadData: a value is not of its column's type.
     """
     return pl.DataFrame(
-        [read_column(frame[name], dtype, place).alias(name) for name, dtype in types.items()]
+        [
+            read_column(frame[name], dtype, place, withheld).alias(name)
+            for name, dtype in types.items()
+        ]
     )
 
 
 def read_column(
-    values: pl.Series, dtype: pl.DataType, place: Callable[[str, int], str]
+    values: pl.Series,
+    dtype: pl.DataType,
+    place: Callable[[str, int], str],
+    withheld: frozenset[str],
 ) -> pl.Series:
     """One column of texts, read as a type: see ``read_texts``."""
     if dtype == _TEXT:
@@ -126,7 +142,7 @@ def read_column(
         row = int(wrong.arg_true()[0])
         raise BadData(
             where=place(values.name, row),
-            found=repr(values[row]),
+            found="a personal value" if values.name in withheld else repr(values[row]),
             expected=f"{_WORDS[dtype]}, as declared",
             remedy="Correct the value (leave the cell empty where it is missing), or declare the "
             "field with another kind.",
