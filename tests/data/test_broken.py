@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 import torchyard as ty
 from torchyard.data.check import Checker
-from torchyard.data.checking import broken
 from torchyard.data.checking.broken import broken_conditions, broken_plainly
 from torchyard.data.checking.conditions import conditions
 from torchyard.data.checking.forms import form_breaker
 from torchyard.data.checking.ranges import value_range
 from torchyard.data.checking.table import fit_table
+from torchyard.data.reading import asking
 from torchyard.records.schema import Schema
 
 SCHEMA = ty.Schema(
@@ -62,7 +62,7 @@ def test_all_at_once_finds_what_each_condition_alone_does(
     frame = table.frame
     asked = conditions(SCHEMA)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(broken, "_MANY_ROWS", many_rows)
+        patch.setattr(asking, "MANY_ROWS", many_rows)
         found = [
             (item, mask.to_list()) for item, mask in broken_conditions(asked, frame, table.ranges)
         ]

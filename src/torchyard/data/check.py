@@ -30,6 +30,8 @@ from torchyard.records.schema import Schema, Task
 Array = np.ndarray[Any, np.dtype[Any]]
 # nothing is kept of a chunk, so it may be large: less is done per chunk, and few need a second one
 _CHUNK_ROWS = 1 << 20
+# equal keys cost more than different ones, and a copy of the rows costs too
+_MOSTLY = 0.99
 _REPEATED = "repeats an earlier row"
 
 
@@ -259,6 +261,8 @@ def _repeats(frame: pl.DataFrame, names: Sequence[str], seen: Seen) -> pl.Series
     if not any(column.has_nulls() for column in values):
         return pl.Series(seen.add(values, names)[0])
     present = values.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    if present.sum() > _MOSTLY * frame.height:
+        return pl.Series(seen.add(values, names)[0]) & present
     repeated = np.zeros(frame.height, dtype=bool)
     repeated[present.to_numpy()] = seen.add(values.filter(present), names)[0]
     return pl.Series(repeated)

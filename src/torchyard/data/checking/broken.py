@@ -9,14 +9,12 @@ holds them together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
 
 import polars as pl
 
 from torchyard.data.checking.conditions import Condition
 from torchyard.data.checking.ranges import Range
-
-_MANY_ROWS = 1 << 16
+from torchyard.data.reading.asking import ask
 
 
 def broken_plainly(condition: Condition, frame: pl.DataFrame) -> pl.Series:
@@ -44,12 +42,7 @@ def broken_conditions(
         for place, item in enumerate(doubtful)
         if item.quick is None and isinstance(item.broken, pl.Expr)
     }
-    # conditions look at each row alone, so large chunks are cut up for all cores
-    engine: Literal["streaming", "in-memory"] = (
-        "streaming" if frame.height >= _MANY_ROWS else "in-memory"
-    )
-    asked = (expression.alias(name) for name, expression in expressions.items())
-    masks = frame.lazy().select(asked).collect(engine=engine)
+    masks = ask(frame, (expression.alias(name) for name, expression in expressions.items()))
     for place, item in enumerate(doubtful):
         mask = masks[str(place)] if str(place) in expressions else _one(item, frame)
         if mask.any():

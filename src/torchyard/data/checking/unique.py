@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from torchyard.data.reading.asking import ask
+
 Array = np.ndarray[Any, np.dtype[Any]]
 _SEEDS = (0x9E3779B9, 0x7F4A7C15)
 _FAN = 8
@@ -131,10 +133,10 @@ class Seen:
 
 def _keys(frame: pl.DataFrame, columns: Sequence[str], marks: Array) -> _Run:
     value = pl.struct(columns) if len(columns) > 1 else pl.col(columns[0])
-    hashed = frame.select(
-        value.hash(seed).alias(name) for name, seed in zip(("first", "second"), _SEEDS, strict=True)
-    )
-    return _Run(hashed["first"].to_numpy(), hashed["second"].to_numpy().view(np.uint32)[::2], marks)
+    first, second = (value.hash(seed) for seed in _SEEDS)
+    second = (second & 0xFFFF_FFFF).cast(pl.UInt32)
+    hashed = ask(frame, [first.alias("first"), second.alias("second")])
+    return _Run(hashed["first"].to_numpy(), hashed["second"].to_numpy(), marks)
 
 
 def _grouped(rows: _Run) -> tuple[Array, Array, Array]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
+from torchyard.data.reading.asking import ask
 from torchyard.data.reading.textual import instance
 
 CHUNK_ROWS = 262_144
@@ -95,7 +96,7 @@ def _all_sizes(frame: pl.DataFrame) -> list[pl.Expr]:
 def _weight(frame: pl.DataFrame) -> int:
     """The sum of the sizes of all rows, without a number per row."""
     sizes = enumerate(_all_sizes(frame))
-    sums = frame.select(size.cast(pl.UInt64).sum().alias(str(place)) for place, size in sizes)
+    sums = ask(frame, (size.cast(pl.UInt64).sum().alias(str(place)) for place, size in sizes))
     return sum(column[0] for column in sums)
 
 
