@@ -14,7 +14,7 @@ from torch import nn
 import torchyard as ty
 from torchyard.core.errors import BadModel
 from torchyard.features import Encoder, columns_from_frame, fit_graph
-from torchyard.optimize import Candidate, build_candidates, measure
+from torchyard.optimize import Candidate, build, build_candidates, measure
 from torchyard.optimize.export import export_module
 from torchyard.records.training import FeatureGraph
 
@@ -45,11 +45,15 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Candidate, ...]]:
     folder = tmp_path_factory.mktemp("variants")
-    graph = fit_graph(FEATURES, SCHEMA, lambda: [ROWS], path=folder / "features.onnx")
     torch.manual_seed(0)
+    return folder, candidates_of(Net, folder)
+
+
+def candidates_of(module: type[Net], folder: Path) -> tuple[Candidate, ...]:
+    graph = fit_graph(FEATURES, SCHEMA, lambda: [ROWS], path=folder / "features.onnx")
     encoder = Encoder(folder / "features.onnx")
-    return folder, build_candidates(
-        Net(graph).eval(),
+    return build_candidates(
+        module(graph).eval(),
         encoder=encoder,
         features=folder / "features.onnx",
         tensors=encoder.encode(columns_from_frame(SCHEMA, ROWS)),
@@ -130,18 +134,7 @@ def test_a_candidate_that_cannot_be_built_is_a_finding_and_the_others_go_on(
                 return super().forward(numbers, carrier)
             return super().forward(-numbers, carrier)
 
-    graph = fit_graph(FEATURES, SCHEMA, lambda: [ROWS], path=tmp_path / "features.onnx")
-    encoder = Encoder(tmp_path / "features.onnx")
-    candidates = build_candidates(
-        Branches(graph).eval(),
-        encoder=encoder,
-        features=tmp_path / "features.onnx",
-        tensors=encoder.encode(columns_from_frame(SCHEMA, ROWS)),
-        task=TASK,
-        temperature=1.0,
-        folder=tmp_path / "variants",
-    )
-    variants = measure(candidates, columns_from_frame(SCHEMA, ROWS))
+    variants = measure(candidates_of(Branches, tmp_path), columns_from_frame(SCHEMA, ROWS))
     assert [variant.finding is None for variant in variants] == [True, False, False]
     assert "Take Python branches on tensor values out of forward" in str(variants[1].finding)
     assert variants[1].latency == ()
@@ -154,3 +147,36 @@ def test_an_export_that_fails_names_the_module(tmp_path: Path) -> None:
 
     with pytest.raises(BadModel, match="Odd, export to ONNX"):
         export_module(Odd().eval(), {"x": torch.ones(2, 1)}, tmp_path / "odd.onnx")
+
+
+def test_a_module_whose_graph_has_a_loop_is_merged(tmp_path: Path) -> None:
+    class Bags(Net):
+        def __init__(self, features: FeatureGraph) -> None:
+            super().__init__(features)
+            self.bag = nn.EmbeddingBag(features["carrier"].cardinality, 4, padding_idx=0)
+
+        def forward(self, numbers: torch.Tensor, carrier: torch.Tensor) -> torch.Tensor:
+            vectors = self.bag(torch.stack([carrier, carrier * 0], dim=1))
+            logits: torch.Tensor = self.layers(torch.cat([numbers, vectors], dim=1))
+            return logits
+
+    torch.manual_seed(0)
+    eager, fp32, _ = candidates_of(Bags, tmp_path)
+    assert fp32.finding is None
+    assert eager.model is not None
+    assert fp32.model is not None
+    columns = columns_from_frame(SCHEMA, ROWS)
+    np.testing.assert_allclose(fp32.model.run(columns), eager.model.run(columns), atol=1e-6)
+
+
+def test_a_finding_names_no_place_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object, path: Path, **__: object) -> None:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"damaged")
+
+    monkeypatch.setattr(build, "merge", damaged)
+    finding = str(candidates_of(Net, tmp_path)[1].finding)
+    assert finding.startswith("onnx-fp32/model.onnx: ")
+    assert str(tmp_path) not in finding

@@ -235,3 +235,11 @@ def test_a_module_among_the_features_counts_with_code_settings_and_weights(
 
     assert source() == source(("model=print", "model=len"))
     assert source() != source(change)
+
+
+def test_a_tensor_called_label_does_not_take_the_place_of_the_labels(run: Run) -> None:
+    featured, _ = run(('x=ty.standardize("x")', 'label=ty.standardize("x")'))
+    truth = featured.truth("test")
+    assert truth.dtype == np.bool_
+    assert truth.tolist() == featured.rows("test")["y"].to_list()
+    assert featured.tensors("test")["label"].shape == (truth.size, 1)

@@ -225,9 +225,8 @@ def _attempt(name: str, precision: str, folder: Path, build: Callable[[Path], No
     try:
         build(path)
         model = open_model(path)
-    except YardError as error:
-        return Candidate(name, "onnxruntime", precision, None, None, 0, str(error))
     except Exception as error:  # exporters and quantizers raise anything
-        finding = f"{type(error).__name__}: {error}"
+        kind = "" if isinstance(error, YardError) else f"{type(error).__name__}: "
+        finding = f"{kind}{error}".replace(f"{folder}/", "")  # it is sealed, and names no machine
         return Candidate(name, "onnxruntime", precision, None, None, 0, finding)
     return Candidate(name, "onnxruntime", precision, path, model, path.stat().st_size)

@@ -78,7 +78,8 @@ def merge(features: Path, model: Path, *, task: Task, temperature: float, path: 
             classes]``.
     """
     front = onnx.load(features)
-    back = compose.add_prefix(onnx.load(model), _PREFIX)
+    back = onnx.load(model)
+    _prefix(back.graph)
     back.ir_version = front.ir_version = IR_VERSION
     _agree_on_opsets(front, back)
     joined = compose.merge_models(
@@ -97,6 +98,24 @@ def merge(features: Path, model: Path, *, task: Task, temperature: float, path: 
     onnx.checker.check_model(joined)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(joined.SerializeToString(deterministic=True))
+
+
+def _prefix(graph: onnx.GraphProto) -> None:
+    """Put a prefix before every name of a graph and of the graphs inside its loops and branches.
+
+    Those refer to names outside of them, which ``onnx.compose.add_prefix`` forgets.
+    """
+    for item in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.name = _PREFIX + item.name
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = _PREFIX + sparse.values.name
+    for node in graph.node:
+        node.name = node.name and _PREFIX + node.name  # quantizers leave some without
+        for names in (node.input, node.output):
+            names[:] = [name and _PREFIX + name for name in names]  # "" stands for none
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                _prefix(inner)
 
 
 def _agree_on_opsets(front: onnx.ModelProto, back: onnx.ModelProto) -> None:

@@ -1,8 +1,8 @@
 """The features stage: rows parted, checked for leaks, and encoded, all of it chunk by chunk.
 
-In the stage's folder, per part: its record, its labelled raw rows (Parquet), and a folder with the
-labels and one ``.npy`` file per feature tensor; besides those the feature graph, its record, and
-the leaks that were found.
+In the stage's folder, per part: its record, its labelled raw rows (Parquet), their labels
+(``.npy``), and a folder with one such file per feature tensor; besides those the feature graph, its
+record, and the leaks that were found.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _part(opened: OpenProject, chunks: Chunks, splitter: Splitter, folder: Path)
         for name in SPLITS:
             (folder / name).mkdir()
             rows[name] = stack.enter_context(RowWriter(folder / f"{name}.parquet"))
-            labels[name] = stack.enter_context(ArrayWriter(folder / name / "label.npy"))
+            labels[name] = stack.enter_context(ArrayWriter(folder / f"{name}.label.npy"))
         for frame in chunks():
             part = splitter.part(frame)
             tally.update(frame, part)

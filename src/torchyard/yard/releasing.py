@@ -20,7 +20,6 @@ from torchyard.records.schema import Schema
 from torchyard.records.training import Run
 from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
 from torchyard.yard.results import (
-    YARDSTICK,
     Array,
     Featured,
     OpenProject,
@@ -116,21 +115,31 @@ def _ladder(
     def own(name: str) -> tuple[Verdict, ...]:
         return tuple(verdict for verdict in verdicts if verdict.variant == name)
 
-    passed = [v for v in optimized.variants if v.servable and v.finding is None]
-    kept = [variant for variant in passed if passes(own(variant.name))]
+    kept = [variant for variant in optimized.servable if passes(own(variant.name))]
     for variant in optimized.variants:
         if variant.finding is None:
             _tell(opened, variant.name, own(variant.name))
+    if not optimized.servable:
+        raise _nothing_built(optimized)
     if not kept:
-        first = passed[0].name if passed else YARDSTICK
-        reasons = refusal(own(first))
+        first = optimized.servable[0].name
         raise Refused(
             where=f"gates of {opened.project.name}, variant {first}",
-            found="; ".join(reasons) or "no servable variant could be built",
+            found="; ".join(refusal(own(first))),
             expected="every required gate to pass with its whole interval",
             remedy="Improve the model or its data, or change the gate in project.py and say why.",
         )
     return _ordered(opened, optimized, tuple(variant.name for variant in kept))
+
+
+def _nothing_built(optimized: Optimized) -> Refused:
+    found = [f"{one.name}: {one.finding}" for one in optimized.variants if one.finding]
+    return Refused(
+        where="variants",
+        found="; ".join(" ".join(text.split()) for text in found),
+        expected="at least one that can be served",
+        remedy="Change what the exporter stumbles over in the module, or call it another way.",
+    )
 
 
 def _tell(opened: OpenProject, variant: str, verdicts: tuple[Verdict, ...]) -> None:
@@ -334,11 +343,7 @@ def _evidence(opened: OpenProject, optimized: Optimized, verdicts: tuple[Verdict
         parity=check_parity(opened, evaluated.trained.featured),
         reports=(
             evaluated.report,
-            *(
-                optimized.report(variant.name)
-                for variant in optimized.variants
-                if variant.servable and variant.finding is None
-            ),
+            *(optimized.report(variant.name) for variant in optimized.servable),
         ),
         variants=optimized.variants,
         verdicts=verdicts,

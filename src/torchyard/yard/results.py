@@ -124,7 +124,7 @@ class Featured:
 
     def truth(self, split: str) -> Array:
         """The labels of a split: ``bool [rows]`` of a binary task, class numbers ``int64`` else."""
-        labels: Array = np.load(self.folder / split / "label.npy")
+        labels: Array = np.load(self.folder / f"{split}.label.npy")
         return labels
 
     def examples(self, split: str) -> StoredExamples:
@@ -134,7 +134,7 @@ class Featured:
         folder = self.folder / split
         return StoredExamples.open(
             {tensor.name: folder / f"{tensor.name}.npy" for tensor in self.graph.tensors},
-            folder / "label.npy",
+            self.folder / f"{split}.label.npy",
         )
 
 
@@ -187,6 +187,11 @@ class Optimized:
         return tuple(
             read_record(Variant, path) for path in sorted(self.folder.glob("*.variant.json"))
         )
+
+    @property
+    def servable(self) -> tuple[Variant, ...]:
+        """Those that could be built and can be served."""
+        return tuple(one for one in self.variants if one.servable and one.finding is None)
 
     def report(self, variant: str) -> Report:
         """How a variant answers the test split; the yardstick's stands with the evaluation."""
