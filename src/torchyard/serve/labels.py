@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, final
 
 import msgspec
 from msgspec import Meta
@@ -25,11 +25,12 @@ Done = Callable[[Exception | None], None]
 class Label(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """What turned out for the row that was answered under ``id``.
 
-    Of a binary task true, the second class, or false; of another the name of a class.
+    As it is logged: of a binary task true, the second class, or false; of another the name of a
+    class.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=256)]
-    label: bool | str
+    label: Any
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,7 +49,8 @@ class _Waiting(NamedTuple):
 def decode_labels(body: bytes, task: Task) -> list[Label]:
     """Read ``{"labels": [{"id": ..., "label": ...}, ...]}``, 1 to 10,000 of them.
 
-    A label is the name of a class; of a binary task also true (the second class) or false.
+    A label is the name of a class, or the whole number that it names; of a binary task also true
+    (the second class) or false.
 
     Raises:
         BadUsage: the body is not JSON.
@@ -67,29 +69,26 @@ def decode_labels(body: bytes, task: Task) -> list[Label]:
         what, path = place_of(error)
         raise misfit(path, what, known=("labels", "id", "label")) from error
     for place, label in enumerate(labels):
-        label.label = _of_class(label.label, task, where=f"$.labels[{place}].label")
+        label.label = _logged(label.label, task, where=f"$.labels[{place}].label")
     return labels
 
 
-def _of_class(label: bool | str, task: Task, *, where: str) -> bool | str:
+def _logged(label: Any, task: Task, *, where: str) -> bool | str:
     """A label as it is logged: see ``Label``."""
-    if isinstance(label, str):
-        if label not in task.classes:
-            raise BadData(
-                where=where,
-                found=show(label),
-                expected="the name of a class",
-                remedy=nearest(label, task.classes),
-            )
-        return label == task.classes[1] if task.is_binary else label
-    if not task.is_binary:
+    if isinstance(label, bool) and task.is_binary:
+        return label
+    name = str(label) if type(label) is int else label
+    if not isinstance(name, str) or name not in task.classes:
+        also = ", true or false" if task.is_binary else ""
         raise BadData(
             where=where,
             found=show(label),
-            expected="the name of a class",
-            remedy=f"One of: {', '.join(task.classes[:_SHOWN_CLASSES])}.",
+            expected=f"the name of a class{also}",
+            remedy=nearest(name, task.classes)
+            if isinstance(name, str)
+            else f"One of: {', '.join(task.classes[:_SHOWN_CLASSES])}.",
         )
-    return label
+    return name == task.classes[1] if task.is_binary else name
 
 
 @final
