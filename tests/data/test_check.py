@@ -227,6 +227,12 @@ def test_times_that_no_calendar_of_requests_has_are_set_aside() -> None:
     assert checked(edges, schema).ok
 
 
+def test_objects_in_a_column_are_refused_with_what_they_are() -> None:
+    things = pl.DataFrame({"x": pl.Series([{1}, {1}], dtype=pl.Object)})
+    with pytest.raises(BadData, match=r"found Object values such as \{1\}; expected numbers"):
+        checked(things, ty.Schema(x=ty.number()))
+
+
 def test_long_values_are_cut_in_examples() -> None:
     finding = only(
         checked(pl.DataFrame({"x": ["y" * 999, "y"]}), ty.Schema(x=ty.text(max_length=9)))

@@ -115,6 +115,18 @@ def test_pandas_frames_keep_their_columns() -> None:
     assert read.schema == {"x": pl.Int64, "c": pl.String}
 
 
+def test_a_column_without_a_name_is_called_by_its_place(tmp_path: Path) -> None:
+    """As pandas writes its index."""
+    pl.DataFrame({"x": [5, 6]}).to_pandas().to_csv(tmp_path / "rows.csv")
+    read = whole(open_source("rows.csv", folder=tmp_path))
+    assert read.rows(named=True) == [{"column_1": 0, "x": 5}, {"column_1": 1, "x": 6}]
+
+
+def test_names_that_polars_reads_as_patterns_are_names() -> None:
+    frame = pl.DataFrame({"*": ["a"], "^x.*$": ["b"], "x": ["c"]})
+    assert whole(open_source(frame, folder=Path())).equals(frame)
+
+
 def test_a_function_is_called_once_and_may_return_a_path(tmp_path: Path) -> None:
     ROWS.write_parquet(tmp_path / "rows.parquet")
     calls = []

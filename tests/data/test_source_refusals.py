@@ -285,12 +285,24 @@ def test_what_a_function_does_wrong_is_said(
 
 
 def test_a_pandas_column_of_two_types_is_refused(tmp_path: Path) -> None:
-    frame = pl.DataFrame({"x": [1, 2]}).to_pandas().astype(object)
-    frame.loc[1, "x"] = "n/a"
+    frame = pl.DataFrame({"x": [1, 2], "y": [1, 2]}).to_pandas().astype(object)
+    frame.loc[1, "y"] = "n/a"
     text = refusal(frame, tmp_path)
-    assert "DataFrame: found" in text
+    assert "DataFrame, column 'y': found values of the types int, str" in text
     assert "expected one type per column" in text
+    assert "frame['y'].astype(str)" in text
 
 
 def test_a_table_by_another_name_is_refused(tmp_path: Path) -> None:
     assert "int: found a int; expected a polars" in refusal(3, tmp_path)
+
+
+def test_a_single_column_is_no_table() -> None:
+    series = pl.DataFrame({"x": [1, 2]}).to_pandas()["x"]
+    assert "found a Series; expected a polars, pandas or Arrow table" in refusal(series, Path())
+
+
+def test_arrow_types_that_have_no_column_are_refused() -> None:
+    union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
+    text = refusal(pa.table({"x": union}), Path())
+    assert "expected columns of numbers, texts" in text

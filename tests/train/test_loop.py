@@ -233,3 +233,54 @@ def test_weights_come_back_and_another_module_is_refused(tmp_path: Path) -> None
     )
     with pytest.raises(BadModel, match=r"the weights of WrongSize.*train it again"):
         load_weights(WrongSize(), path)
+
+
+class Normalized(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
+
+
+@pytest.mark.parametrize("size", [64, 1])
+def test_a_single_row_left_over_goes_with_the_batch_before_it(size: int) -> None:
+    seen: list[int] = []
+
+    class Counts(Normalized if size > 1 else Net):  # type: ignore[misc]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                seen.append(len(x))
+            return super().forward(x)  # type: ignore[no-any-return]
+
+    settings = dataclasses.replace(SETTINGS, batch_size=size, max_epochs=1)
+    fit(settings, build=Counts, training=examples(2 * size + 1))
+    assert seen == ([64, 65] if size > 1 else [1, 1, 1])
+
+
+def test_a_module_without_anything_to_learn_is_refused() -> None:
+    frozen = Net().requires_grad_(False)
+    with pytest.raises(BadModel, match="Net: found no parameter that can be trained"):
+        fit(build=lambda: frozen)
+
+
+def test_what_fails_only_in_training_is_refused_before_it() -> None:
+    class Fails(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.reshape(3, -1) if self.training else x)
+
+    with pytest.raises(BadModel, match=r"Fails.forward: found RuntimeError"):
+        probe(Fails(), GRAPH, examples(8), TWO)
+
+
+def test_tied_weights_are_kept_and_come_back(tmp_path: Path) -> None:
+    class Tied(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 1))
+            self.layers[1].weight = self.layers[0].weight
+
+    module = fit(build=Tied).module
+    save_weights(module, tmp_path / "weights.safetensors")
+    again: Any = load_weights(Tied(), tmp_path / "weights.safetensors")
+    first, second, _ = again.layers
+    assert first.weight is second.weight
+    assert torch.equal(first.weight, module.layers[0].weight)

@@ -282,7 +282,7 @@ def _by_blocks(
         order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))[passed:]
         passed = 0
         for places in _cut(order, batch_size, batch_size - (rest.rows if rest else 0)):
-            batch = examples.pick(places) if rest is None else _joined(rest, examples.pick(places))
+            batch = examples.pick(places) if rest is None else joined(rest, examples.pick(places))
             rest = batch if batch.rows < batch_size else None
             if rest is None:
                 yield batch
@@ -297,7 +297,8 @@ def _cut(order: torch.Tensor, size: int, first: int) -> Iterator[torch.Tensor]:
         yield order[place : place + size]
 
 
-def _joined(head: Examples, tail: Examples) -> Examples:
+def joined(head: Examples, tail: Examples) -> Examples:
+    """The rows of both, one after the other."""
     import torch
 
     return Examples(

@@ -12,7 +12,7 @@ import numpy as np
 from torchyard.core.errors import BadModel
 from torchyard.records.schema import Task
 from torchyard.records.training import Epoch, FeatureGraph, Training
-from torchyard.train.feed import Examples, Table, held, in_order, placed, shuffled
+from torchyard.train.feed import Examples, Table, held, in_order, joined, placed, shuffled
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ def train(
         on_epoch: told of every finished epoch.
 
     Raises:
-        BadModel: the loss is not a number.
+        BadModel: the loss is not a number, or the module has nothing to learn.
     """
     import torch
     from lightning_fabric import Fabric
@@ -62,7 +62,7 @@ def train(
     fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
     torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    plain = build()
+    plain = _learning(build())
     module, optimizer, schedule = _prepared(fabric, plain, settings, training.rows)
     training, validation = _held(training, validation, settings, fabric.device)
 
@@ -88,6 +88,17 @@ def train(
             break
     plain.load_state_dict(best)
     return Trained(plain.cpu().eval(), tuple(curve), best_epoch, time.monotonic() - started)
+
+
+def _learning(module: nn.Module) -> nn.Module:
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise BadModel(
+            where=type(module).__name__,
+            found="no parameter that can be trained",
+            expected="at least one",
+            remedy="Give it a layer, or leave requires_grad on somewhere.",
+        )
+    return module
 
 
 def _one_epoch(
@@ -146,7 +157,7 @@ def predict_logits(module: nn.Module, table: Table) -> Any:
 
 
 def probe(module: nn.Module, features: FeatureGraph, table: Table, task: Task) -> None:
-    """Run two rows through an untrained module and check what comes back.
+    """Run two rows through an untrained module, as in training and as after, and check the answer.
 
     Raises:
         BadModel: ``forward`` does not take the features by name, fails, or does not return finite
@@ -157,10 +168,10 @@ def probe(module: nn.Module, features: FeatureGraph, table: Table, task: Task) -
     tensors = table.read(0, 2).tensors
     shapes = ", ".join(f"{name} {_shape(features, name)}" for name in tensors)
     where = f"{type(module).__name__}.forward"
-    module.eval()
     try:
         with torch.inference_mode():
-            logits = module(**tensors)
+            for is_training in (True, False):
+                logits = module.train(is_training)(**tensors)
     except Exception as error:
         raise BadModel(
             where=where,
@@ -207,10 +218,22 @@ def _held(
 
 
 def _batches(table: Table, settings: Training, epoch: int) -> Iterator[Examples]:
-    return shuffled(
+    """An epoch's batches; a single row left over goes with the batch before it.
+
+    What normalizes over a batch (BatchNorm) refuses to learn from one row.
+    """
+    batches = shuffled(
         table, batch_size=settings.batch_size, seed=settings.seed, epoch=epoch,
         memory_bytes=settings.memory_mib * _MIB,
     )  # fmt: skip
+    before = next(batches)
+    for batch in batches:
+        if batch.rows == 1 < settings.batch_size:
+            before = joined(before, batch)
+            break
+        yield before
+        before = batch
+    yield before
 
 
 def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

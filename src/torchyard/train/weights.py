@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 
 def save_weights(module: nn.Module, path: Path) -> str:
-    """Write a module's state and return the file's digest; equal weights give equal bytes."""
+    """Write a module's state and return the file's digest; equal weights give equal bytes.
+
+    Weights that are tied (one tensor under several names) are written under each of them.
+    """
+    import torch
     from safetensors.torch import save_file
 
     state = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in module.state_dict().items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(dict(sorted(state.items())), path)

@@ -34,6 +34,7 @@ from torchyard.data.reading.asking import ask
 from torchyard.records.schema import Field, FieldKind, Schema, Task
 
 _MOST_INTEGER = 2**63 - 1
+_LOOKED_AT = 100
 _TYPES: dict[FieldKind, tuple[pl.DataType, str]] = {
     "number": (pl.Float64(), "numbers"),
     "integer": (pl.Int64(), "whole numbers"),
@@ -41,7 +42,7 @@ _TYPES: dict[FieldKind, tuple[pl.DataType, str]] = {
     "category": (pl.String(), "texts"),
     "text": (pl.String(), "texts"),
     "id": (pl.String(), "texts or whole numbers"),
-    "timestamp": (pl.Datetime("us"), "local dates and times"),
+    "timestamp": (pl.Datetime("us"), "local dates and times, without an offset"),
     "image": (pl.Binary(), "encoded pictures as bytes"),
 }
 _TEXTS = (pl.String, pl.Categorical, pl.Enum)
@@ -176,8 +177,8 @@ def _absent(field: Field, wanted: Sequence[Field], columns: Sequence[str], sourc
 
 
 def _other_type(series: pl.Series, field: Field, source: str) -> BadData:
-    values = series.drop_nulls().unique(maintain_order=True)[:3]
-    shown = ", ".join(repr(value)[:80] for value in values)
+    values = series.drop_nulls().head(_LOOKED_AT).to_list()
+    shown = ", ".join(list(dict.fromkeys(repr(value)[:80] for value in values))[:3])
     such = "" if field.personal else f" such as {shown}"
     return BadData(
         where=f"{source}, column '{field.name}'",

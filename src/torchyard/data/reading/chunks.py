@@ -90,7 +90,9 @@ def row_sizes(frame: pl.DataFrame) -> pl.Series:
 
 
 def _all_sizes(frame: pl.DataFrame) -> list[pl.Expr]:
-    return [size for name, dtype in frame.schema.items() for size in _sizes(pl.col(name), dtype)]
+    # by place: a name such as * would stand for other columns too
+    types = enumerate(frame.schema.values())
+    return [size for place, dtype in types for size in _sizes(pl.nth(place), dtype)]
 
 
 def _weight(frame: pl.DataFrame) -> int:

@@ -66,7 +66,8 @@ def _place(file: File, before: int, separator: str) -> Callable[[str, int], str]
     return place
 
 
-def _header(file: File, separator: str, form: str) -> list[str]:
+def _header(file: File, separator: str, form: str) -> dict[str, str]:
+    """The columns' names, and what the file calls them: an index often has no name there."""
     with reading(file, form), file.open() as opened:
         text = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
         try:
@@ -79,7 +80,8 @@ def _header(file: File, separator: str, form: str) -> list[str]:
             raise _find_bad_byte(file) from None
         except csv.Error as error:
             raise _no_header(file, str(error)) from error
-    refuse_repeats(file.name, names)
+    shown = [name or f"column_{place}" for place, name in enumerate(names, 1)]
+    refuse_repeats(file.name, shown)
     for sign, word in _OTHER_SEPARATORS.items():
         if len(names) == 1 and sign != separator and sign in names[0]:
             raise BadData(
@@ -89,11 +91,11 @@ def _header(file: File, separator: str, form: str) -> list[str]:
                 remedy=f"The columns seem to be parted by {word}. Write the file anew, or give "
                 f"data= a function: pl.read_csv(path, separator={sign!r}).",
             )
-    return names
+    return dict(zip(shown, names, strict=True))
 
 
 def _texts(
-    file: File, names: list[str], wanted: list[str], separator: str, form: str
+    file: File, names: dict[str, str], wanted: list[str], separator: str, form: str
 ) -> Iterator[pl.DataFrame]:
     """The wanted columns as ``String``, empty cells null."""
     with reading(file, form), file.open() as opened:
@@ -108,8 +110,8 @@ def _texts(
                     ignore_empty_lines=len(names) > 1,
                 ),
                 convert_options=arrow.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    include_columns=wanted,
+                    column_types=dict.fromkeys(names.values(), pa.string()),
+                    include_columns=[names[name] for name in wanted],
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=False,
                     null_values=[""],
@@ -118,6 +120,7 @@ def _texts(
             for batch in batches:
                 frame = pl.from_arrow(batch)
                 assert isinstance(frame, pl.DataFrame)
+                frame.columns = wanted
                 yield frame
         except pa.ArrowInvalid as error:
             if watched.quotes % 2:

@@ -155,20 +155,41 @@ def _as_frame(value: Any, name: str) -> pl.DataFrame | None:
         try:
             return plain(pl.from_pandas(value))
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise _refuse_columns(name, str(error)) from error
+            raise _refuse_mixture(value, name, str(error)) from error
     if isinstance(value, (pa.Table, pa.RecordBatch)):
         refuse_repeats(name, list(value.schema.names))
-        return plain_frame(value)
+        return _from_arrow(value, name)
     return None
+
+
+def _from_arrow(value: Any, name: str) -> pl.DataFrame:
+    try:
+        return plain_frame(value)
+    except (pa.ArrowException, pl.exceptions.PolarsError) as error:
+        raise _refuse_columns(name, str(error)) from error
 
 
 def _refuse_columns(name: str, said: str) -> BadData:
     return BadData(
         where=name,
         found=said.splitlines()[0],
-        expected="one type per column",
-        remedy="Convert the column, for example: frame['x'] = frame['x'].astype(str)",
+        expected="columns of numbers, texts, times, booleans, bytes or lists",
+        remedy="Convert the column, or leave it out.",
     )
+
+
+def _refuse_mixture(frame: Any, name: str, said: str) -> BadData:
+    """A pandas column of several types, named; ``said`` where it is something else."""
+    for column in frame.columns:
+        kinds = sorted({type(value).__name__ for value in frame[column].dropna()})
+        if frame[column].dtype == object and len(kinds) > 1:
+            return BadData(
+                where=f"{name}, column '{column}'",
+                found=f"values of the types {', '.join(kinds)}",
+                expected="one type per column",
+                remedy=f"Convert them, for example: frame['{column}'].astype(str)",
+            )
+    return _refuse_columns(name, said)
 
 
 def _is_hugging_face(value: Any) -> bool:
@@ -184,10 +205,13 @@ def _hugging_face(value: Any, name: str, rows: int) -> Iterator[pl.DataFrame]:
 
 
 def _arrow_frames(value: Any, name: str) -> Iterator[pl.DataFrame]:
-    reader = pa.RecordBatchReader.from_stream(value)
+    try:
+        reader = pa.RecordBatchReader.from_stream(value)
+    except pa.ArrowInvalid as error:  # a single column
+        raise refuse_value(value, name) from error
     refuse_repeats(name, list(reader.schema.names))
     for batch in reader:
-        yield plain_frame(batch)
+        yield _from_arrow(batch, name)
 
 
 def _each(values: Iterable[Any], name: str) -> Iterator[pl.DataFrame]:
