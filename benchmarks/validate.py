@@ -10,6 +10,14 @@ asked for counts and examples alone.
 
 Rows that break a rule lie all over the table, which is the hardest case: no part of it is clean. It
 is also measured clean.
+
+Ten times pandera is reached for its texts as Python objects in every case, and for pandas' default
+texts where a schema declares every column (8 to 11 times, on two shared and busy cores of an AMD
+EPYC); for 13 rules it is 7 to 8.5 times, and 3.5 to 9 times on Arrow columns. The reason is memory:
+pandera needs 1 to 2 ms a rule on numbers, and nothing for columns without rules. torchyard reads
+every column whatever the rules (types, infinities, NaN, empty texts): numbers once, texts three or
+four times, hashes and sorts the unique keys, and that is 40 ms at the speed of memory. Great
+Expectations takes 25 to 85 times as long.
 """
 
 from __future__ import annotations
