@@ -20,9 +20,9 @@ Measured on two shared and busy cores of an AMD EPYC, medians of several runs, t
 | pandera, Arrow columns | 6.5 to 7 | 8 to 9 | 3.5 |
 | Great Expectations | 29 to 33 | 75 to 86 | 25 to 29 |
 
-With both kinds of rows made into frames, pandera's default takes 4 to 6, 7 to 8 and 11 to 14 times as
-long, and Arrow columns 4 to 5.5, 5.5 to 7 and 7 times. So ten times is not reached everywhere, and
-memory is why: on numbers pandera needs 1 to 2 ms a rule, and nothing for columns without rules.
+With both kinds of rows made into frames, pandera's default takes 4 to 6, 7 to 8 and 11 to 14 times
+as long, and Arrow columns 4 to 5.5, 5.5 to 7 and 7 times. So ten times is not reached everywhere,
+and memory is why: on numbers pandera needs 1 to 2 ms a rule, and nothing for columns without rules.
 torchyard reads every column whatever the rules (types, infinities, NaN, empty texts): numbers once,
 texts three or four times, and it hashes and sorts unique keys. That alone takes 40 ms, and half as
 long again after a pause, when the memory for it is fetched from the system anew.
