@@ -115,45 +115,22 @@ def answer_rates(tally: ClassTally) -> Floats:
 CLASS_METRICS: Mapping[str, Metric[ClassTally]] = MappingProxyType(
     {
         "accuracy": Metric(
-            function=accuracy,
-            looks_at="decision",
-            higher_is_better=True,
-            share_of=lambda tally: tally.rows,
+            accuracy, "decision", higher_is_better=True, share_of=lambda tally: tally.rows
         ),
-        "balanced_accuracy": Metric(
-            function=balanced_accuracy, looks_at="decision", higher_is_better=True
-        ),
-        "macro_f1": Metric(function=macro_f1, looks_at="decision", higher_is_better=True),
-        "macro_auroc": Metric(function=macro_auroc, looks_at="order", higher_is_better=True),
-        "macro_average_precision": Metric(
-            function=macro_average_precision, looks_at="order", higher_is_better=True
-        ),
-        "log_loss": Metric(
-            function=log_loss,
-            looks_at="probability",
-            higher_is_better=False,
-            bounds=(0.0, np.inf),
-        ),
-        "brier": Metric(
-            function=brier, looks_at="probability", higher_is_better=False, bounds=(0.0, 2.0)
-        ),
+        "balanced_accuracy": Metric(balanced_accuracy, "decision", higher_is_better=True),
+        "macro_f1": Metric(macro_f1, "decision", higher_is_better=True),
+        "macro_auroc": Metric(macro_auroc, "order", higher_is_better=True),
+        "macro_average_precision": Metric(macro_average_precision, "order", higher_is_better=True),
+        "log_loss": Metric(log_loss, "probability", higher_is_better=False, bounds=(0.0, np.inf)),
+        "brier": Metric(brier, "probability", higher_is_better=False, bounds=(0.0, 2.0)),
         "expected_calibration_error": Metric(
-            function=expected_calibration_error,
-            looks_at="probability",
-            higher_is_better=False,
-            biased=True,
+            expected_calibration_error, "probability", higher_is_better=False, biased=True
         ),
         "calibration_gap": Metric(
-            function=calibration_gap,
-            looks_at="probability",
-            higher_is_better=None,
-            bounds=(-1.0, 1.0),
+            calibration_gap, "probability", higher_is_better=None, bounds=(-1.0, 1.0)
         ),
         "top_3_accuracy": Metric(
-            function=top_3_accuracy,
-            looks_at="decision",
-            higher_is_better=True,
-            share_of=lambda tally: tally.rows,
+            top_3_accuracy, "decision", higher_is_better=True, share_of=lambda tally: tally.rows
         ),
     }
 )

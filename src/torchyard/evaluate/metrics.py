@@ -9,7 +9,7 @@ metrics never reach a record: they are left out. To add one, write the function 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from types import MappingProxyType
 from typing import Generic, Literal
 
@@ -22,7 +22,7 @@ from torchyard.evaluate.tally import Tally
 Aspect = Literal["order", "probability", "decision", "truth"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Metric(Generic[TallyType]):
     """One metric of a tally.
 
@@ -39,6 +39,7 @@ class Metric(Generic[TallyType]):
 
     function: Callable[[TallyType], Floats]
     looks_at: Aspect
+    _: KW_ONLY
     higher_is_better: bool | None
     bounds: tuple[float, float] = (0.0, 1.0)
     share_of: Callable[[TallyType], Floats] | None = None
@@ -144,65 +145,37 @@ def selection_rate(tally: Tally) -> Floats:
 
 METRICS: Mapping[str, Metric[Tally]] = MappingProxyType(
     {
-        "auroc": Metric(function=auroc, looks_at="order", higher_is_better=True),
-        "average_precision": Metric(
-            function=average_precision, looks_at="order", higher_is_better=True
-        ),
-        "log_loss": Metric(
-            function=log_loss,
-            looks_at="probability",
-            higher_is_better=False,
-            bounds=(0.0, np.inf),
-        ),
-        "brier": Metric(function=brier, looks_at="probability", higher_is_better=False),
+        "auroc": Metric(auroc, "order", higher_is_better=True),
+        "average_precision": Metric(average_precision, "order", higher_is_better=True),
+        "log_loss": Metric(log_loss, "probability", higher_is_better=False, bounds=(0.0, np.inf)),
+        "brier": Metric(brier, "probability", higher_is_better=False),
         "expected_calibration_error": Metric(
-            function=expected_calibration_error,
-            looks_at="probability",
-            higher_is_better=False,
-            biased=True,
+            expected_calibration_error, "probability", higher_is_better=False, biased=True
         ),
         "calibration_gap": Metric(
-            function=calibration_gap,
-            looks_at="probability",
-            higher_is_better=None,
-            bounds=(-1.0, 1.0),
+            calibration_gap, "probability", higher_is_better=None, bounds=(-1.0, 1.0)
         ),
         "accuracy": Metric(
-            function=accuracy,
-            looks_at="decision",
-            higher_is_better=True,
-            share_of=lambda tally: tally.rows,
+            accuracy, "decision", higher_is_better=True, share_of=lambda tally: tally.rows
         ),
         "precision": Metric(
-            function=precision,
-            looks_at="decision",
-            higher_is_better=True,
-            share_of=lambda tally: tally.selected,
+            precision, "decision", higher_is_better=True, share_of=lambda tally: tally.selected
         ),
         "recall": Metric(
-            function=recall,
-            looks_at="decision",
-            higher_is_better=True,
-            share_of=lambda tally: tally.positives,
+            recall, "decision", higher_is_better=True, share_of=lambda tally: tally.positives
         ),
         "false_positive_rate": Metric(
-            function=false_positive_rate,
-            looks_at="decision",
+            false_positive_rate,
+            "decision",
             higher_is_better=False,
             share_of=lambda tally: tally.negatives,
         ),
-        "f1": Metric(function=f1, looks_at="decision", higher_is_better=True),
+        "f1": Metric(f1, "decision", higher_is_better=True),
         "positive_rate": Metric(
-            function=positive_rate,
-            looks_at="truth",
-            higher_is_better=None,
-            share_of=lambda tally: tally.rows,
+            positive_rate, "truth", higher_is_better=None, share_of=lambda tally: tally.rows
         ),
         "selection_rate": Metric(
-            function=selection_rate,
-            looks_at="decision",
-            higher_is_better=None,
-            share_of=lambda tally: tally.rows,
+            selection_rate, "decision", higher_is_better=None, share_of=lambda tally: tally.rows
         ),
     }
 )

@@ -6,8 +6,6 @@ a profile of its own, counted and compared like any field of its kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 
@@ -17,8 +15,8 @@ from torchyard.data.profiling.values import (
     Categories,
     FieldProfiler,
     Numbers,
+    described,
     distinct_of,
-    extremes,
 )
 from torchyard.data.sketches.distinct import DistinctCount
 from torchyard.data.sketches.moments import Moments, moments_of
@@ -76,7 +74,8 @@ class Texts:
         assert isinstance(other, Texts)
         self._rows += other._rows
         self._present += other._present
-        _merge_parts(self._parts, other._parts)
+        for name, part in self._parts.items():
+            part.merge(other._parts[name])
         if self._distinct is not None and other._distinct is not None:
             self._distinct.merge(other._distinct)
 
@@ -186,18 +185,13 @@ class Tensors:
 
     def result(self) -> FieldProfile:
         """The profile of everything so far."""
-        moments = self._moments
         return FieldProfile(
             name=self._field.name,
             kind=self._field.kind,
             rows=self._rows,
             missing=self._rows - self._present,
             unit=self._field.unit,
-            **extremes(moments),
-            mean=moments.mean if moments.rows else None,
-            standard_deviation=moments.standard_deviation,
-            zeros=moments.zeros,
-            negative=moments.negative,
+            **described(self._moments),
             parts=(self._mean.result(),),
         )
 
@@ -205,8 +199,3 @@ class Tensors:
 def _part(known: FieldProfile | None, name: str) -> FieldProfile | None:
     parts = () if known is None else known.parts
     return next((part for part in parts if part.name == name), None)
-
-
-def _merge_parts(own: Mapping[str, FieldProfiler], other: Mapping[str, FieldProfiler]) -> None:
-    for name, part in own.items():
-        part.merge(other[name])

@@ -37,6 +37,15 @@ class Extremes(TypedDict, total=False):
     maximum: float
 
 
+class Described(Extremes, total=False):
+    """What a ``FieldProfile`` says of numbers beside their bins."""
+
+    mean: float | None
+    standard_deviation: float | None
+    zeros: int
+    negative: int
+
+
 class Distinct(TypedDict, total=False):
     """Two fields of a ``FieldProfile``; absent where different values were not counted."""
 
@@ -114,11 +123,7 @@ class Numbers:
             rows=self._rows,
             missing=self._rows - moments.rows,
             unit=self._field.unit,
-            **extremes(moments),
-            mean=moments.mean if moments.rows else None,
-            standard_deviation=moments.standard_deviation,
-            zeros=moments.zeros,
-            negative=moments.negative,
+            **described(moments),
             edges=tuple(edges.tolist()),
             quantiles=_deciles(values, weights),
             rank_error=sketch.rank_error,
@@ -230,6 +235,17 @@ def extremes(moments: Moments) -> Extremes:
     if not moments.rows:
         return {}
     return {"minimum": moments.minimum, "maximum": moments.maximum}
+
+
+def described(moments: Moments) -> Described:
+    """All that moments say; no extremes and no mean where there are no values."""
+    return {
+        **extremes(moments),
+        "mean": moments.mean if moments.rows else None,
+        "standard_deviation": moments.standard_deviation,
+        "zeros": moments.zeros,
+        "negative": moments.negative,
+    }
 
 
 def distinct_of(count: DistinctCount | None, *, exactly: int | None = None) -> Distinct:
