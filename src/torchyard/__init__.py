@@ -5,6 +5,7 @@ per stage of the lifecycle (``ty.Yard().ship()``). Names load when first used, s
 torchyard`` is quick and a project file costs no more than what it says.
 """
 
+# ruff: noqa: F403, F405 - stars for type checkers alone: at run time a name loads when it is used
 from __future__ import annotations
 
 import importlib
@@ -14,66 +15,10 @@ from torchyard.version import __version__
 
 if TYPE_CHECKING:
     from torchyard.data.rules import Checks, rule
-    from torchyard.project import (
-        Features,
-        Project,
-        Schema,
-        binary_classification,
-        boolean,
-        bucket,
-        calendar_time,
-        category,
-        clip,
-        cross,
-        custom,
-        cyclic_time,
-        elapsed,
-        gate,
-        hash_bucket,
-        id,
-        image,
-        impute,
-        integer,
-        log,
-        lookup,
-        multi_hot,
-        multiclass_classification,
-        number,
-        numbers,
-        passthrough,
-        pixels,
-        quantile,
-        robust_scale,
-        split_by_column,
-        split_by_group,
-        split_by_hash,
-        split_by_time,
-        split_stratified,
-        standardize,
-        tensor,
-        text,
-        timestamp,
-        tokenize,
-    )
+    from torchyard.project import *
     from torchyard.records.evidence import Objective
     from torchyard.records.training import Training
     from torchyard.yard import Yard
-
-_HOMES = {
-    "torchyard.data.rules": ("Checks", "rule"),
-    "torchyard.project": (
-        "Features", "Project", "Schema", "binary_classification", "boolean", "bucket",
-        "calendar_time", "category", "clip", "cross", "custom", "cyclic_time", "elapsed", "gate",
-        "hash_bucket", "id", "image", "impute", "integer", "log", "lookup", "multi_hot",
-        "multiclass_classification", "number", "numbers", "passthrough", "pixels", "quantile",
-        "robust_scale", "split_by_column", "split_by_group", "split_by_hash", "split_by_time",
-        "split_stratified", "standardize", "tensor", "text", "timestamp", "tokenize",
-    ),
-    "torchyard.records.evidence": ("Objective",),
-    "torchyard.records.training": ("Training",),
-    "torchyard.yard": ("Yard",),
-}  # fmt: skip
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Checks",
@@ -122,6 +67,14 @@ __all__ = [
     "timestamp",
     "tokenize",
 ]
+
+_HOME_OF = dict.fromkeys(__all__, "torchyard.project") | {
+    "Checks": "torchyard.data.rules",
+    "Objective": "torchyard.records.evidence",
+    "Training": "torchyard.records.training",
+    "Yard": "torchyard.yard",
+    "rule": "torchyard.data.rules",
+}
 
 
 def __getattr__(name: str) -> object:
