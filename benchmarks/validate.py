@@ -126,16 +126,21 @@ def own(source: Source, schema: Schema) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def make_rows(rules: list[Rule], broken: int) -> pl.DataFrame:
-    """Twenty columns; each rule is broken by some rows of its own, all over the table."""
-    draw = np.random.default_rng(0)
-    keys = np.array([f"K{n:08d}" for n in range(ROWS)], dtype=object)
+def make_rows(rules: list[Rule], broken: int, *, block: int = 0) -> pl.DataFrame:
+    """Twenty columns; each rule is broken by some rows of its own, all over the table.
+
+    Times and keys of each ``block`` go on where those of the block before end.
+    """
+    draw = np.random.default_rng(block)
+    first = block * ROWS
+    keys = np.array([f"K{n:08d}" for n in range(first, first + ROWS)], dtype=object)
     columns: dict[str, Any] = {
         **{name: draw.normal(0, 5, ROWS) for name in NUMBERS},
         **{name: draw.integers(0, 1001, ROWS) for name in INTEGERS},
         **{f"c{n}": draw.choice(COLOURS, ROWS) for n in range(3)},
         "note": draw.choice([f"a remark of some length {n}"[:24] for n in range(1000)], ROWS),
-        "when": np.datetime64("2024-01-01", "us") + np.arange(ROWS) * np.timedelta64(1, "s"),
+        "when": np.datetime64("2024-01-01", "us")
+        + np.arange(first, first + ROWS) * np.timedelta64(1, "s"),
         "key": keys,
     }  # fmt: skip
     frame = pl.DataFrame(columns, strict=False)

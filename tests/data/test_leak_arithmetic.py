@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from torchyard.data.leaks.alone import macro_auroc
-from torchyard.data.leaks.overlap import KeysByPart, judge
+from torchyard.data.leaks.overlap import Classes, KeysByPart, judge
 from torchyard.data.leaks.sample import SmallestDigests
 from torchyard.data.leaks.trend import cramers_v
 
@@ -54,7 +54,7 @@ def test_overlaps_are_those_of_plain_counting(
     kept = KeysByPart()
     for at in range(0, len(keys), size):
         here = slice(at, at + size)
-        kept.add(keys[here], parts[here], np.zeros(len(keys[here]), dtype=np.int64))
+        kept.add(keys[here], parts[here])
     present = [[key for key in part if key] for part in lists]
     for overlap in kept.overlaps():
         small = present[overlap.smaller]
@@ -69,10 +69,15 @@ def test_overlaps_are_those_of_plain_counting(
 def test_shared_keys_with_two_classes_are_contradictions() -> None:
     kept = KeysByPart()
     keys = np.array([1, 2, 3, 1, 2, 3], dtype=np.uint64)
-    kept.add(keys, np.array([0, 0, 0, 2, 2, 2]), np.array([0, 1, -1, 1, 1, 0]))
-    by_places = {overlap.places: overlap for overlap in kept.overlaps()}
-    assert kept.contradictions(by_places[0, 2]) == 1
-    assert kept.contradictions(by_places[0, 1]) == 0
+    parts, codes = np.array([0, 0, 0, 2, 2, 2]), np.array([0, 1, -1, 1, 1, 0])
+    kept.add(keys, parts)
+    found = {}
+    for overlap in kept.overlaps():
+        classes = Classes(overlap)
+        for half in (slice(0, 4), slice(4, 6)):
+            classes.add(keys[half], parts[half], codes[half])
+        found[overlap.places] = classes.contradictions()
+    assert found == {(0, 1): 0, (0, 2): 1, (1, 2): 0}
 
 
 @pytest.mark.parametrize(

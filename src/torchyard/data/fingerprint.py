@@ -21,7 +21,7 @@ million rows. It is no defence against somebody who makes rows to collide.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,36 @@ def row_digests(frame: pl.DataFrame, fields: Sequence[Field]) -> Digests:
         >>> f"{row_digests(pl.DataFrame({'age': [41]}), [age])[0]:016x}"
         '38eebeb3aadce894'
     """
-    total = np.zeros(frame.height, dtype=np.uint64)
-    for field in fields:
-        values, present = value_digests(frame[field.name], field)
-        total += np.where(present, values, np.uint64(0))
-    return mixed(total)
+    return Fingerprints(frame).rows(fields)
+
+
+class Fingerprints:
+    """The digests of one frame for all who ask: each field's values are digested once.
+
+    Args:
+        frame: the rows; they are held for as long as this is.
+    """
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+        self._values: dict[Field, tuple[Digests, Flags]] = {}
+
+    def values(self, field: Field) -> tuple[Digests, Flags]:
+        """As ``value_digests``."""
+        if field not in self._values:
+            self._values[field] = value_digests(self._frame[field.name], field)
+        return self._values[field]
+
+    def rows(self, fields: Sequence[Field]) -> Digests:
+        """As ``row_digests``."""
+        return self.joined(self.values(field) for field in fields)
+
+    def joined(self, values: Iterable[tuple[Digests, Flags]]) -> Digests:
+        """The digest of each row over some values of its own, ``[rows]``; 0 where none is there."""
+        total = np.zeros(self._frame.height, dtype=np.uint64)
+        for digests, present in values:
+            total += np.where(present, digests, np.uint64(0))
+        return mixed(total)
 
 
 def value_digests(series: pl.Series, field: Field) -> tuple[Digests, Flags]:
@@ -82,12 +107,8 @@ def _text_bits(series: pl.Series, *, binary: bool) -> tuple[Digests, Flags]:
     present = (texts.bin.size() > 0).fill_null(False).to_numpy()
     different = texts.drop_nulls().unique()
     if 2 * len(different) > len(texts):
-        bits = [_first_bits(text) if text else 0 for text in texts]
-        return np.array(bits, dtype=np.uint64), present
-    known = pl.DataFrame(
-        {"text": different, "bits": [_first_bits(text) for text in different]},
-        schema={"text": pl.Binary, "bits": pl.UInt64},
-    )
+        return _many_first_bits(texts.fill_null(b"")), present
+    known = pl.DataFrame({"text": different, "bits": _many_first_bits(different)})
     found = pl.DataFrame({"text": texts}).join(known, on="text", how="left", maintain_order="left")
     return found["bits"].fill_null(0).to_numpy(), present
 
@@ -107,3 +128,10 @@ def _tensor_bits(series: pl.Series, field: Field) -> tuple[Digests, Flags]:
 
 def _first_bits(content: bytes) -> int:
     return int.from_bytes(hashlib.sha256(content).digest()[:8])
+
+
+def _many_first_bits(contents: pl.Series) -> Digests:
+    """The same for many: half of the time of one call each."""
+    sha256 = hashlib.sha256
+    digests = b"".join([sha256(content).digest() for content in contents.to_list()])
+    return np.frombuffer(digests, dtype=">u8")[::4].astype(np.uint64)

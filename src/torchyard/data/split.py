@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 
 from torchyard.core.errors import BadData
-from torchyard.data.fingerprint import Digests, row_digests
+from torchyard.data.fingerprint import Digests, Fingerprints, row_digests
 from torchyard.records.dataset import Split, SplitRule
 from torchyard.records.schema import Field, Schema, Task
 
@@ -42,8 +42,13 @@ _UNLABELLED = -1
 class Splitter(Protocol):
     """Says which part each row belongs to."""
 
-    def part(self, frame: pl.DataFrame) -> pl.Series:
-        """``train``, ``validation``, ``test``, or null for a row in no part: texts ``[rows]``."""
+    def part(self, frame: pl.DataFrame, prints: Fingerprints | None = None) -> pl.Series:
+        """``train``, ``validation``, ``test``, or null for a row in no part: texts ``[rows]``.
+
+        Args:
+            frame: the rows.
+            prints: of this frame, from who digests it too: its values are then digested once.
+        """
         ...
 
 
@@ -55,7 +60,8 @@ def fit_splitter(rule: SplitRule, task: Task, schema: Schema, chunks: Chunks) ->
         task: names the label, which a stratified split holds the shares within.
         schema: the fields; ``later`` ones take no part in the digest of a whole row.
         chunks: all accepted rows, the label among their columns; only a stratified split reads
-            them, once, and keeps 8 bytes per row while it does.
+            them, once, and keeps 8 bytes per row while it does (16 at its end, when each class is
+            ranked).
 
     Raises:
         BadData: a stratified split met a label that is not among the task's classes.
@@ -179,7 +185,7 @@ class _ByTime:
     validation: datetime
     test: datetime
 
-    def part(self, frame: pl.DataFrame) -> pl.Series:
+    def part(self, frame: pl.DataFrame, prints: Fingerprints | None = None) -> pl.Series:
         time = pl.col(self.field)
         return frame.select(
             pl.when(time < self.validation)
@@ -196,7 +202,7 @@ class _ByTime:
 class _AsGiven:
     field: str
 
-    def part(self, frame: pl.DataFrame) -> pl.Series:
+    def part(self, frame: pl.DataFrame, prints: Fingerprints | None = None) -> pl.Series:
         given = pl.col(self.field).cast(pl.String)
         return frame.select(pl.when(given.is_in(list(NAMES))).then(given).alias("part")).to_series()
 
@@ -210,8 +216,8 @@ class _ByHash:
     test: int
     held: int
 
-    def part(self, frame: pl.DataFrame) -> pl.Series:
-        digests = row_digests(frame, self.entity or self.row)
+    def part(self, frame: pl.DataFrame, prints: Fingerprints | None = None) -> pl.Series:
+        digests = (prints or Fingerprints(frame)).rows(self.entity or self.row)
         if self.entity and not digests.all():
             nameless = digests == 0
             digests[nameless] = row_digests(frame.filter(pl.Series(nameless)), self.row)
@@ -227,9 +233,9 @@ class _Stratified:
     test: Digests
     held: Digests
 
-    def part(self, frame: pl.DataFrame) -> pl.Series:
+    def part(self, frame: pl.DataFrame, prints: Fingerprints | None = None) -> pl.Series:
         codes = class_codes(frame, self.task).fill_null(_UNLABELLED).to_numpy()
-        digests = row_digests(frame, self.row)
+        digests = (prints or Fingerprints(frame)).rows(self.row)
         return _parts(digests < self.test[codes], digests < self.held[codes])
 
 
@@ -242,13 +248,16 @@ def _fit_stratified(
         digests = row_digests(frame, row)
         for code in np.unique(codes):
             seen[code].append(digests[codes == code])
-    limits = [_limits(_joined(digests), rule) for digests in seen]
+    limits = [_limits(_joined(seen.pop(0)), rule) for _ in range(len(seen))]
     test, held = np.array(limits, dtype=np.uint64).T
     return _Stratified(task, row, test, held)
 
 
 def _limits(digests: Digests, rule: SplitRule) -> tuple[int, int]:
-    """The digests at which a class is cut; from three rows on each part gets at least one."""
+    """The digests at which a class is cut; from three rows on each part gets at least one.
+
+    ``digests`` are put in another order.
+    """
     last = len(digests) - 1
     if last < 0:
         return 0, 0
@@ -256,8 +265,8 @@ def _limits(digests: Digests, rule: SplitRule) -> tuple[int, int]:
     held_rows = round((Decimal(rule.test) + Decimal(rule.validation)) * len(digests))
     test_rows = min(max(test_rows, 1 if last >= 2 else 0), max(last - 1, 0))
     held_rows = min(max(held_rows, test_rows + 1 if last >= 2 else 0), last)
-    ranked = np.partition(digests, (test_rows, held_rows))
-    return int(ranked[test_rows]), int(ranked[held_rows])
+    digests.partition((test_rows, held_rows))
+    return int(digests[test_rows]), int(digests[held_rows])
 
 
 def _joined(digests: list[Digests]) -> Digests:

@@ -64,10 +64,10 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
         splitter = _splitter(opened, chunks)
         leaks = _leaks(opened, chunks, splitter)
         (folder / LEAKS).write_text(json.dumps(to_json(leaks), indent=2, ensure_ascii=False))
-        _part(opened, chunks, splitter, folder)
-        graph = _fit(opened, folder)
+        part_rows(opened, chunks, splitter, folder)
+        graph = fit_training(opened, folder)
         for name in SPLITS:
-            _encode(opened.project.schema, graph, folder, name)
+            encode_part(opened.project.schema, graph, folder, name)
 
     def summarize(folder: Path) -> str:
         featured = Featured(folder, version)
@@ -149,7 +149,9 @@ def _named(leak: Finding) -> str:
     return f"{leak.field} {leak.rule}{rows}{examples}".strip()
 
 
-def _part(opened: OpenProject, chunks: Chunks, splitter: Splitter, folder: Path) -> None:
+def part_rows(
+    opened: OpenProject, chunks: Chunks, splitter: Splitter, folder: Path
+) -> None:
     """Write the records, the labelled rows and the labels of all parts, in one pass."""
     from torchyard.data.split import SplitTally, class_codes
     from torchyard.train import ArrayWriter
@@ -181,7 +183,8 @@ def _part(opened: OpenProject, chunks: Chunks, splitter: Splitter, folder: Path)
         )
 
 
-def _fit(opened: OpenProject, folder: Path) -> FeatureGraph:
+def fit_training(opened: OpenProject, folder: Path) -> FeatureGraph:
+    """Fit the transforms on the training rows that ``part_rows`` wrote; write graph and record."""
     from torchyard.features import fit_graph
 
     features = opened.project.features
@@ -195,7 +198,7 @@ def _fit(opened: OpenProject, folder: Path) -> FeatureGraph:
     return graph
 
 
-def _encode(schema: Schema, graph: FeatureGraph, folder: Path, name: str) -> None:
+def encode_part(schema: Schema, graph: FeatureGraph, folder: Path, name: str) -> None:
     """Write the feature tensors of one part."""
     from torchyard.features import Encoder, columns_from_frame
     from torchyard.train import ArrayWriter

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from torchyard.data.fingerprint import value_digests
 from torchyard.data.leaks.parted import TRAIN, Integers, Numbers, Parted
 from torchyard.data.leaks.sample import SmallestDigests
 from torchyard.records.schema import Field, FieldKind
@@ -63,13 +62,13 @@ class View:
             series = series.bin.size() if binary else series.cast(pl.String).str.len_chars()
         return series.to_physical().cast(pl.Float64).fill_nan(None).alias(self.column)
 
-    def bins(self, frame: pl.DataFrame) -> Integers:
+    def bins(self, rows: Parted) -> Integers:
         """The bin of each row, ``[rows]``."""
         missing = self.counts.shape[1] - 1
         if self.by == "equality":
-            digests, there = value_digests(frame[self.field.name], self.field)
+            digests, there = rows.prints.values(self.field)
             return np.where(there, (digests % np.uint64(missing)).astype(np.int64), missing)
-        numbers = self.numbers(frame)
+        numbers = self.numbers(rows.frame)
         places = np.searchsorted(self.edges, numbers.fill_null(0.0).to_numpy(), side="right")
         return np.where(numbers.is_not_null().to_numpy(), places, missing)
 
@@ -112,9 +111,9 @@ class FieldCounts:
     def second(self, rows: Parted) -> None:
         """Count labelled rows."""
         known = (rows.codes >= 0) & (rows.parts >= 0)
-        frame = rows.frame.filter(pl.Series(known))
+        parts, codes = rows.parts[known], rows.codes[known]
         for view in self.views:
-            np.add.at(view.counts, (rows.parts[known], view.bins(frame), rows.codes[known]), 1)
+            np.add.at(view.counts, (parts, view.bins(rows)[known], codes), 1)
 
 
 def _edges(sample: pl.Series) -> Numbers:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchyard.data.fingerprint import row_digests
 from torchyard.data.leaks.overlap import FEWEST, SHARE_WARNS, KeysByPart, Overlap, first_rows
 from torchyard.data.leaks.parted import EXAMPLES, Parted, shown
 from torchyard.data.split import NAMES
@@ -28,11 +27,12 @@ class SharedEntities:
     def first(self, rows: Parted) -> None:
         """Keep the entities of a chunk."""
         for field, keys in self._entities.items():
-            keys.add(row_digests(rows.frame, [field]), rows.parts, rows.codes)
+            keys.add(rows.prints.rows([field]), rows.parts)
 
     def settle(self) -> bool:
         """Take, for each field, the pair of parts that shares most."""
-        for field, keys in self._entities.items():
+        for field in list(self._entities):
+            keys = self._entities.pop(field)  # what was compared need not be held on to
             overlap = max(keys.overlaps(), key=lambda overlap: overlap.share)
             if overlap.share > SHARE_WARNS and overlap.rows >= FEWEST:
                 self._found.append((field, overlap))
@@ -41,7 +41,7 @@ class SharedEntities:
     def second(self, rows: Parted) -> None:
         """Recall entities as examples."""
         for field, overlap in self._found:
-            keys = row_digests(rows.frame, [field])
+            keys = rows.prints.rows([field])
             for key, row in first_rows(keys, overlap.keys[:EXAMPLES]):
                 text = shown(rows.frame, row, [field])
                 self._examples.setdefault((field.name, key), text)

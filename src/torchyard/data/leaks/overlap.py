@@ -1,7 +1,7 @@
 """How many rows of one part stand in another as well, and whether chance alone explains it.
 
-A key is 64 bits that stand for what is compared: a whole row, a rounded row, an entity. Memory: ten
-bytes per row that has a key.
+A key is 64 bits that stand for what is compared: a whole row, a rounded row, an entity. Memory:
+eight bytes per row that has a key, sixteen per row of a part while that is sorted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ EXCESS_FAILS = 0.05
 CHANCE_EXPLAINS = 0.5
 FEWEST = 5
 _STANDARD_ERRORS = 4.0
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,54 +80,58 @@ def judge(
 
 
 class KeysByPart:
-    """The keys of every row, by part, with the class of each. A key of 0 stands for none."""
+    """The keys of every row, by part. A key of 0 stands for none."""
 
     def __init__(self) -> None:
         self._keys: tuple[list[Digests], ...] = ([], [], [])
-        self._codes: tuple[list[np.ndarray[Any, np.dtype[np.int16]]], ...] = ([], [], [])
 
-    def add(self, keys: Digests, parts: Integers, codes: Integers) -> None:
-        """Keep the keys of a chunk; all ``[rows]``."""
-        for place in range(3):
-            here = (parts == place) & (keys != 0)
-            self._keys[place].append(keys[here])
-            self._codes[place].append(codes[here].astype(np.int16))
+    def add(self, keys: Digests, parts: Integers) -> None:
+        """Keep the keys of a chunk; both ``[rows]``."""
+        for place, kept in enumerate(self._keys):
+            kept.append(keys[(parts == place) & (keys != 0)])
 
     def overlaps(self) -> list[Overlap]:
-        """What each pair of parts shares."""
-        keys = [_joined(kept) for kept in self._keys]
-        different = [np.unique(part, return_counts=True) for part in keys]
+        """What each pair of parts shares. The keys are given up: nothing more can be asked."""
+        keys = [_ascending(kept) for kept in self._keys]
         found = []
         for pair in PAIRS:
             small, large = sorted(pair, key=lambda place: (len(keys[place]), -place))
-            names, counts = different[large]
-            shared = np.intersect1d(different[small][0], names, assume_unique=True)
-            again = int(counts[counts > 1].sum())
+            rows, shared = _shared(keys[small], keys[large])
             found.append(
                 Overlap(
                     places=pair,
                     smaller=small,
-                    rows=_rows_with(shared, *different[small]),
+                    rows=rows,
                     checked=len(keys[small]),
-                    chance=again / max(len(keys[large]), 1),
+                    chance=_repeated(keys[large]) / max(len(keys[large]), 1),
                     keys=shared,
                 )
             )
         return found
 
-    def contradictions(self, overlap: Overlap) -> int:
-        """How many shared keys stand with more than one class in the two parts."""
-        if not len(overlap.keys):
-            return 0
-        lowest = np.full(len(overlap.keys), np.iinfo(np.int16).max, dtype=np.int16)
-        highest = np.full(len(overlap.keys), -1, dtype=np.int16)
-        for place in overlap.places:
-            keys, codes = _joined(self._keys[place]), np.concatenate(self._codes[place])
-            where = np.minimum(np.searchsorted(overlap.keys, keys), len(overlap.keys) - 1)
-            known = (overlap.keys[where] == keys) & (codes >= 0)
-            np.minimum.at(lowest, where[known], codes[known])
-            np.maximum.at(highest, where[known], codes[known])
-        return int((lowest < highest).sum())
+
+class Classes:
+    """The classes that the shared keys of two parts stand with."""
+
+    def __init__(self, overlap: Overlap) -> None:
+        self._overlap = overlap
+        self._lowest = np.full(len(overlap.keys), np.iinfo(np.int16).max, dtype=np.int16)
+        self._highest = np.full(len(overlap.keys), -1, dtype=np.int16)
+
+    def add(self, keys: Digests, parts: Integers, codes: Integers) -> None:
+        """See a chunk; all ``[rows]``, codes -1 without a label."""
+        shared = self._overlap.keys
+        if not len(shared):
+            return
+        asked = np.flatnonzero(np.isin(parts, self._overlap.places) & (codes >= 0))
+        where = np.minimum(np.searchsorted(shared, keys[asked]), len(shared) - 1)
+        known = shared[where] == keys[asked]
+        np.minimum.at(self._lowest, where[known], codes[asked[known]].astype(np.int16))
+        np.maximum.at(self._highest, where[known], codes[asked[known]].astype(np.int16))
+
+    def contradictions(self) -> int:
+        """How many shared keys stand with more than one class."""
+        return int((self._lowest < self._highest).sum())
 
 
 def first_rows(keys: Digests, wanted: Digests) -> Iterator[tuple[int, int]]:
@@ -137,9 +142,30 @@ def first_rows(keys: Digests, wanted: Digests) -> Iterator[tuple[int, int]]:
         yield int(key), int(places[place])
 
 
-def _rows_with(shared: Digests, names: Digests, counts: Integers) -> int:
-    return int(counts[np.searchsorted(names, shared)].sum())
+def _shared(small: Digests, large: Digests) -> tuple[int, Digests]:
+    """How many of some keys are among others, and which; both ascending, and may repeat keys."""
+    rows, found = 0, [np.zeros(0, dtype=np.uint64)]
+    for at in range(0, len(small) if len(large) else 0, _BLOCK):
+        asked = small[at : at + _BLOCK]
+        where = np.minimum(np.searchsorted(large, asked), len(large) - 1)
+        here = asked[large[where] == asked]
+        rows += len(here)
+        found.append(np.unique(here))
+    return rows, np.unique(np.concatenate(found))
 
 
-def _joined(arrays: list[Digests]) -> Digests:
-    return np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.uint64)
+def _repeated(keys: Digests) -> int:
+    """How many of ascending keys stand there more than once."""
+    same = keys[1:] == keys[:-1]
+    # of a run of n equal keys, n - 1 equal the one before, and the first is followed by an equal
+    begins = same.copy()
+    begins[1:] &= ~same[:-1]
+    return int(same.sum() + begins.sum())
+
+
+def _ascending(arrays: list[Digests]) -> Digests:
+    """All keys of a list, which is emptied: two copies of many are more than there is room for."""
+    joined = np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.uint64)
+    arrays.clear()
+    joined.sort()
+    return joined

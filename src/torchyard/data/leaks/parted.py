@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from torchyard.data.fingerprint import Digests, row_digests
+from torchyard.data.fingerprint import Digests, Fingerprints
 from torchyard.data.split import NAMES, Chunks, Splitter, class_codes
 from torchyard.records.dataset import Finding
 from torchyard.records.schema import Field, Schema, Task
@@ -33,12 +33,14 @@ class Parted:
         parts: ``[rows]``: place in ``train, validation, test``; -1 for a row in no part.
         codes: ``[rows]``: place in the task's classes; -1 without a label.
         digests: ``[rows]``: of all request fields.
+        prints: digests of any of the fields, made once for all checks.
     """
 
     frame: pl.DataFrame
     parts: Integers
     codes: Integers
     digests: Digests
+    prints: Fingerprints
 
 
 class Check(Protocol):
@@ -64,11 +66,13 @@ class Check(Protocol):
 def parted(chunks: Chunks, splitter: Splitter, schema: Schema, task: Task) -> Iterator[Parted]:
     """One pass over all rows."""
     for frame in chunks():
+        prints = Fingerprints(frame)
         yield Parted(
             frame=frame,
-            parts=_places(splitter.part(frame)),
+            parts=_places(splitter.part(frame, prints)),
             codes=class_codes(frame, task).fill_null(NOWHERE).to_numpy(),
-            digests=row_digests(frame, schema.request.fields),
+            digests=prints.rows(schema.request.fields),
+            prints=prints,
         )
 
 

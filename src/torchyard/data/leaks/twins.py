@@ -14,8 +14,15 @@ from typing import Literal
 
 import polars as pl
 
-from torchyard.data.fingerprint import Digests, row_digests
-from torchyard.data.leaks.overlap import SHARE_WARNS, KeysByPart, Overlap, first_rows, judge
+from torchyard.data.fingerprint import Digests, value_digests
+from torchyard.data.leaks.overlap import (
+    SHARE_WARNS,
+    Classes,
+    KeysByPart,
+    Overlap,
+    first_rows,
+    judge,
+)
 from torchyard.data.leaks.parted import EXAMPLES, Parted, shown
 from torchyard.data.split import NAMES
 from torchyard.records.dataset import Finding
@@ -26,7 +33,7 @@ _TIGHT_DIGITS = 6
 _ROUNDED = ("number", "integer")
 _RICH = ("number", "timestamp", "text", "image", "tensor", "id")
 
-Keys = Callable[[pl.DataFrame], Digests]
+Keys = Callable[[Parted], Digests]
 
 
 @dataclass(slots=True)
@@ -37,7 +44,9 @@ class _Case:
     overlap: Overlap
     severity: Literal["fail", "warn"]
     keys: Keys
-    meaning: str
+    about: str
+    remedy: str
+    classes: Classes | None = None
     is_doubtful: bool = False
     examples: dict[int, str] = field(default_factory=dict)
 
@@ -57,9 +66,9 @@ class SameRows:
 
     def first(self, rows: Parted) -> None:
         """Keep the keys of a chunk."""
-        self._exact.add(rows.digests, rows.parts, rows.codes)
+        self._exact.add(rows.digests, rows.parts)
         if self._can_differ:
-            self._rounded.add(self._rounded_keys(rows.frame), rows.parts, rows.codes)
+            self._rounded.add(self._rounded_keys(rows), rows.parts)
 
     def settle(self) -> bool:
         """Judge each pair of parts; rows are recalled as examples only for what is reported."""
@@ -73,10 +82,11 @@ class SameRows:
     def second(self, rows: Parted) -> None:
         """Recall rows as examples; look closer at what chance may explain."""
         if any(case.is_doubtful for case in self._cases):
-            tight = self._rounded_keys(rows.frame, _TIGHT_DIGITS)
-            self._tight.add(tight, rows.parts, rows.codes)
+            self._tight.add(self._rounded_keys(rows, _TIGHT_DIGITS), rows.parts)
         for case in self._cases:
-            keys = case.keys(rows.frame)
+            keys = case.keys(rows)
+            if case.classes:
+                case.classes.add(keys, rows.parts, rows.codes)
             for key, row in first_rows(keys, case.overlap.keys[:EXAMPLES]):
                 case.examples.setdefault(key, shown(rows.frame, row, self._about or self._fields))
 
@@ -94,14 +104,18 @@ class SameRows:
                 rows=case.overlap.rows,
                 rows_checked=case.overlap.checked,
                 examples=tuple(text for _, text in sorted(case.examples.items())),
-                meaning=case.meaning,
+                meaning=f"{_shares(case.overlap)} {case.about} {_labels(case)}{case.remedy}",
             )
 
-    def _exact_keys(self, frame: pl.DataFrame) -> Digests:
-        return row_digests(frame, self._fields)
-
-    def _rounded_keys(self, frame: pl.DataFrame, digits: int = DIGITS) -> Digests:
-        return row_digests(rounded(frame, self._about, digits), self._about)
+    def _rounded_keys(self, rows: Parted, digits: int = DIGITS) -> Digests:
+        """Of rounded rows; what is not rounded is digested already."""
+        frame = rounded(rows.frame, self._about, digits)
+        return rows.prints.joined(
+            value_digests(frame[field.name], field)
+            if field.kind in _ROUNDED
+            else rows.prints.values(field)
+            for field in self._about
+        )
 
     def _judged(self, overlap: Overlap, *, repeats_tell: bool) -> Literal["fail", "warn"] | None:
         return judge(
@@ -114,16 +128,16 @@ class SameRows:
     def _same(self, overlap: Overlap) -> Iterator[_Case]:
         severity = self._judged(overlap, repeats_tell=self._is_rich)
         if severity:
-            contradictory = self._exact.contradictions(overlap)
             yield _Case(
                 rule=f"are equal in rows of {_pair(overlap)}",
                 overlap=overlap,
                 severity=severity,
-                keys=self._exact_keys,
-                meaning=f"{_shares(overlap)} equal in every request field to a row of the other "
-                f"part, so that a model is judged there on rows it has learned by heart. "
-                f"{_labels(contradictory)}Remove the repeats, or use ty.split_by_hash(), which "
-                f"keeps equal rows in one part.",
+                keys=lambda rows: rows.digests,
+                about="equal in every request field to a row of the other part, so that a model "
+                "is judged there on rows it has learned by heart.",
+                remedy="Remove the repeats, or use ty.split_by_hash(), which keeps equal rows in "
+                "one part.",
+                classes=Classes(overlap),
             )
 
     def _nearly_same(self, overlap: Overlap, exact: Overlap) -> Iterator[_Case]:
@@ -134,10 +148,11 @@ class SameRows:
                 overlap=overlap,
                 severity="warn",
                 keys=self._rounded_keys,
-                meaning=f"{_shares(overlap)} equal to a row of the other part once numbers are "
-                f"rounded to {DIGITS} digits and ids are left out. They may be copies or repeated "
-                "measurements of one thing. Keep what belongs together in one part with "
-                "ty.split_by_group(...), or remove the repeats.",
+                about=f"equal to a row of the other part once numbers are rounded to {DIGITS} "
+                "digits and ids are left out. They may be copies or repeated measurements of one "
+                "thing.",
+                remedy="Keep what belongs together in one part with ty.split_by_group(...), or "
+                "remove the repeats.",
                 is_doubtful=not self._judged(overlap, repeats_tell=False),
             )
 
@@ -162,5 +177,7 @@ def _shares(overlap: Overlap) -> str:
     )
 
 
-def _labels(contradictory: int) -> str:
+def _labels(case: _Case) -> str:
+    """What is to say about equal rows with different labels, and a space."""
+    contradictory = case.classes.contradictions() if case.classes else 0
     return f"{contradictory} of these stand with different labels. " if contradictory else ""
