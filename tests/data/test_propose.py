@@ -268,28 +268,10 @@ def test_times_that_no_calendar_has_are_said_to_be_set_aside() -> None:
         (cycle(["same"]), "one value only ('same'): drop it"),
         (cycle([7]), "one value only (7): drop it"),
         (cycle([None, None, "a", "b", None]), "missing in 60% of the rows"),
-        (cycle([f"{n}@example.org" for n in range(300)]), "looks personal (e-mail address)"),
-        (cycle([f"+49 30 55{n:03} 12" for n in range(300)]), "looks personal (phone number)"),
     ],
 )
 def test_hints_from_values(values: list[Any], said: str) -> None:
     assert any(said in note for note in one(values)[1]), one(values)[1]
-
-
-@pytest.mark.parametrize(
-    ("name", "word"),
-    [
-        ("name", "name"), ("firstName", "name"), ("last_name", "name"), ("Email", "e-mail address"),
-        ("mobile_phone", "phone number"), ("street", "postal address"), ("zip", "postal address"),
-        ("birth_date", "date of birth"), ("SSN", "identity number"), ("ip", "network address"),
-        ("latitude", "place"), ("carrier_name", None), ("filename", None), ("tip", None),
-        ("description", None),
-    ],
-)  # fmt: skip
-def test_hints_from_names(name: str, word: str | None) -> None:
-    found = notes(proposal(pl.DataFrame({name: cycle(["a", "b"])})), name)
-    expected = [] if word is None else [f"looks personal ({word}): consider personal=True"]
-    assert found == expected
 
 
 def test_fields_that_give_the_label_away_are_noted() -> None:

@@ -69,7 +69,12 @@ def test_a_feature_is_refused(write: Callable[[], Any], said: str) -> None:
         (lambda: WORDS.Schema(**{"": ty.number()}), "a field named ''"),
         (lambda: WORDS.Schema(**{'a"b': ty.number()}), "without commas, quotes"),
         (lambda: WORDS.Schema(**{"a, b": ty.number()}), "a field named 'a, b'"),
-        (lambda: WORDS.Schema(**{"@id": ty.number()}), "does not begin with '@'"),
+        (lambda: WORDS.Schema(**{"@id": ty.number()}), "neither begins with '@'"),
+        (
+            lambda: WORDS.Schema(**{"*": ty.number()}),
+            r"a field named '\*'.* nor reads as a pattern",
+        ),
+        (lambda: WORDS.Schema(**{"^a.*$": ty.number()}), r"a field named '\^a\.\*\$'"),
         (lambda: WORDS.category("abc"), "values='abc'; expected a list of texts"),
         (lambda: WORDS.category([1, 2]), r"values=\[1, 2\]"),
         (lambda: WORDS.category(["a", "b1"], pattern="[a-z]"), "the value 'b1'"),
@@ -97,6 +102,10 @@ def test_a_field_is_refused(write: Callable[[], Any], said: str) -> None:
     [
         (lambda: WORDS.binary_classification(3), "label=3; expected the name of a column"),
         (lambda: WORDS.binary_classification(""), "label=''"),
+        (
+            lambda: WORDS.binary_classification("*"),
+            r"label='\*'; expected the name of a column",
+        ),
         (lambda: WORDS.binary_classification("y", classes=("a",)), r"classes=\('a',\)"),
         (lambda: WORDS.binary_classification("y", classes=("a", "b", "c")), "two different names"),
         (lambda: WORDS.binary_classification("y", classes="ab"), "classes='ab'"),

@@ -178,6 +178,8 @@ def quarantine(
 ) -> None:
     """Show the rows that a version set aside, and which rules each one broke.
 
+    They are shown whole, personal values too: these are the rows to mend.
+
     Example: torchyard data quarantine 2
     """
     from torchyard.yard import Yard

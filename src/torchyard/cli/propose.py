@@ -30,6 +30,8 @@ def propose(
 ) -> None:
     """Write a schema for data as project-file code: inferred from half, confirmed on the rest.
 
+    Columns that look personal become personal=True; nothing of their values is shown.
+
     Example: torchyard data propose flights.csv --label late
     """
     from torchyard.yard.proposing import propose_schema
@@ -39,14 +41,17 @@ def propose(
     if as_json:
         show_json(to_json(found))
         return
-    say(f"{found.rows:,} rows of {found.source}: rules inferred from {found.inferred_rows:,}, "
-        f"confirmed on {found.confirmed_rows:,}", first="# ", below="# ")  # fmt: skip
+    say(f"{found.rows:,} rows of {_on_a_line(found.source)}: rules inferred from "
+        f"{found.inferred_rows:,}, confirmed on {found.confirmed_rows:,}",
+        first="# ", below="# ")  # fmt: skip
     say_as_it_is(found.code)
     if found.notes:
         say_as_it_is("\n# To look at:")
     _say_notes([(note.field, note.text) for note in found.notes])
     say_as_it_is("\n# Next: put the schema into a project.py, then run: torchyard data validate")
-    say_as_it_is(f"# Or keep the rows without a project: torchyard data add {path} --infer")
+    say_as_it_is(
+        f"# Or keep the rows without a project: torchyard data add {_on_a_line(path)} --infer"
+    )
 
 
 def _say_notes(notes: Sequence[tuple[str, str]]) -> None:
@@ -56,5 +61,9 @@ def _say_notes(notes: Sequence[tuple[str, str]]) -> None:
         fields.setdefault(text, []).append(field)
     for text, names in fields.items():
         about = ", ".join(name for name in names if name)
-        for line in (f"{about}: {text}" if about else text).splitlines():
-            say(line, first="# ", below="#   ")
+        say(_on_a_line(f"{about}: {text}" if about else text), first="# ", below="#   ")
+
+
+def _on_a_line(text: str) -> str:
+    """A comment must not end before its line does: line breaks and the like as in a literal."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

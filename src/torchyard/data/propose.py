@@ -20,21 +20,23 @@ from torchyard.data.checking.conditions import Condition, conditions
 from torchyard.data.checking.unique import Seen
 from torchyard.data.proposing.code import schema_code
 from torchyard.data.proposing.evidence import Evidence, without_missing
-from torchyard.data.proposing.hints import hints, label_hint, leak_hints
+from torchyard.data.proposing.hints import hints, label_hint, leak_hints, personal_word
 from torchyard.data.proposing.infer import (
     are_marked_numbers,
     infer_field,
     may_be_unique,
     still_holds,
 )
+from torchyard.data.proposing.privacy import withheld
 from torchyard.data.proposing.repair import Broken, repair
 from torchyard.data.reading.parts import PART_COLUMN, part_name
 from torchyard.data.reading.textual import read_as_times
 from torchyard.data.source import Source
-from torchyard.records.schema import Field, Schema
+from torchyard.records.schema import FIELD_NAME, Field, Schema, may_be_named
 
 _SAMPLE_ROWS = 20_000
 _FEW_ROWS = 100
+_UNNAMEABLE = "cannot be the name of a field: rename the column where the data is read; left out"
 _TYPES = {
     "number": pl.Float64(), "integer": pl.Int64(), "category": pl.String(), "text": pl.String(),
     "id": pl.String(),
@@ -57,7 +59,8 @@ class Proposal:
     """A schema to start from.
 
     Every rule of it holds for all rows of the source, but for infinite numbers. ``code`` is Python
-    that declares it.
+    that declares it. Fields that look personal are declared so, and neither their rules nor the
+    notes tell values of theirs. Columns that cannot be fields are left out, with a note.
     """
 
     source: str
@@ -83,7 +86,8 @@ def propose(source: Source, *, seed: int = 0, label: str | None = None) -> Propo
             are noted.
 
     Raises:
-        BadData: there are fewer than two rows, no such label, or no column fits any kind of field.
+        BadData: there are fewer than two rows, no such label or one of a name that none can have,
+            or no column fits any kind of field.
 
     Example:
         >>> from pathlib import Path
@@ -103,7 +107,7 @@ def propose(source: Source, *, seed: int = 0, label: str | None = None) -> Propo
     second = _confirm(source, seed, fields, label)
     settled = _settle_all(fields, first, second, notes)
     if not settled:
-        raise _refuse_all(source, notes)
+        raise _refuse_all(source, notes | {name: [_UNNAMEABLE] for name in first.unnameable})
     if label is not None:
         names = [field.name for field in settled]
         for name, text in leak_hints(first.frame(), second.frame(), names, label).items():
@@ -126,7 +130,12 @@ class _Half:
     """What was seen of one half of the rows."""
 
     def __init__(self, schema: pl.Schema, label: str | None) -> None:
-        self.evidence = {n: Evidence(dtype) for n, dtype in schema.items() if n != label}
+        self.evidence = {
+            name: Evidence(dtype)
+            for name, dtype in schema.items()
+            if name != label and may_be_named(name)
+        }
+        self.unnameable = [name for name in schema if not may_be_named(name)]
         self.broken: dict[str, list[Broken]] = {}
         self.repeated: dict[str, int] = {}
         self.rows = 0
@@ -138,7 +147,9 @@ class _Half:
         kept = min(self.rows, _SAMPLE_ROWS)
         self.rows += frame.height
         simple = [
-            n for n, dtype in frame.schema.items() if not (dtype.is_nested() or dtype == pl.Binary)
+            name
+            for name, dtype in frame.schema.items()
+            if may_be_named(name) and not (dtype.is_nested() or dtype == pl.Binary)
         ]
         self._sample.append(frame.select(simple).head(_SAMPLE_ROWS - kept))
 
@@ -169,13 +180,8 @@ def _gather(source: Source, seed: int, label: str | None) -> _Half:
     total = 0
     for chunk, mine, _ in _halves(source, seed):
         if half is None:
-            if label is not None and label not in chunk.columns:
-                raise BadData(
-                    where=f"{source.name}, column '{label}'",
-                    found="no such column",
-                    expected="the column to be predicted",
-                    remedy=nearest(label, chunk.columns),
-                )
+            if label is not None:
+                _check_label(label, chunk.columns, source.name)
             half = _Half(chunk.schema, label)
         half.see(mine)
         total += chunk.height
@@ -189,13 +195,31 @@ def _gather(source: Source, seed: int, label: str | None) -> _Half:
     return half
 
 
+def _check_label(label: str, columns: list[str], source: str) -> None:
+    if label not in columns:
+        raise BadData(
+            where=f"{source}, column '{label}'",
+            found="no such column",
+            expected="the column to be predicted",
+            remedy=nearest(label, columns),
+        )
+    if not may_be_named(label):
+        raise BadData(
+            where=f"{source}, column {label!r}",
+            found="a name that no label can have",
+            expected=FIELD_NAME,
+            remedy="Rename the column where the data is read.",
+        )
+
+
 def _infer(evidence: dict[str, Evidence]) -> tuple[dict[str, Field], dict[str, list[str]]]:
     fields: dict[str, Field] = {}
     notes: dict[str, list[str]] = {}
     for name, seen in evidence.items():
         field, notes[name] = infer_field(name, seen)
         if field is not None:
-            fields[name] = replace(field, unique=may_be_unique(field, seen))
+            field = replace(field, unique=may_be_unique(field, seen))
+            fields[name] = field if personal_word(field, seen) is None else withheld(field)
     has_pictures = any(seen.dtype == pl.Binary for seen in evidence.values())
     for name, field in fields.items():
         if field.kind == "image" and evidence[name].dtype == pl.String and has_pictures:
@@ -251,7 +275,13 @@ def _settle_all(
     settled = []
     for name, evidence in first.evidence.items():
         both = evidence.merged(second.evidence[name])
-        field, said = _settle(name, fields.get(name), both, second)
+        before = fields.get(name)
+        field, said = _settle(name, before, both, second)
+        if field is not None and personal_word(field, both) is not None:
+            # what was said before it looked personal may show values
+            was_known = before is not None and before.personal
+            said = said if was_known else []
+            field = withheld(field)
         notes[name] += said
         if field is not None:
             settled.append(field)
@@ -291,6 +321,8 @@ def _about_all(first: _Half, second: _Half, label: str | None) -> Iterator[Note]
         yield Note(field="", text=f"only {first.rows + second.rows} rows: the rules are weak")
     if label is not None:
         yield Note(field=label, text=label_hint(first.frame()[label]))
+    for name in first.unnameable:
+        yield Note(field=name, text=_UNNAMEABLE)
     part = second.evidence.get(PART_COLUMN)
     values = part.counts if part is not None else None
     if values and all(part_name(str(value)) == value for value in values):

@@ -10,7 +10,7 @@ from torchyard.core.errors import BadProject
 from torchyard.project.needs import need_at_least, need_numbers, need_texts, need_types
 from torchyard.records.dataset import SplitRule
 from torchyard.records.evidence import Gate
-from torchyard.records.schema import Task
+from torchyard.records.schema import FIELD_NAME, Task, may_be_named
 
 
 def binary_classification(
@@ -228,11 +228,11 @@ def gate(
 
 
 def _check_label(label: str, where: str) -> None:
-    if not isinstance(label, str) or not label:
+    if not isinstance(label, str) or not may_be_named(label):
         raise BadProject(
             where=where,
             found=f"label={label!r}",
-            expected="the name of a column",
+            expected=f"the name of a column: {FIELD_NAME}",
             remedy="Name the column of the data that holds what came true.",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,24 @@ LARGEST_IMAGE_BYTES = 16 << 20  # of an encoded picture
 LARGEST_IMAGE_PIXELS = 1 << 26  # more would fill the memory when it is decoded
 # those that are only pixels: opening one of the others may run a program on it
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+# JSON names, SQL conditions, findings ("a, b"), the columns of logs ("@id") and the patterns that
+# polars reads in names ("*", "^a.*$") stand in their way
+FIELD_NAME = (
+    "a name without commas, quotes, backslashes and control characters, that neither begins with "
+    "'@' nor reads as a pattern, such as * or ^a.*$"
+)
+_UNNAMEABLE = re.compile(r'[",\\\x00-\x1f]|\A@|\A\*?\Z|\A\^.*\$\Z')
+
+
+def may_be_named(name: str) -> bool:
+    """Whether a field, or the label, may have a name: see ``FIELD_NAME``.
+
+    Example:
+        >>> may_be_named("net price (€)"), may_be_named("*"), may_be_named("a,b")
+        (True, False, False)
+    """
+    return _UNNAMEABLE.search(name) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

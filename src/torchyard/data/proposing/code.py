@@ -7,7 +7,7 @@ import keyword
 from torchyard.records.schema import Field, Schema
 
 _PLAIN = {"optional": False, "ge": None, "le": None, "pattern": None, "max_length": None,
-          "unique": False, "min_length": None, "unit": None}  # fmt: skip
+          "unique": False, "min_length": None, "unit": None, "personal": False}  # fmt: skip
 _WIDTH = 96
 _WHOLE = 1e15
 
@@ -30,7 +30,7 @@ def schema_code(schema: Schema) -> str:
 
 def _lines(field: Field) -> list[str]:
     is_name = field.name.isascii() and field.name.isidentifier()
-    is_name = is_name and not keyword.iskeyword(field.name)
+    is_name = is_name and not keyword.iskeyword(field.name) and field.name != "__debug__"
     start = f"    {field.name}=" if is_name else f"    **{{{_text(field.name)}: "
     end = "," if is_name else "},"
     values = [_text(value) for value in field.values]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from torchyard.data.proposing.privacy import count_forms
 from torchyard.data.proposing.shapes import Shapes
 from torchyard.data.reading.pictures import PICTURE_SUFFIXES
 from torchyard.data.reading.textual import instance, read_as_times
@@ -13,8 +15,6 @@ from torchyard.data.sketches.distinct import DistinctCount
 
 MOST_VALUES = 200
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
-_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-_PHONE = r"^(?:\+[0-9]{8,15}|[+(]?[0-9]{1,5}(?:[ ()/.-]{1,2}[0-9]{2,5}){2,})$"
 _ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})$"
 _MARKS = ["na", "n/a", "null", "none", "nil", "-", "--", "?", ".", "missing", "unknown"]
 
@@ -25,9 +25,10 @@ class Evidence:
 
     ``counts`` holds every value of a text or whole number and how often it came, until there are
     more than 200 different ones. ``present`` counts values that are not missing: null, NaN, an
-    empty text or an empty picture. ``are_*`` hold while every value is so. Of texts, ``emails``,
-    ``phones``, ``zoned`` (times with an offset), ``numbers`` and ``marks`` (NA, null, ?) count
-    those that look like one; ``no_number`` is the first that is no number.
+    empty text or an empty picture. ``are_*`` hold while every value is so. Of texts, ``zoned``
+    (times with an offset), ``numbers`` and ``marks`` (NA, null, ?) count those that look like one,
+    and ``forms`` those that look personal, see ``count_forms``; ``no_number`` is the first that is
+    no number.
     """
 
     dtype: pl.DataType
@@ -42,8 +43,6 @@ class Evidence:
     are_times: bool = True
     are_paths: bool = True
     are_pictures: bool = True
-    emails: int = 0
-    phones: int = 0
     zoned: int = 0
     numbers: int = 0
     marks: int = 0
@@ -51,6 +50,7 @@ class Evidence:
     shape: tuple[int, ...] | None = None
     are_one_shape: bool = True
     counts: dict[object, int] | None = field(default_factory=dict)
+    forms: Counter[str] = field(default_factory=Counter)
     shapes: Shapes = field(default_factory=Shapes)
     distinct: DistinctCount = field(default_factory=DistinctCount)
 
@@ -101,8 +101,7 @@ class Evidence:
         self.are_paths = self.are_paths and all(
             path.endswith(PICTURE_SUFFIXES) for path in present.str.to_lowercase().unique()
         )
-        self.emails += int(present.str.contains(_EMAIL).sum())
-        self.phones += int(present.str.contains(_PHONE).sum())
+        self.forms.update(count_forms(present))
         self.zoned += int(present.str.contains(_ZONED).sum())
         self.marks += int(present.str.to_lowercase().is_in(_MARKS).sum())
         are_none = present.cast(pl.Float64, strict=False).is_null()
@@ -118,7 +117,7 @@ class Evidence:
     def _count(self, present: pl.Series) -> None:
         if self.counts is None:
             return
-        for value, count in present.value_counts().iter_rows():
+        for value, count in present.alias("value").value_counts().iter_rows():
             self.counts[value] = self.counts.get(value, 0) + int(count)
             if len(self.counts) > MOST_VALUES:
                 self.counts = None
@@ -133,8 +132,9 @@ class Evidence:
         both.minimum, both.maximum = min(lows, default=None), max(highs, default=None)
         for name in ("are_whole", "are_times", "are_paths", "are_pictures", "are_one_shape"):
             setattr(both, name, getattr(self, name) and getattr(other, name))
-        for name in ("characters", "words", "emails", "phones", "zoned", "numbers", "marks"):
+        for name in ("characters", "words", "zoned", "numbers", "marks"):
             setattr(both, name, getattr(self, name) + getattr(other, name))
+        both.forms = self.forms + other.forms
         both.no_number = other.no_number if self.no_number is None else self.no_number
         both.longest = max(self.longest, other.longest)
         both.shape = self.shape or other.shape

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import polars as pl
 
 from torchyard.data.leaks.alone import macro_auroc
 from torchyard.data.proposing.evidence import Evidence, without_missing
 from torchyard.data.proposing.infer import are_marked_numbers
+from torchyard.data.proposing.privacy import is_place, what_is_personal
 from torchyard.records.schema import Field
 
 LEAK_AUROC = 0.98
@@ -17,29 +16,24 @@ _BINS = 20
 _MOST_BINS = 1000
 _MOST_CLASSES = 50
 _FEWEST_ROWS = 40
-_PERSONAL = {
-    "name": r"^(full|first|last|sur|given|family|user|middle)?_?names?$",
-    "e-mail address": r"e_?mail",
-    "phone number": r"phone|mobile|^fax",
-    "postal address": r"address|street|^zip|post_?code",
-    "date of birth": r"birth|^dob$",
-    "identity number": r"ssn|social_security|passport|national_id|tax_id|iban",
-    "network address": r"^ip$|ip_addr|_ip$",
-    "place": r"latitude|longitude|^lat$|^lon$|^lng$",
-}
 
 
 def hints(field: Field, seen: Evidence) -> list[str]:
-    """Notes on one field."""
+    """Notes on one field; those on a personal one show no value of it."""
     notes = []
-    personal = _personal(field, seen)
+    personal = personal_word(field, seen)
     if personal is not None:
-        notes.append(f"looks personal ({personal}): consider personal=True")
-    if are_marked_numbers(seen):
         notes.append(
-            f"{seen.numbers:,} of {seen.present:,} values are numbers, others are such as "
-            f"{seen.no_number!r}: where that means missing, leave the cell empty and declare "
-            "ty.number()"
+            f"looks personal ({personal}): declared personal=True, and nothing of its values is "
+            "shown; look at it yourself"
+        )
+    elif is_place(field.name):
+        notes.append("may be where a person lives: consider personal=True")
+    if are_marked_numbers(seen):
+        such = "not" if field.personal else f"such as {seen.no_number!r}"
+        notes.append(
+            f"{seen.numbers:,} of {seen.present:,} values are numbers, others are {such}: where "
+            "that means missing, leave the cell empty and declare ty.number()"
         )
     elif seen.marks:
         notes.append(
@@ -48,23 +42,16 @@ def hints(field: Field, seen: Evidence) -> list[str]:
     if seen.zoned > seen.present / 2:
         notes.append("times with an offset: convert them to local ones and declare ty.timestamp()")
     if seen.counts is not None and len(seen.counts) == 1 and not seen.missing:
-        value = next(iter(seen.counts))
-        notes.append(f"one value only ({value!r}): drop it, nothing can be learnt from it")
+        value = "" if field.personal else f" ({next(iter(seen.counts))!r})"
+        notes.append(f"one value only{value}: drop it, nothing can be learnt from it")
     elif seen.missing > seen.rows / 2:
         notes.append(f"missing in {seen.missing / seen.rows:.0%} of the rows")
     return notes
 
 
-def _personal(field: Field, seen: Evidence) -> str | None:
-    if seen.emails > seen.present / 2:
-        return "e-mail address"
-    if seen.phones > seen.present / 2 and field.kind in ("id", "category", "text"):
-        return "phone number"
-    snake = re.sub(r"(?<=[a-z])(?=[A-Z])|[\s-]+", "_", field.name).lower()
-    for word, pattern in _PERSONAL.items():
-        if re.search(pattern, snake):
-            return word
-    return None
+def personal_word(field: Field, seen: Evidence) -> str | None:
+    """What a field says of a person, as ``what_is_personal``."""
+    return what_is_personal(field.name, field.kind, seen.forms, seen.present)
 
 
 def label_hint(values: pl.Series) -> str:
@@ -73,6 +60,9 @@ def label_hint(values: pl.Series) -> str:
     classes = sorted(str(value) for value in present.unique())
     if values.dtype == pl.Boolean:
         return f"the label: true in {float(present.mean() or 0):.1%} of a sample"  # type: ignore[arg-type]
+    personal = _personal_label(values)
+    if personal is not None:
+        return f"the label looks personal ({personal}): its {len(classes)} values are not shown"
     if len(classes) == 2:
         return (
             f"the label: {classes[0]} or {classes[1]}; ty.binary_classification takes true and "
@@ -81,6 +71,12 @@ def label_hint(values: pl.Series) -> str:
     if len(classes) <= _MOST_CLASSES:
         return f"the label: ty.multiclass_classification({values.name!r}, classes={classes!r})"
     return f"the label: {len(classes)} different values, which is no classification"
+
+
+def _personal_label(values: pl.Series) -> str | None:
+    seen = Evidence(values.dtype)
+    seen.see(values)
+    return what_is_personal(values.name, "category", seen.forms, seen.present)
 
 
 def leak_hints(

@@ -25,6 +25,7 @@ def plain_frame(table: pa.Table | pa.RecordBatch) -> pl.DataFrame:
     """
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
+    frame.columns = list(table.schema.names)  # a column without a name is given one
     return plain(frame)
 
 
@@ -35,7 +36,9 @@ def plain(frame: pl.DataFrame) -> pl.DataFrame:
 
 def as_types(frame: pl.DataFrame, types: Types) -> pl.DataFrame:
     """Just the columns that are given, in their order and types."""
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in types.items())
+    # by place: a name such as * would stand for other columns too
+    places = ((frame.get_column_index(name), dtype) for name, dtype in types.items())
+    return frame.select(pl.nth(place).cast(dtype) for place, dtype in places)
 
 
 def table_types(schema: pa.Schema, name: str) -> Types:
