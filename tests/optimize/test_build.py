@@ -6,66 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 from torch import nn
 
 import torchyard as ty
+from tests.optimize.flights import Net, build_of, columns
 from torchyard.core.errors import BadModel
-from torchyard.features import Encoder, columns_from_frame, fit_graph
-from torchyard.optimize import Candidate, build, build_candidates, measure
+from torchyard.optimize import Candidate, build, measure
 from torchyard.optimize.export import export_module
 from torchyard.records.training import FeatureGraph
 
-SCHEMA = ty.Schema(distance=ty.number(optional=True), carrier=ty.category())
-FEATURES = ty.Features(numbers=ty.standardize("distance"), carrier=ty.lookup("carrier"))
 TASK = ty.binary_classification("late")
-ROWS = pl.DataFrame(
-    {
-        "distance": [float(n % 97) if n % 9 else None for n in range(400)],
-        "carrier": [f"C{n % 7}" for n in range(400)],
-    }
-)
-
-
-class Net(nn.Module):
-    def __init__(self, features: FeatureGraph) -> None:
-        super().__init__()
-        self.carrier = nn.Embedding(features["carrier"].cardinality, 4)
-        self.layers = nn.Sequential(
-            nn.Linear(features["numbers"].width + 4, 32), nn.ReLU(), nn.Linear(32, 1)
-        )
-
-    def forward(self, numbers: torch.Tensor, carrier: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.layers(torch.cat([numbers, self.carrier(carrier)], dim=1))
-        return logits
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Candidate, ...]]:
-    folder = tmp_path_factory.mktemp("variants")
-    torch.manual_seed(0)
-    return folder, candidates_of(Net, folder)
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, ...]:
+    return candidates_of(Net, tmp_path_factory.mktemp("variants"))
 
 
 def candidates_of(module: type[Net], folder: Path) -> tuple[Candidate, ...]:
-    graph = fit_graph(FEATURES, SCHEMA, lambda: [ROWS], path=folder / "features.onnx")
-    encoder = Encoder(folder / "features.onnx")
-    return build_candidates(
-        module(graph).eval(),
-        encoder=encoder,
-        features=folder / "features.onnx",
-        tensors=encoder.encode(columns_from_frame(SCHEMA, ROWS)),
-        task=TASK,
-        temperature=1.7,
-        folder=folder / "variants",
-    )
+    return build_of(module, folder, task=TASK).candidates
 
 
 def test_every_variant_answers_like_the_module(built: Any) -> None:
-    columns = columns_from_frame(SCHEMA, ROWS)
-    answers = {candidate.name: candidate.model.run(columns) for candidate in built[1]}
+    answers = {candidate.name: candidate.model.run(columns()) for candidate in built}
     assert list(answers) == ["torch-fp32", "onnx-fp32", "onnx-int8"]
     for scores in answers.values():
         assert scores.shape == (400, 2)
@@ -77,18 +42,16 @@ def test_every_variant_answers_like_the_module(built: Any) -> None:
 
 
 def test_a_static_int8_answer_does_not_depend_on_its_batch(built: Any) -> None:
-    int8 = built[1][2].model
-    columns = columns_from_frame(SCHEMA, ROWS)
-    together = int8.run(columns)
+    int8, rows = built[2].model, columns()
+    together = int8.run(rows)
     alone = [
-        int8.run({name: values[n : n + 1] for name, values in columns.items()}) for n in range(50)
+        int8.run({name: values[n : n + 1] for name, values in rows.items()}) for n in range(50)
     ]
     np.testing.assert_array_equal(np.concatenate(alone), together[:50])
 
 
 def test_the_file_runs_without_torchyard(built: Any) -> None:
     """From raw fields to calibrated answer with onnxruntime and numpy alone."""
-    _, candidates = built
     script = (
         "import sys, numpy as np, onnxruntime\n"
         "session = onnxruntime.InferenceSession(sys.argv[1])\n"
@@ -99,10 +62,10 @@ def test_the_file_runs_without_torchyard(built: Any) -> None:
         "print(answer.tolist())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(candidates[1].file)],
+        [sys.executable, "-c", script, str(built[1].file)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    ours = candidates[1].model.run(
+    ours = built[1].model.run(
         {
             "distance": np.array([[3.0], [np.nan]]),
             "carrier": np.array([["C1"], [""]], dtype=object),
@@ -112,7 +75,7 @@ def test_the_file_runs_without_torchyard(built: Any) -> None:
 
 
 def test_measurements_carry_counts_spread_and_hardware(built: Any) -> None:
-    variants = measure(built[1], columns_from_frame(SCHEMA, ROWS))
+    variants = measure(built, columns())
     assert [variant.servable for variant in variants] == [False, True, True]
     for variant in variants:
         assert [item.batch for item in variant.latency] == [1, 32]
@@ -134,7 +97,7 @@ def test_a_candidate_that_cannot_be_built_is_a_finding_and_the_others_go_on(
                 return super().forward(numbers, carrier)
             return super().forward(-numbers, carrier)
 
-    variants = measure(candidates_of(Branches, tmp_path), columns_from_frame(SCHEMA, ROWS))
+    variants = measure(candidates_of(Branches, tmp_path), columns())
     assert [variant.finding is None for variant in variants] == [True, False, False]
     assert "Take Python branches on tensor values out of forward" in str(variants[1].finding)
     assert variants[1].latency == ()
@@ -160,13 +123,11 @@ def test_a_module_whose_graph_has_a_loop_is_merged(tmp_path: Path) -> None:
             logits: torch.Tensor = self.layers(torch.cat([numbers, vectors], dim=1))
             return logits
 
-    torch.manual_seed(0)
     eager, fp32, _ = candidates_of(Bags, tmp_path)
     assert fp32.finding is None
     assert eager.model is not None
     assert fp32.model is not None
-    columns = columns_from_frame(SCHEMA, ROWS)
-    np.testing.assert_allclose(fp32.model.run(columns), eager.model.run(columns), atol=1e-6)
+    np.testing.assert_allclose(fp32.model.run(columns()), eager.model.run(columns()), atol=1e-6)
 
 
 def test_a_finding_names_no_place_on_this_machine(

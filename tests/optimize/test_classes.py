@@ -7,70 +7,35 @@ from typing import Any
 
 import numpy as np
 import onnx
-import polars as pl
 import pytest
 import torch
 from torch import nn
 
 import torchyard as ty
-from torchyard.features import Encoder, columns_from_frame, fit_graph
-from torchyard.optimize import Candidate, build_candidates, score
+from tests.optimize.flights import TEMPERATURE, Built, Net, build_of, columns
+from torchyard.optimize import score
 from torchyard.optimize.build import CALIBRATION_ROWS, WIDE_CALIBRATION_ROWS, quantize
 from torchyard.optimize.export import export_module
 from torchyard.records.training import FeatureGraph, FeatureTensor
 from torchyard.runtimes import open_model
 
 TASK = ty.multiclass_classification("kind", classes=["a", "b", "c", "d"])
-SCHEMA = ty.Schema(distance=ty.number(optional=True), carrier=ty.category())
-FEATURES = ty.Features(numbers=ty.standardize("distance"), carrier=ty.lookup("carrier"))
-ROWS = pl.DataFrame(
-    {
-        "distance": [float(n % 97) if n % 9 else None for n in range(400)],
-        "carrier": [f"C{n % 7}" for n in range(400)],
-    }
-)
 
 
-class Net(nn.Module):
-    def __init__(self, features: FeatureGraph) -> None:
-        super().__init__()
-        self.carrier = nn.Embedding(features["carrier"].cardinality, 4)
-        self.layers = nn.Sequential(
-            nn.Linear(features["numbers"].width + 4, 32), nn.ReLU(), nn.Linear(32, 4)
-        )
+class Sure(Net):
+    outputs = 4
 
     def forward(self, numbers: torch.Tensor, carrier: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.layers(torch.cat([numbers, self.carrier(carrier)], dim=1))
-        return 3 * logits
+        return 3 * super().forward(numbers, carrier)
 
 
 @pytest.fixture(scope="module")
-def built(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[FeatureGraph, Net, tuple[Candidate, ...]]:
-    folder = tmp_path_factory.mktemp("variants")
-    graph = fit_graph(FEATURES, SCHEMA, lambda: [ROWS], path=folder / "features.onnx")
-    torch.manual_seed(0)
-    encoder = Encoder(folder / "features.onnx")
-    module = Net(graph).eval()
-    return (
-        graph,
-        module,
-        build_candidates(
-            module,
-            encoder=encoder,
-            features=folder / "features.onnx",
-            tensors=encoder.encode(columns_from_frame(SCHEMA, ROWS)),
-            task=TASK,
-            temperature=1.7,
-            folder=folder / "variants",
-        ),
-    )
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build_of(Sure, tmp_path_factory.mktemp("variants"), task=TASK)
 
 
 def test_every_variant_answers_like_the_module(built: Any) -> None:
-    columns = columns_from_frame(SCHEMA, ROWS)
-    answers = {candidate.name: candidate.model.run(columns) for candidate in built[2]}
+    answers = {one.name: one.model.run(columns()) for one in built.candidates}
     for scores in answers.values():
         assert (scores.shape, scores.dtype) == ((400, 4), np.float32)
         np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
@@ -80,20 +45,19 @@ def test_every_variant_answers_like_the_module(built: Any) -> None:
 
 
 def test_the_temperature_is_in_the_file(built: Any, tmp_path: Path) -> None:
-    graph, module, (eager, fp32, _) = built
-    columns = columns_from_frame(SCHEMA, ROWS)
-    tensors = eager.model._encoder.encode(columns)
+    eager, fp32, _ = built.candidates
+    tensors = eager.model._encoder.encode(columns())
     with torch.inference_mode():
-        logits = module(**{name: torch.from_numpy(array) for name, array in tensors.items()})
-    expected = torch.softmax(logits.double() / 1.7, dim=1).numpy()
-    np.testing.assert_allclose(fp32.model.run(columns), expected, atol=1e-6)
+        logits = built.module(**{name: torch.from_numpy(array) for name, array in tensors.items()})
+    expected = torch.softmax(logits.double() / TEMPERATURE, dim=1).numpy()
+    np.testing.assert_allclose(fp32.model.run(columns()), expected, atol=1e-6)
     (output,) = onnx.load(fp32.file).graph.output
     assert [axis.dim_param or axis.dim_value for axis in output.type.tensor_type.shape.dim] == [
         "rows", 4,
     ]  # fmt: skip
-    found = score(fp32.model, columns, graph=graph)
+    found = score(fp32.model, columns(), graph=built.graph)
     assert found.dtype == np.float64
-    assert (found == fp32.model.run(columns)).all()
+    assert (found == fp32.model.run(columns())).all()
 
 
 class Pictures(nn.Module):
@@ -227,7 +191,7 @@ def test_wide_rows_are_scored_a_few_at_a_time() -> None:
 
 
 def test_a_file_that_opens_has_the_output(built: Any) -> None:
-    assert open_model(built[2][1].file).inputs == ("distance", "carrier")
+    assert open_model(built.candidates[1].file).inputs == ("distance", "carrier")
 
 
 def test_shapes_that_cannot_be_followed_do_not_stop_the_quantizer(
