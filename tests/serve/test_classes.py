@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.serve.running import MODEL, Place, Server, serving
-from tests.support.releases import GOLDEN, SCHEMA, sample_release
+from tests.support.releases import GOLDEN, onnx_after_logit, sample_release
 from torchyard.core.digest import digest_file
 from torchyard.records.schema import Task
 from torchyard.release import Contents, Release
@@ -30,33 +30,13 @@ def answer(distance: float | None) -> tuple[float, ...]:
 def onnx_of_three() -> bytes:
     from onnx import TensorProto, helper
 
-    types = {
-        "number": TensorProto.DOUBLE,
-        "category": TensorProto.STRING,
-        "timestamp": TensorProto.INT64,
-    }
-    inputs = [
-        helper.make_tensor_value_info(field.name, types[field.kind], ["rows", 1])
-        for field in SCHEMA.fields
-    ]
-    constants = [
-        helper.make_tensor(name, TensorProto.DOUBLE, [1], [value])
-        for name, value in {"zero": 0.0, "one": 1.0, "thousand": 1000.0}.items()
-    ]
-    nodes = [
-        helper.make_node("IsNaN", ["distance"], ["missing"]),
-        helper.make_node("Where", ["missing", "zero", "distance"], ["known"]),
-        helper.make_node("Div", ["known", "thousand"], ["scaled"]),
-        helper.make_node("Sub", ["scaled", "one"], ["dog"]),
-        helper.make_node("Mul", ["dog", "zero"], ["cat"]),
-        helper.make_node("Concat", ["cat", "dog", "cat"], ["logits"], axis=1),
+    return onnx_after_logit(
+        helper.make_node("Mul", ["logit", "zero"], ["cat"]),
+        helper.make_node("Concat", ["cat", "logit", "cat"], ["logits"], axis=1),
         helper.make_node("Cast", ["logits"], ["narrow"], to=TensorProto.FLOAT),
         helper.make_node("Softmax", ["narrow"], ["probabilities"], axis=1),
-    ]
-    output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", 3])
-    graph = helper.make_graph(nodes, "pets", inputs, [output], initializer=constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(model.SerializeToString(deterministic=True))
+        classes=3,
+    )
 
 
 def of_three(contents: Contents) -> Contents:

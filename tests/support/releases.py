@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from torchyard.core.digest import digest_bytes, digest_file
 from torchyard.core.files import staged_folder
@@ -162,6 +163,23 @@ def answer(distance: float | None) -> tuple[float, float]:
 @cache
 def sample_onnx() -> bytes:
     """An ONNX graph over the sample schema's raw columns, as ARCHITECTURE.md lays them down."""
+    from onnx import TensorProto, helper
+
+    return onnx_after_logit(
+        helper.make_node("Sigmoid", ["logit"], ["late"]),
+        helper.make_node("Sub", ["one", "late"], ["on_time"]),
+        helper.make_node("Concat", ["on_time", "late"], ["both"], axis=1),
+        helper.make_node("Cast", ["both"], ["probabilities"], to=TensorProto.FLOAT),
+        classes=2,
+    )
+
+
+def onnx_after_logit(*nodes: Any, classes: int) -> bytes:
+    """A graph over the sample schema's raw columns, with ``nodes`` from a logit to its answer.
+
+    ``logit`` is the distance in thousands less 1, a missing one counting as 0; ``zero`` and ``one``
+    are there too.
+    """
     from onnx import TensorProto, checker, helper
 
     types = {
@@ -173,22 +191,20 @@ def sample_onnx() -> bytes:
         helper.make_tensor_value_info(field.name, types[field.kind], ["rows", 1])
         for field in SCHEMA.fields
     ]
-    output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", 2])
+    output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", classes])
     constants = [
         helper.make_tensor(name, TensorProto.DOUBLE, [1], [value])
         for name, value in {"zero": 0.0, "one": 1.0, "thousand": 1000.0}.items()
     ]
-    nodes = [
+    to_logit = [
         helper.make_node("IsNaN", ["distance"], ["missing"]),
         helper.make_node("Where", ["missing", "zero", "distance"], ["known"]),
         helper.make_node("Div", ["known", "thousand"], ["scaled"]),
         helper.make_node("Sub", ["scaled", "one"], ["logit"]),
-        helper.make_node("Sigmoid", ["logit"], ["late"]),
-        helper.make_node("Sub", ["one", "late"], ["on_time"]),
-        helper.make_node("Concat", ["on_time", "late"], ["both"], axis=1),
-        helper.make_node("Cast", ["both"], ["probabilities"], to=TensorProto.FLOAT),
     ]
-    graph = helper.make_graph(nodes, "sample", inputs, [output], initializer=constants)
+    graph = helper.make_graph(
+        [*to_logit, *nodes], "sample", inputs, [output], initializer=constants
+    )
     made = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests"
     )
