@@ -109,7 +109,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         open_model(path)
 
     assert caught.value.where == str(path)
-    assert caught.value.expected == "an ONNX graph that ONNX Runtime can open"
+    assert caught.value.expected == "an ONNX graph, whole in one file, that ONNX Runtime can open"
     assert caught.value.remedy == "Restore the file from its release, or export the variant again."
 
 

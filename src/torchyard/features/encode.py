@@ -11,6 +11,7 @@ import numpy as np
 
 from torchyard.features.columns import Columns
 from torchyard.features.host import HOST_STEPS, HostSteps
+from torchyard.features.session import open_session
 
 __all__ = ["HOST_STEPS", "OUTPUT_PREFIX", "Encoder", "Tensor", "difference"]
 
@@ -37,7 +38,7 @@ class Encoder:
         outputs: the tensors it makes.
 
     Raises:
-        BadRecord: the file's host steps are damaged.
+        BadRecord: the file or its host steps are damaged.
 
     Example::
 
@@ -46,19 +47,10 @@ class Encoder:
     """
 
     def __init__(self, graph: Path | bytes, *, threads: int = 1) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            graph if isinstance(graph, bytes) else str(graph),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
         where = "feature graph" if isinstance(graph, bytes) else graph.name
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.steps = HostSteps.of_file(metadata, where=where)
+        content = graph if isinstance(graph, bytes) else graph.read_bytes()
+        self._session = open_session(content, where=where, threads=threads)
+        self.steps = HostSteps.of_session(self._session, where=where)
         names = [item.name for item in self._session.get_inputs()]
         self.inputs = self.steps.raw_inputs(names)
         self._direct = [name for name in names if name not in self.steps.fields]
@@ -77,6 +69,7 @@ class Encoder:
 
         Raises:
             BadData: a picture cannot be decoded.
+            BadModel: a tokenizer failed on a text.
         """
         rows = len(columns[self.inputs[0]])
         if rows <= _BATCH_ROWS:

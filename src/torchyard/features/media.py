@@ -38,6 +38,7 @@ def _tokenize(place: Place) -> Finished:
             tokenizer = tokens.open_tokenizer(text)
             padding = tokens.padding_of(tokenizer)
         tokens.set_length(tokenizer, length, padding)
+        cardinality = tokens.count_numbers(tokenizer)
     except ValueError as error:
         raise BadProject(
             where=f"features: {place.path[0]} = ty.tokenize('{place.transform.inputs[0]}')",
@@ -54,7 +55,7 @@ def _tokenize(place: Place) -> Finished:
         options={"length": length, "padding": padding, "tokenizer": text},
     )
     place.writer.steps.append(step)
-    return Finished(step.output, "int64", (length,), tokens.count_numbers(tokenizer))
+    return Finished(step.output, "int64", (length,), cardinality)
 
 
 def _learn_tokenize(

@@ -7,18 +7,21 @@ by their high byte. Resizing averages what a pixel covers (antialiasing).
 from __future__ import annotations
 
 import io
-from typing import Any, final
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, final
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from torchyard.core.errors import BadData, BadRecord
+from torchyard.core.record import from_json
 from torchyard.records.schema import IMAGE_FORMATS, LARGEST_IMAGE_PIXELS
+from torchyard.records.sizes import MOST_VALUES
 from torchyard.records.training import HostStep
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_RESIZE = ("stretch", "crop", "pad")
 _FILTER = Image.Resampling.BILINEAR
 
 
@@ -31,17 +34,24 @@ class Pictures:
     """
 
     def __init__(self, step: HostStep, *, where: str) -> None:
-        resize = step.options.get("resize")
-        if len(step.shape) != 3 or step.shape[2] not in (1, 3) or resize not in _RESIZE:
+        where = f"{where}, field '{step.field}'"
+        options = from_json(_Options, step.options, where=f"{where}, options")
+        if (
+            step.dtype != "uint8"
+            or len(step.shape) != 3
+            or min(step.shape) < 1
+            or step.shape[2] not in (1, 3)
+            or math.prod(step.shape) > MOST_VALUES
+        ):
             raise BadRecord(
-                where=f"{where}, field '{step.field}'",
-                found=f"shape {step.shape}, resize {resize!r}",
-                expected=f"[height, width, 1 or 3] and one of {list(_RESIZE)}",
+                where=where,
+                found=f"{step.dtype} {list(step.shape)}",
+                expected=f"uint8 [height, width, 1 or 3], at most {MOST_VALUES:,} values",
                 remedy="Restore the file from its release, or export the variant again.",
             )
         self._field = step.field
         self._shape = step.shape
-        self._resize = str(resize)
+        self._resize = options.resize
 
     def __call__(self, column: Array) -> Array:
         """``uint8 [rows, height, width, channels]`` of encoded pictures ``[rows, 1]``.
@@ -55,6 +65,11 @@ class Pictures:
                 where = f"field '{self._field}', row {row + 1}"
                 pixels[row] = decode(content, self._shape, self._resize, where=where)
         return pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    resize: Literal["stretch", "crop", "pad"]
 
 
 def decode(content: bytes, shape: tuple[int, ...], resize: str, *, where: str) -> Array:

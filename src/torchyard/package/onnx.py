@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchyard.core.digest import digest_bytes
-from torchyard.core.errors import BadRecord, BadUsage
+from torchyard.core.errors import BadUsage
 from torchyard.core.files import write_atomically
 from torchyard.features.host import read_steps
+from torchyard.features.session import open_session
 from torchyard.records.training import HostStep
 from torchyard.release import Release
 
@@ -59,8 +60,6 @@ def package_onnx(release: Release, path: Path, *, force: bool = False) -> OnnxPa
         BadUsage: something is at ``path`` already.
         BadRecord: the variant is no ONNX file.
     """
-    import onnxruntime
-
     if path.is_dir() or (path.exists() and not force):
         raise BadUsage(
             where=str(path),
@@ -70,19 +69,8 @@ def package_onnx(release: Release, path: Path, *, force: bool = False) -> OnnxPa
         )
     variant = release.manifest.ladder[0]
     content = release.variant_path(variant).read_bytes()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own family under no common base
-        raise BadRecord(
-            where=f"variant '{variant}'",
-            found=str(error),
-            expected="an ONNX graph",
-            remedy="Only variants that run as ONNX can be packaged so.",
-        ) from error
-    metadata = session.get_modelmeta().custom_metadata_map
-    steps = read_steps(metadata, where=f"variant '{variant}'")
+    session = open_session(content, where=f"variant '{variant}'")
+    steps = read_steps(session, where=f"variant '{variant}'")
     write_atomically(path, content)
     (output,) = (_value(node) for node in session.get_outputs())
     return OnnxPackage(

@@ -10,6 +10,7 @@ import numpy as np
 
 from torchyard.core.errors import BadModel, BadRecord, BadUsage, nearest
 from torchyard.features.host import HostSteps
+from torchyard.features.session import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -54,9 +55,9 @@ class Model:
             Probabilities, ``float32 [rows, classes]``, each in 0 to 1.
 
         Raises:
-            BadUsage: a column the model reads is missing.
+            BadUsage: a column the model reads is missing, or a host step's is of another kind.
             BadData: a picture cannot be decoded.
-            BadModel: the graph failed on these rows.
+            BadModel: the graph or a tokenizer failed on these rows.
         """
         try:
             feed = {name: columns[name] for name in self._direct}
@@ -92,7 +93,8 @@ def open_model(path: Path, *, runtime: str = "onnxruntime", threads: int = 1) ->
 
     Raises:
         BadUsage: the runtime is not known, or ``threads`` is below 1.
-        BadRecord: the file or its list of host steps is missing, damaged or something else.
+        BadRecord: the file or its list of host steps is missing, damaged or something else, names
+            another file that holds a part of it, or declares more than ``records/sizes.py`` allows.
         NotReady: a library that its host steps need is not installed.
     """
     if runtime not in RUNTIMES:
@@ -109,34 +111,17 @@ def open_model(path: Path, *, runtime: str = "onnxruntime", threads: int = 1) ->
             expected="1 or more",
             remedy="Leave it out to use one thread.",
         )
-    session = _open_session(path, threads)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error), "a readable ONNX file") from error
+    session = open_session(content, where=str(path), threads=threads)
     outputs = {node.name: node.type for node in session.get_outputs()}
     if outputs.get(OUTPUT) != "tensor(float)":
         listed = ", ".join(f"{name}: {kind}" for name, kind in outputs.items())
         raise _damaged(path, f"outputs {listed}", f"an output {OUTPUT}: tensor(float)")
-    metadata = session.get_modelmeta().custom_metadata_map
-    steps = HostSteps.of_file(metadata, where=str(path))
+    steps = HostSteps.of_session(session, where=str(path))
     return Model(session, file=path.name, steps=steps)
-
-
-def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3
-    try:
-        content = path.read_bytes()
-        return onnxruntime.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except OSError as error:
-        raise _damaged(path, error.strerror or str(error), "a readable ONNX file") from error
-    except Exception as error:  # ONNX Runtime raises its own family under no common base
-        raise _damaged(path, str(error), "an ONNX graph that ONNX Runtime can open") from error
 
 
 def _damaged(path: Path, found: str, expected: str) -> BadRecord:
