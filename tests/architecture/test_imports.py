@@ -77,40 +77,36 @@ def test_core_and_records_use_the_standard_library_alone() -> None:
     assert not outside
 
 
-@pytest.mark.parametrize("module", LIGHT)
-def test_light_rooms_start_without_training_libraries(module: str) -> None:
-    probe = (
-        f"import sys, torchyard.{module}\n"
-        f"loaded = {{*{HEAVY}}} & set(sys.modules)\n"
-        "assert not loaded, loaded"
-    )
+def run(probe: str) -> None:
+    """Run a program in an interpreter of its own; it must not fail."""
     done = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_rooms_start_without_training_libraries(module: str) -> None:
+    run(
+        f"import sys, torchyard.{module}\n"
+        f"loaded = {{*{HEAVY}}} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+
+
 def test_serving_does_not_load_the_training_rooms() -> None:
-    probe = (
+    run(
         "import sys, torchyard.serve.worker\n"
         "rooms = {'train', 'data', 'evaluate', 'optimize', 'monitor', 'yard', 'project'}\n"
         "loaded = {name for name in rooms if f'torchyard.{name}' in sys.modules}\n"
         "assert not loaded, loaded"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_importing_torchyard_loads_no_library() -> None:
-    probe = (
+    run(
         "import sys; before = set(sys.modules); import torchyard\n"
         "outside = {m.split('.')[0] for m in set(sys.modules) - before} - {'torchyard'}\n"
         "outside -= set(sys.stdlib_module_names)\n"
         "assert not outside, outside"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
