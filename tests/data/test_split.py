@@ -180,13 +180,15 @@ def test_a_given_column_decides_and_what_it_does_not_say_is_counted() -> None:
 
 def test_a_part_without_both_classes_is_refused() -> None:
     rule = ty.split_by_time("when", validation="2024-01-08", test="2030-01-01")
-    with pytest.raises(BadData, match=r"test split, label 'late': found 0 positive rows of 0"):
+    with pytest.raises(BadData, match=r"test split, label 'late': found no row of .*among 0"):
         tally(rows(), rule).records()
 
 
 def test_a_part_that_lacks_one_of_several_classes_is_refused_by_name() -> None:
     frame = rows().select("when", "who", kind=pl.lit(1) + (pl.int_range(400) < 30))
-    with pytest.raises(BadData, match=r"split, label 'kind': found no row of 30 among") as refusal:
+    with pytest.raises(
+        BadData, match=r"split, label 'kind': found no row of '30' among"
+    ) as refusal:
         tally(frame, HASH, KINDS).records()
     assert refusal.value.expected == "rows of all classes"
 

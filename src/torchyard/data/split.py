@@ -171,12 +171,9 @@ class SplitTally:
         )
 
     def _what_lacks(self, classes: Sequence[int]) -> str:
-        if self._task.is_binary:
-            return f"{classes[1]} positive rows of {sum(classes)}"
-        lacking = [
-            name for name, count in zip(self._task.classes, classes, strict=True) if not count
-        ]
-        return f"no row of {', '.join(lacking)} among {sum(classes)}"
+        pairs = zip(self._task.classes, classes, strict=True)
+        lacking = ", ".join(repr(name) for name, count in pairs if not count)
+        return f"no row of {lacking} among {sum(classes):,} with a label"
 
 
 @dataclass(frozen=True, slots=True)

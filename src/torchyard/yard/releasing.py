@@ -16,7 +16,7 @@ from torchyard.core.files import staged_folder
 from torchyard.core.record import to_json
 from torchyard.records.evidence import Evidence, Measured, Report, Verdict
 from torchyard.records.manifest import Lineage
-from torchyard.records.schema import Schema
+from torchyard.records.schema import Field, Schema
 from torchyard.records.training import Run
 from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
 from torchyard.yard.results import (
@@ -251,7 +251,20 @@ def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None
             "release.",
         )
     read = Schema(fields=tuple(sealed.schema.field(name) for name in sealed.features.inputs))
-    missing = [name for name in read.names if name not in opened.project.schema.names]
+    _need_common_fields(read, opened.project.schema)
+    model = open_model(sealed.variant_path(sealed.manifest.ladder[0]))
+    parts = [
+        score(model, columns_from_frame(read, rows), graph=sealed.features)
+        for rows in trained.featured.chunks("test", read.names)
+    ]
+    return np.concatenate(parts)
+
+
+def _need_common_fields(read: Schema, schema: Schema) -> None:
+    """Refuse rows that the champion cannot answer: it reads a field that they lack or hold as
+    another kind. Fields that only the candidate has do no harm.
+    """
+    missing = [field.name for field in read.fields if field.name not in schema.names]
     if missing:
         raise Refused(
             where="gates against the champion",
@@ -259,12 +272,25 @@ def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None
             expected="rows that both models can answer",
             remedy="Keep the fields in the schema for one more release, or take the gate out.",
         )
-    model = open_model(sealed.variant_path(sealed.manifest.ladder[0]))
-    parts = [
-        score(model, columns_from_frame(read, rows), graph=sealed.features)
-        for rows in trained.featured.chunks("test", read.names)
+    pairs = [(field, schema.field(field.name)) for field in read.fields]
+    others = [
+        f"{was.name}, {was.kind} and now {now.kind}" for was, now in pairs if _raw(was) != _raw(now)
     ]
-    return np.concatenate(parts)
+    if others:
+        raise Refused(
+            where="gates against the champion",
+            found=f"test rows with the champion's fields in another form: {'; '.join(others)}",
+            expected="rows that both models can answer",
+            remedy="Give such a field another name and keep the old one for one more release, or "
+            "take the gate out.",
+        )
+
+
+def _raw(field: Field) -> tuple[object, ...]:
+    """What a field's raw column depends on: see ARCHITECTURE.md."""
+    alike = {"integer": "number", "boolean": "number", "category": "text", "id": "text"}
+    shape = (field.shape, field.dtype) if field.kind == "tensor" else ()
+    return (alike.get(field.kind, field.kind), *shape)
 
 
 def _named(classes: tuple[str, ...]) -> str:
