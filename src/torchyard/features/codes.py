@@ -16,6 +16,7 @@ from torchyard.features.graph import Array, Codes, Finished, Path, Place
 from torchyard.features.learn import FromNumbers, Learner, Sample, Words, whole_values
 from torchyard.features.operation import Operation
 from torchyard.records.schema import Schema
+from torchyard.records.sizes import MOST_CODES
 from torchyard.records.training import Transform
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 UNKNOWN, MISSING, FIRST = 0, 1, 2
 
-_LARGEST_TABLE = 2**31
 _LARGEST_WHOLE = 2**62
 # what follows in a longer text counts as one unknown word: one row's words pad all others', so
 # that a single long row must not fill the memory
@@ -87,7 +87,7 @@ def _cross(place: Place) -> Codes:
     codes = [item for item in made if isinstance(item, Codes)]
     buckets = place.transform.options["buckets"]
     combinations = math.prod(item.cardinality for item in codes)
-    most = _LARGEST_WHOLE if buckets else _LARGEST_TABLE
+    most = _LARGEST_WHOLE if buckets else MOST_CODES
     if combinations > most:
         raise BadProject(
             where=f"features: {place.path[0]} = ty.cross(...)",

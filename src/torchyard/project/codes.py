@@ -10,7 +10,14 @@ from itertools import pairwise
 
 from torchyard.core.errors import BadProject
 from torchyard.core.record import Json
-from torchyard.project.needs import Numbers, list_of_numbers, need_at_least
+from torchyard.project.needs import (
+    Numbers,
+    list_of_numbers,
+    need_at_least,
+    need_at_most,
+    need_between,
+)
+from torchyard.records.sizes import MOST_CODES, MOST_EDGES
 from torchyard.records.training import Transform
 
 
@@ -24,11 +31,12 @@ def bucket(
 
     Args:
         input: a field or number transform.
-        edges: ascending; ``len(edges) + 1`` buckets.
-        buckets: as many of about equal training mass, instead of ``edges``.
+        edges: ascending, at most 65,536; ``len(edges) + 1`` buckets.
+        buckets: 2 to 65,536 of about equal training mass, instead of ``edges``.
 
     Raises:
-        BadProject: not exactly one of the two is given, or the edges do not ascend.
+        BadProject: not exactly one of the two is given, the edges do not ascend, or there are too
+            many.
     """
     where = "ty.bucket(...)"
     cuts = None if edges is None else list_of_numbers(edges, where=where, name="edges")
@@ -41,7 +49,8 @@ def bucket(
             remedy="For example ty.bucket('age', buckets=10).",
         )
     if buckets is not None:
-        need_at_least(buckets, 2, where=where, name="buckets")
+        need_between(buckets, 2, MOST_EDGES, where=where, name="buckets")
+    need_at_most(len(cuts or ()), MOST_EDGES, where=where, name="len(edges)")
     options: dict[str, Json] = {"edges": cuts, "buckets": buckets}
     return Transform(output="", operation="bucket", inputs=(input,), options=options)
 
@@ -62,9 +71,10 @@ def hash_bucket(field: str, *, buckets: int) -> Transform:
     """A category, id or text as one of ``buckets`` integers by its hash: nothing to learn.
 
     Makes ``int64 [rows]``: 1 missing, from 2 on the buckets (0 is never made). For sets too large
-    or too new for a lookup; different values may share a bucket. MurmurHash3, 32 bits.
+    or too new for a lookup; different values may share a bucket. MurmurHash3, 32 bits. ``buckets``
+    is 2 to 100,000,000.
     """
-    need_at_least(buckets, 2, where="ty.hash_bucket(...)", name="buckets")
+    need_between(buckets, 2, MOST_CODES, where="ty.hash_bucket(...)", name="buckets")
     return Transform(
         output="", operation="hash_bucket", inputs=(field,), options={"buckets": buckets}
     )
@@ -78,7 +88,7 @@ def cross(*inputs: Transform, buckets: int | None = None) -> Transform:
 
     Args:
         inputs: two or more of ``lookup``, ``hash_bucket``, ``bucket``.
-        buckets: at least 2.
+        buckets: 2 to 100,000,000. Without them there may be as many combinations.
 
     Raises:
         BadProject: fewer than two inputs.
@@ -91,7 +101,7 @@ def cross(*inputs: Transform, buckets: int | None = None) -> Transform:
             remedy="For example ty.cross(ty.lookup('origin'), ty.bucket('hour', buckets=4)).",
         )
     if buckets is not None:
-        need_at_least(buckets, 2, where="ty.cross(...)", name="buckets")
+        need_between(buckets, 2, MOST_CODES, where="ty.cross(...)", name="buckets")
     return Transform(output="", operation="cross", inputs=inputs, options={"buckets": buckets})
 
 

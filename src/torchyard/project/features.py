@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import keyword
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -14,10 +15,13 @@ from torchyard.project.needs import (
     Numbers,
     list_of_numbers,
     need_at_least,
+    need_at_most,
+    need_between,
     need_parts,
     need_types,
     numeric,
 )
+from torchyard.records.sizes import LARGEST_TOKENIZER_BYTES, MOST_CODES, MOST_TOKENS, MOST_VALUES
 from torchyard.records.training import Transform
 
 if TYPE_CHECKING:
@@ -103,16 +107,17 @@ def tokenize(
 
     Args:
         field: a text field.
-        length: tokens per row, special ones included.
-        vocabulary: learn the most frequent so many lower-cased words of the training split:
-            0 padding, 1 unknown, from 2 on the words ...
-        file: ... or use a Hugging Face ``tokenizers`` file (``tokenizer.json``).
+        length: tokens per row, special ones included; 1 to 131,072.
+        vocabulary: learn the most frequent so many lower-cased words of the training split, 1 to
+            100,000,000: 0 padding, 1 unknown, from 2 on the words ...
+        file: ... or use a Hugging Face ``tokenizers`` file (``tokenizer.json``), at most 64 MiB.
 
     Raises:
-        BadProject: not exactly one of ``vocabulary`` and ``file`` is given, or the file is absent.
+        BadProject: not exactly one of ``vocabulary`` and ``file`` is given, the file is absent or
+            too large, or a number is out of its range.
     """
     where = f"ty.tokenize({field!r}, ...)"
-    need_at_least(length, 1, where=where, name="length")
+    need_between(length, 1, MOST_TOKENS, where=where, name="length")
     if (vocabulary is None) == (file is None):
         raise BadProject(
             where=where,
@@ -120,20 +125,9 @@ def tokenize(
             expected="one of the two",
             remedy="For example vocabulary=10_000.",
         )
-    content = None
-    if file is not None:
-        try:
-            content = Path(file).read_text(encoding="utf-8")
-            json.loads(content)
-        except (OSError, ValueError) as error:  # not there, not UTF-8, not JSON
-            raise BadProject(
-                where=where,
-                found=f"{file}: {error}",
-                expected="a tokenizers file",
-                remedy="Give the path of a tokenizer.json.",
-            ) from error
-    else:
-        need_at_least(vocabulary or 0, 1, where=where, name="vocabulary")
+    if vocabulary is not None:
+        need_between(vocabulary, 1, MOST_CODES, where=where, name="vocabulary")
+    content = None if file is None else _read_tokenizer(Path(file), where)
     return Transform(
         output="", operation="tokenize", inputs=(field,),
         options={"length": length, "vocabulary": vocabulary, "tokenizer": content},
@@ -158,7 +152,7 @@ def pixels(
 
     Args:
         field: an image field.
-        size: height and width in pixels.
+        size: height and width in pixels; times the channels at most 16,777,216.
         channels: 1 for grey, 3 for red, green and blue.
         resize: ``stretch`` to the size; ``crop`` the middle, or ``pad`` with black, to keep the
             proportions.
@@ -186,6 +180,9 @@ def pixels(
             expected="1 or 3 channels; resize 'stretch', 'crop' or 'pad'",
             remedy="Leave them out for 3 channels and 'stretch'.",
         )
+    need_at_most(
+        math.prod(size) * channels, MOST_VALUES, where=where, name="height * width * channels"
+    )
     return Transform(
         output="", operation="pixels", inputs=(field,),
         options={
@@ -238,6 +235,24 @@ def _check_feature(name: str, item: object) -> None:
             expected="a transform",
             remedy=f"For example {name}=ty.standardize('distance').",
         )
+
+
+def _read_tokenizer(file: Path, where: str) -> str:
+    """The text of a ``tokenizers`` file, as far as it can be told without that library."""
+    try:
+        need_at_most(
+            file.stat().st_size, LARGEST_TOKENIZER_BYTES, where=where, name="bytes of file"
+        )
+        content = file.read_text(encoding="utf-8")
+        json.loads(content)
+    except (OSError, ValueError, RecursionError) as error:  # not there, not UTF-8, not JSON
+        raise BadProject(
+            where=where,
+            found=f"{file}: {error}",
+            expected="a tokenizers file",
+            remedy="Give the path of a tokenizer.json.",
+        ) from error
+    return content
 
 
 def _statistics(

@@ -65,6 +65,23 @@ def need_at_least(value: int, least: int, *, where: str, name: str) -> None:
         )
 
 
+def need_between(value: int, least: int, most: int, *, where: str, name: str) -> None:
+    """Refuse what is no whole number, a size that is too small, and one that takes all memory."""
+    need_at_least(value, least, where=where, name=name)
+    need_at_most(value, most, where=where, name=name)
+
+
+def need_at_most(size: int, most: int, *, where: str, name: str) -> None:
+    """Refuse a size above a limit of ``records/sizes.py``."""
+    if size > most:
+        raise BadProject(
+            where=where,
+            found=f"{name}={size}",
+            expected=f"at most {most:,}",
+            remedy=f"Lower {name}: more would take all memory.",
+        )
+
+
 def is_number(value: object) -> bool:
     """Whether it is a finite number; true and false are none."""
     return isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value)

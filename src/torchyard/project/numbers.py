@@ -14,11 +14,12 @@ from torchyard.core.errors import BadProject
 from torchyard.project.needs import (
     Numbers,
     is_number,
-    need_at_least,
+    need_between,
     need_numbers,
     need_parts,
     numeric,
 )
+from torchyard.records.sizes import MOST_EDGES
 from torchyard.records.training import Transform
 
 CALENDAR_PARTS = (
@@ -51,9 +52,9 @@ def robust_scale(*inputs: Numbers) -> Transform:
 def quantile(*inputs: Numbers, points: int = 100) -> Transform:
     """The share of training values below a number, 0 to 1, linear between ``points`` quantiles.
 
-    Makes any distribution uniform; 0.5 where missing.
+    Makes any distribution uniform; 0.5 where missing. ``points`` is 2 to 65,536.
     """
-    need_at_least(points, 2, where="ty.quantile(...)", name="points")
+    need_between(points, 2, MOST_EDGES, where="ty.quantile(...)", name="points")
     return numeric("quantile", inputs, points=points)
 
 
