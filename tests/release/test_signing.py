@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from torchyard.core.errors import BadRecord, BadUsage, NotFound, NotTrusted
-from torchyard.release.signing import create_key, ensure_key, load_key, trusted_keys
+from torchyard.core.errors import BadRecord, NotTrusted
+from torchyard.release.signing import ensure_key, trusted_keys
 
 
 def pem(private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
@@ -24,7 +24,7 @@ def pem(private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> byte
 
 
 def test_a_key_is_private_and_its_public_half_is_trusted(tmp_path: Path) -> None:
-    key = create_key(tmp_path)
+    key = ensure_key(tmp_path)
     assert stat.S_IMODE(key.private.stat().st_mode) == 0o600
     (public,) = key.trusted.iterdir()
     loaded = serialization.load_pem_public_key(public.read_bytes())
@@ -37,7 +37,7 @@ def test_a_key_is_private_and_its_public_half_is_trusted(tmp_path: Path) -> None
 
 
 def test_a_key_is_made_once(tmp_path: Path) -> None:
-    assert ensure_key(tmp_path) == ensure_key(tmp_path) == load_key(tmp_path)
+    assert ensure_key(tmp_path) == ensure_key(tmp_path)
 
 
 def test_several_at_once_agree_on_one_key(tmp_path: Path) -> None:
@@ -47,19 +47,8 @@ def test_several_at_once_agree_on_one_key(tmp_path: Path) -> None:
     assert len(trusted_keys(tmp_path / "trusted")) == 1
 
 
-def test_a_second_key_in_its_place_is_refused(tmp_path: Path) -> None:
-    create_key(tmp_path)
-    with pytest.raises(BadUsage, match=r"signing\.pem: found a signing key; expected no key yet"):
-        create_key(tmp_path)
-
-
-def test_no_key_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"signing\.pem: found no file; expected the signing key"):
-        load_key(tmp_path)
-
-
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    create_key(tmp_path).private.chmod(0o644)
+    ensure_key(tmp_path).private.chmod(0o644)
     with pytest.raises(NotTrusted, match=r"mode 0644; expected mode 0600.*Run: chmod 600"):
         ensure_key(tmp_path)
 
@@ -77,11 +66,11 @@ def test_another_kind_of_key_is_refused(tmp_path: Path, content: bytes, text: st
     (tmp_path / "signing.pem").write_bytes(content)
     (tmp_path / "signing.pem").chmod(0o600)
     with pytest.raises(BadRecord, match=text):
-        load_key(tmp_path)
+        ensure_key(tmp_path)
 
 
 def test_a_private_key_among_the_trusted_is_refused(tmp_path: Path) -> None:
-    key = create_key(tmp_path)
+    key = ensure_key(tmp_path)
     (key.trusted / "mine.pub").write_bytes(key.private.read_bytes())
     with pytest.raises(BadRecord, match=r"mine\.pub: found .*expected an EC P-256 key"):
         trusted_keys(key.trusted)

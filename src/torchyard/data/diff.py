@@ -1,7 +1,7 @@
 """What changed between two dataset versions: declarations, rows, distributions.
 
 Versions are read in chunks, some columns at a time; what is kept is 8 or 16 bytes per row. Which
-rows changed is ``diff_rows``'s, how distributions moved ``diff_values``'s.
+rows changed is told by ``comparing.rows``, how distributions moved by ``comparing.values``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from torchyard.data.comparing.values import field_changes
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff, Redeclared
 from torchyard.records.schema import Field
+
+__all__ = ["Rows", "diff"]
 
 
 def diff(before: Rows, after: Rows, *, key: Sequence[str] = ()) -> DatasetDiff:

@@ -24,7 +24,7 @@ from torchyard.records.schema import Schema
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CHUNK_ROWS", "Source", "describe_source", "open_source"]
+__all__ = ["CHUNK_ROWS", "Source", "open_source"]
 
 
 class Source(Protocol):
@@ -80,7 +80,7 @@ def open_source(value: object, *, folder: Path, schema: Schema | None = None) ->
         >>> [chunk["x"].to_list() for chunk in source.chunks(rows=2)]
         [[1, 2], [3]]
     """
-    scratch, name = Scratch(), describe_source(value)
+    scratch, name = Scratch(), _described(value)
     if _is_function(value):
         value = call(value, name)
     if isinstance(value, (str, os.PathLike)):
@@ -88,15 +88,6 @@ def open_source(value: object, *, folder: Path, schema: Schema | None = None) ->
     else:
         parts = frame_parts(value, name=name, place=LocalPlace(folder), scratch=scratch)
     return _Opened(name, tuple(parts), schema, scratch)
-
-
-def describe_source(value: object) -> str:
-    """How a version's record names where its rows came from."""
-    if isinstance(value, (str, os.PathLike)):
-        return str(value)
-    if _is_function(value):
-        return f"function {getattr(value, '__name__', 'data')}"
-    return type(value).__name__
 
 
 @dataclass(frozen=True)
@@ -122,6 +113,15 @@ class _Opened:
                 expected="at least one row",
                 remedy="Check how the data was made: a header alone is not enough.",
             )
+
+
+def _described(value: object) -> str:
+    """How a version's record names where its rows came from."""
+    if isinstance(value, (str, os.PathLike)):
+        return str(value)
+    if _is_function(value):
+        return f"function {getattr(value, '__name__', 'data')}"
+    return type(value).__name__
 
 
 def _is_function(value: object) -> TypeGuard[Callable[[], object]]:

@@ -22,9 +22,8 @@ from torchyard.records.evidence import Evidence, Variant
 from torchyard.records.manifest import Manifest, Seal
 from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph, Run
-from torchyard.release.card import compose_card
+from torchyard.release.card import card_html, model_card
 from torchyard.release.contents import Contents
-from torchyard.release.page import render_html, render_markdown
 from torchyard.release.withheld import check_withheld
 
 MANIFEST = "manifest.json"
@@ -216,9 +215,8 @@ def write_contents(stage: Path, contents: Contents) -> None:
         shutil.copyfile(contents.variant_files[name], stage / variant_model(name))
     _write_lines(stage / GOLDEN_REQUESTS, contents.golden_requests)
     _write_lines(stage / GOLDEN_ANSWERS, contents.golden_answers)
-    card = compose_card(contents)
-    write_atomically(stage / CARD, render_markdown(card).encode())
-    write_atomically(stage / CARD_PAGE, render_html(card).encode())
+    write_atomically(stage / CARD, model_card(contents).encode())
+    write_atomically(stage / CARD_PAGE, card_html(contents).encode())
 
 
 def _check_files(contents: Contents) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchyard.core.digest import digest_bytes, short
-from torchyard.core.errors import BadRecord, BadUsage, NotFound, NotTrusted
+from torchyard.core.errors import BadRecord, NotTrusted
 from torchyard.core.files import locked, write_atomically
 
 if TYPE_CHECKING:
@@ -51,65 +51,12 @@ def ensure_key(folder: Path) -> SigningKey:
     """The folder's signing key, made on first use; safe to call from several processes.
 
     Raises:
-        BadRecord: there is a key file, and it is not an EC P-256 private key.
+        BadRecord: there is a key file, and it is not an EC P-256 private key in PEM form without a
+            password.
         NotTrusted: others than the owner may read the key file.
     """
     with locked(folder / ".lock"):
-        return load_key(folder) if (folder / _PRIVATE).exists() else _make_key(folder)
-
-
-def create_key(folder: Path) -> SigningKey:
-    """Make an EC P-256 key: ``signing.pem`` (mode 0600) and ``trusted/<fingerprint>.pub``.
-
-    Raises:
-        BadUsage: the folder has a signing key already.
-    """
-    with locked(folder / ".lock"):
-        if (folder / _PRIVATE).exists():
-            raise BadUsage(
-                where=str(folder / _PRIVATE),
-                found="a signing key",
-                expected="no key yet",
-                remedy="Use it, or move it away first: what it sealed stays trusted by its .pub.",
-            )
-        return _make_key(folder)
-
-
-def load_key(folder: Path) -> SigningKey:
-    """Read the folder's signing key.
-
-    Raises:
-        NotFound: there is none.
-        BadRecord: the file is not an EC P-256 private key in PEM form without a password.
-        NotTrusted: others than the owner may read it.
-    """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    path = folder / _PRIVATE
-    if not path.exists():
-        raise NotFound(
-            where=str(path),
-            found="no file",
-            expected="the signing key of this project",
-            remedy="Make one, or copy the key that sealed the other releases.",
-        )
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise NotTrusted(
-            where=str(path),
-            found=f"a private key with mode {mode:04o}",
-            expected="mode 0600: only its owner may read it",
-            remedy=f"Run: chmod 600 {path}",
-        )
-    try:
-        private = load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise _not_a_key(path, str(error)) from error
-    if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise _not_a_key(path, type(private).__name__)
-    return SigningKey(folder=folder, fingerprint=_fingerprint(_checked(private.public_key(), path)))
+        return _read_key(folder) if (folder / _PRIVATE).exists() else _make_key(folder)
 
 
 def trusted_keys(trusted: Path) -> dict[str, Path]:
@@ -176,6 +123,29 @@ def _covered(signature: Path) -> frozenset[str]:
         raise ValueError("a signature that does not name its key")
     statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True))
     return frozenset(resource["name"] for resource in statement["predicate"]["resources"])
+
+
+def _read_key(folder: Path) -> SigningKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    path = folder / _PRIVATE
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise NotTrusted(
+            where=str(path),
+            found=f"a private key with mode {mode:04o}",
+            expected="mode 0600: only its owner may read it",
+            remedy=f"Run: chmod 600 {path}",
+        )
+    try:
+        private = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _not_a_key(path, str(error)) from error
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise _not_a_key(path, type(private).__name__)
+    return SigningKey(folder=folder, fingerprint=_fingerprint(_checked(private.public_key(), path)))
 
 
 def _make_key(folder: Path) -> SigningKey:

@@ -20,7 +20,7 @@ from torchyard.yard.workspace import PROJECT_FILE, STATE_FOLDER, Workspace, load
 
 if TYPE_CHECKING:
     from torchyard.data.check import Validation
-    from torchyard.data.comparing.rows import Rows
+    from torchyard.data.diff import Rows
     from torchyard.data.source import Source
     from torchyard.data.versions import Dataset
 
@@ -112,7 +112,7 @@ def find_version(workspace: Workspace, ref: str) -> tuple[Dataset, DatasetVersio
 
 def rows(dataset: Dataset, version: DatasetVersion) -> Rows:
     """A version and how to read it, for a comparison."""
-    from torchyard.data.comparing.rows import Rows
+    from torchyard.data.diff import Rows
 
     return Rows(version, lambda names: dataset.chunks(version, columns=names))
 

@@ -16,14 +16,13 @@ import polars as pl
 
 from torchyard.core.errors import BadUsage
 from torchyard.data.fingerprint import Digests, row_digests, value_digests
-from torchyard.data.leaks.parted import shown_value
+from torchyard.data.leaks.parted import EXAMPLES, shown_value
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import ChangedValues, KeyedRows
 from torchyard.records.schema import Field
 
 Places = npt.NDArray[np.int64]
 
-EXAMPLES = 5
 # Digests of as many changed values are kept at once, 16 bytes each.
 _MOST_VALUES = 1 << 24
 
@@ -46,7 +45,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class DigestedRows:
-    """Digests of a version's rows in order, ``[rows]``, and of their keys; none without a key."""
+    """Digests of a version's rows in order, ``[rows]``, and of their keys; empty without a key."""
 
     rows: Digests
     keys: Digests

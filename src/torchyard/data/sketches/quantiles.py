@@ -184,7 +184,7 @@ def runs(ordered: Floats) -> tuple[Floats, Counts]:
         >>> [part.tolist() for part in runs(np.array([1.0, 1.0, 3.0]))]
         [[1.0, 3.0], [2, 1]]
     """
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: ordered.size])
+    starts = _starts(ordered)
     return ordered[starts], np.diff(starts, append=ordered.size)
 
 
@@ -197,10 +197,15 @@ def value_at(values: Floats, counts: Counts, places: npt.NDArray[np.int64]) -> F
 def _tallied(values: Floats, counts: Counts) -> tuple[Floats, Counts]:
     order = np.argsort(values, kind="stable")
     values = values[order]
-    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]])[: values.size])
+    starts = _starts(values)
     if not starts.size:
         return values, counts
     return values[starts], np.add.reduceat(counts[order], starts)
+
+
+def _starts(ordered: Floats) -> npt.NDArray[np.int64]:
+    """Where the runs of equal values begin."""
+    return np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: ordered.size])
 
 
 def _coin(level: int, throw: int) -> int:
