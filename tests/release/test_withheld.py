@@ -12,6 +12,7 @@ import pytest
 from tests.support.releases import SCHEMA, sample_contents, sample_release
 from torchyard.core.errors import BadRecord
 from torchyard.records.dataset import FieldProfile, Finding, Profile
+from torchyard.records.evidence import GroupResult
 from torchyard.records.schema import Field, Schema
 from torchyard.release import Contents
 
@@ -39,6 +40,26 @@ def in_finding(contents: Contents) -> Contents:
     return replace(contents, dataset=replace(contents.dataset, findings=(FINDING,)))
 
 
+def in_finding_about_rows(contents: Contents) -> Contents:
+    finding = replace(FINDING, field="(row)", rule="is there twice")
+    return replace(contents, dataset=replace(contents.dataset, findings=(finding,)))
+
+
+def in_part(contents: Contents, kind: str, value: str, *, report: int = -1) -> Contents:
+    part = GroupResult(field="seat", value=value, rows=9, classes=(4, 5), metrics={})
+    reports = list(contents.evidence.reports)
+    reports[report] = replace(reports[report], **{kind: (part,)})  # type: ignore[arg-type]
+    return replace(contents, evidence=replace(contents.evidence, reports=tuple(reports)))
+
+
+def in_group(contents: Contents) -> Contents:
+    return in_part(contents, "groups", "12A", report=0)
+
+
+def in_slice(contents: Contents) -> Contents:
+    return in_part(contents, "slices", "12A")
+
+
 def in_request(contents: Contents) -> Contents:
     first, second, *others = contents.golden_requests
     requests = (first, {**second, "seat": "12A"}, *others)
@@ -59,6 +80,9 @@ def with_schema(contents: Contents, **changes: Any) -> Contents:
         (in_reference, "reference profile, field 'seat'"),
         (in_dataset, "dataset's profile, field 'seat'"),
         (in_finding, "finding 'carrier, seat is odd'"),
+        (in_finding_about_rows, "finding '(row) is there twice'"),
+        (in_group, "report on torch-fp32, a group of 'seat'"),
+        (in_slice, "report on onnx-fp32, a slice of 'seat'"),
         (in_request, "golden request 1, field 'seat'"),
     ],
 )
@@ -70,6 +94,27 @@ def test_a_shown_personal_value_is_refused_and_an_allowed_one_is_not(
     assert caught.value.where == where
     for changes in ({"personal": False}, {"allow": ("log",)}):
         sample_release(tmp_path, change=lambda c, more=changes: with_schema(change(c), **more))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", ["groups", "slices"])
+@pytest.mark.parametrize("value", ["window", "(missing)"])
+def test_a_report_may_name_the_values_that_the_schema_lists(
+    tmp_path: Path, kind: str, value: str
+) -> None:
+    def listed(contents: Contents) -> Contents:
+        return in_part(with_schema(contents, values=("window", "aisle")), kind, value)
+
+    release = sample_release(tmp_path, change=listed)
+    assert getattr(release.evidence.reports[-1], kind)[0].value == value
+    with pytest.raises(BadRecord, match=r"a (group|slice) of 'seat': found values of a personal"):
+        sample_release(tmp_path, change=lambda contents: in_part(listed(contents), kind, "12A"))
+
+
+def test_a_report_may_part_rows_by_yes_and_no(tmp_path: Path) -> None:
+    def boolean(contents: Contents) -> Contents:
+        return in_part(with_schema(contents, kind="boolean"), "groups", "true")
+
+    assert sample_release(tmp_path, change=boolean).evidence.reports[-1].groups[0].value == "true"
 
 
 def test_a_stand_in_for_what_a_request_must_have_is_allowed(tmp_path: Path) -> None:

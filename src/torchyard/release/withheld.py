@@ -6,49 +6,68 @@ that they did.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from torchyard.core.errors import BadRecord
 from torchyard.records.dataset import FieldProfile, Profile
+from torchyard.records.evidence import Report
+from torchyard.records.schema import Field
 from torchyard.release.contents import Contents
+
+_NO_VALUE = "(missing)"  # what the group of rows without a value is called
 
 
 def check_withheld(contents: Contents) -> None:
     """Refuse contents that show what is to be withheld.
 
     Of a personal field that does not allow ``log`` profiles may say how many rows have it, findings
-    may count it, and golden requests may hold a stand-in; where the field is optional, they may not
-    hold it at all.
+    may count it, reports may have a group or slice for each value that the schema itself lists, and
+    golden requests may hold a stand-in; where the field is optional, they may not hold it at all.
+    Examples of a finding that is about rows, and not about fields, may show any value, so beside a
+    personal field there may be none.
 
     Raises:
-        BadRecord: the schema has a field that is known only later, or a profile, a finding or a
-            golden request shows values of a personal field.
+        BadRecord: the schema has a field that is known only later, or a profile, a finding, a
+            report or a golden request shows values of a personal field.
     """
     for field in contents.schema.fields:
         if field.later:
             raise _shown(
                 "schema", f"field '{field.name}', which is known later", "fields of a request"
             )
-    withheld = {field.name for field in contents.dataset.schema.fields if field.is_withheld}
-    withheld |= {field.name for field in contents.schema.fields if field.is_withheld}
+    every = (*contents.dataset.schema.fields, *contents.schema.fields)
+    withheld = {field.name: field for field in every if field.is_withheld}
     for where in _shows(contents, withheld):
         raise _shown(where, "values of a personal field", "none, or allow=['log'] on the field")
 
 
-def _shows(contents: Contents, withheld: set[str]) -> Iterator[str]:
+def _shows(contents: Contents, withheld: Mapping[str, Field]) -> Iterator[str]:
     yield from _in_profile("reference profile", contents.reference, withheld)
     yield from _in_profile("dataset's profile", contents.dataset.profile, withheld)
+    known = set(contents.dataset.schema.names)
     for finding in contents.dataset.findings:
         names = {name.strip() for name in finding.field.split(",")}
-        if finding.examples and names & withheld:
+        if withheld and finding.examples and (names & withheld.keys() or not names <= known):
             yield f"finding '{finding.field} {finding.rule}'"
-    optional = {field.name for field in contents.schema.fields if field.optional} & withheld
+    for report in contents.evidence.reports:
+        yield from _in_report(report, withheld)
+    optional = {field.name for field in contents.schema.fields if field.optional} & withheld.keys()
     for place, request in enumerate(contents.golden_requests):
         for name in sorted(optional & request.keys()):
             yield f"golden request {place}, field '{name}'"
 
 
-def _in_profile(where: str, profile: Profile, withheld: set[str]) -> Iterator[str]:
+def _in_report(report: Report, withheld: Mapping[str, Field]) -> Iterator[str]:
+    for kind, results in (("group", report.groups), ("slice", report.slices)):
+        for result in results:
+            field = withheld.get(result.field)
+            if field is None or field.kind == "boolean":
+                continue
+            if result.value not in (_NO_VALUE, *field.values):
+                yield f"report on {report.model}, a {kind} of '{result.field}'"
+
+
+def _in_profile(where: str, profile: Profile, withheld: Mapping[str, Field]) -> Iterator[str]:
     for field in profile.fields:
         bare = FieldProfile(
             name=field.name,
