@@ -11,14 +11,16 @@ Each one returns a frozen record; nothing happens until a stage reads it. All of
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from torchyard.core.errors import BadProject
-from torchyard.project.needs import need_at_least, need_texts, need_types
+from torchyard.project.needs import need_at_least, need_at_most, need_texts, need_types
 from torchyard.records.schema import Field, FieldKind, PersonalUse
 from torchyard.records.schema import Schema as SchemaRecord
+from torchyard.records.sizes import MOST_VALUES
 
 Allow = Sequence[PersonalUse]
 
@@ -192,7 +194,7 @@ def tensor(
         description: for the model card.
 
     Raises:
-        BadProject: the shape is empty or has a size below 1.
+        BadProject: the shape is empty, has a size below 1, or holds more than 16,777,216 numbers.
     """
     sizes = tuple(shape) if isinstance(shape, Sequence) else ()
     if not sizes or any(type(size) is not int or size < 1 for size in sizes):
@@ -202,6 +204,7 @@ def tensor(
             expected="whole sizes of at least 1, such as (3, 32, 32)",
             remedy="For one value per row use ty.number().",
         )
+    need_at_most(math.prod(sizes), MOST_VALUES, where="ty.tensor(...)", name="values of a row")
     return _field("tensor", shape=sizes, dtype=dtype, ge=ge, le=le, personal=personal,
                   allow=allow, description=description)  # fmt: skip
 
