@@ -12,14 +12,14 @@ defines what the fast path must answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from torchyard.core.errors import BadData, BadProject, BadUsage
-from torchyard.evaluate.intervals import exact, percentile
+from torchyard.evaluate.intervals import as_share, by_resamples
 from torchyard.evaluate.kinds import Kind, compute, find, kind_of
 from torchyard.evaluate.metrics import Metric
 from torchyard.evaluate.sample import Floats, Indices, Sample, by_class, count_classes
@@ -47,7 +47,6 @@ class Resampled:
         samples: metric to its value in each resample, ``[resamples]``.
         vectors: vector to its values in the sample, ``[numbers]``.
         vector_samples: vector to its values in each resample, ``[resamples, numbers]``.
-        resamples: how many.
     """
 
     kind: Kind[Any]
@@ -57,7 +56,6 @@ class Resampled:
     samples: dict[str, Floats]
     vectors: dict[str, Floats]
     vector_samples: dict[str, Floats]
-    resamples: int
 
 
 def measure(
@@ -136,7 +134,6 @@ def bootstrap(
         samples=samples,
         vectors=vector_values,
         vector_samples=drawn,
-        resamples=resamples,
     )
 
 
@@ -192,13 +189,10 @@ def paired_difference(
     value = sign * (new - old)
     chunks = _resamples((challenger, champion), resamples=resamples, generator=generator)
     samples = sign * np.concatenate([known.function(a) - known.function(b) for a, b in chunks])
-    interval = percentile(samples, value=value, bounds=(-np.inf, np.inf), biased=known.biased)
-    if interval is None:
-        return None
-    method = f"paired {method_text(resamples, biased=known.biased)}"
-    return Measured(
-        value=value, low=interval[0], high=interval[1], rows=challenger.rows, method=method
+    found = by_resamples(
+        value, samples, rows=challenger.rows, bounds=(-np.inf, np.inf), biased=known.biased
     )
+    return None if found is None else replace(found, method=f"paired {found.method}")
 
 
 def undirected(metric: str, task: Task) -> BadProject:
@@ -213,17 +207,6 @@ def undirected(metric: str, task: Task) -> BadProject:
     )
 
 
-def method_text(resamples: int, *, biased: bool) -> str:
-    """How an interval came about, in the words of a report.
-
-    Example:
-        >>> method_text(1000, biased=True)
-        'bootstrap by class, 1,000 resamples, shifted by their bias'
-    """
-    shifted = ", shifted by their bias" if biased else ""
-    return f"bootstrap by class, {resamples:,} resamples{shifted}"
-
-
 def _directed(name: str, task: Task) -> Metric[Any]:
     metric = find(name, task=task, where="metric")
     if metric.higher_is_better is None:
@@ -234,18 +217,11 @@ def _directed(name: str, task: Task) -> Metric[Any]:
 def _measured(name: str, sample: Resampled) -> Measured | None:
     metric, value = sample.kind.metrics[name], sample.values[name]
     if metric.share_of is not None:
-        trials = float(metric.share_of(sample.tally))
-        interval: tuple[float, float] | None = exact(hits=round(value * trials), trials=trials)
-        method = "exact binomial (Clopper-Pearson)"
-    else:
-        interval = percentile(
-            sample.samples[name], value=value, bounds=metric.bounds, biased=metric.biased
-        )
-        method = method_text(sample.resamples, biased=metric.biased)
-    if interval is None:
-        return None
-    low, high = interval
-    return Measured(value=value, low=low, high=high, rows=sample.rows, method=method)
+        return as_share(value, trials=float(metric.share_of(sample.tally)), rows=sample.rows)
+    samples = sample.samples[name]
+    return by_resamples(
+        value, samples, rows=sample.rows, bounds=metric.bounds, biased=metric.biased
+    )
 
 
 def _check_resamples(resamples: int) -> None:

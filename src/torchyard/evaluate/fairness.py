@@ -9,12 +9,13 @@ unless the groups' positive rates are equal (Chouldechova 2017; Kleinberg et al.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, Vector, method_text
+from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, Vector
 from torchyard.evaluate.groups import Group, Texts, part
-from torchyard.evaluate.intervals import percentile
+from torchyard.evaluate.intervals import by_resamples
 from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.sample import Sample
 from torchyard.records.evidence import Measured
@@ -80,11 +81,11 @@ def _largest(
     value = float(np.ptp(rates, axis=0).max())
     drawn = np.ptp(np.stack([sample.vector_samples[name] for sample in samples]), axis=0)
     # The largest of several noisy differences is never negative, so noise alone moves it up.
-    interval = percentile(drawn.max(axis=-1), value=value, bounds=(0.0, widest), biased=True)
-    if interval is None:
+    rows = sum(sample.rows for sample in samples)
+    found = by_resamples(value, drawn.max(axis=-1), rows=rows, bounds=(0.0, widest), biased=True)
+    if found is None:
         return None
-    method = f"{method_text(samples[0].resamples, biased=True)}, {len(samples)} groups"
+    method = f"{found.method}, {len(samples)} groups"
     if left_out:
         method += f"; left out: {', '.join(left_out)}"
-    rows = sum(sample.rows for sample in samples)
-    return Measured(value=value, low=interval[0], high=interval[1], rows=rows, method=method)
+    return replace(found, method=method)

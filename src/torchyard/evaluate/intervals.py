@@ -1,13 +1,39 @@
-"""95 % intervals: from resamples, or exact for shares."""
+"""Numbers with their 95 % intervals: from resamples, or exact for shares."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from torchyard.evaluate.sample import Floats
+from torchyard.records.evidence import Measured
 
 CONFIDENCE = 0.95
 _TAIL = (1.0 - CONFIDENCE) / 2.0
+
+
+def by_resamples(
+    value: float, samples: Floats, *, rows: int, bounds: tuple[float, float], biased: bool
+) -> Measured | None:
+    """A number of some rows with the interval of its resamples; arguments as of ``percentile``.
+
+    Example:
+        >>> by_resamples(0.5, np.full(40, 0.5), rows=9, bounds=(0.0, 1.0), biased=True).method
+        'bootstrap by class, 40 resamples, shifted by their bias'
+    """
+    interval = percentile(samples, value=value, bounds=bounds, biased=biased)
+    if interval is None:
+        return None
+    method = f"bootstrap by class, {samples.size:,} resamples"
+    if biased:
+        method += ", shifted by their bias"
+    return Measured(value=value, low=interval[0], high=interval[1], rows=rows, method=method)
+
+
+def as_share(value: float, *, trials: float, rows: int) -> Measured:
+    """A share of ``trials`` rows, above 0, among some rows with its exact interval."""
+    low, high = exact(hits=round(value * trials), trials=trials)
+    method = "exact binomial (Clopper-Pearson)"
+    return Measured(value=value, low=low, high=high, rows=rows, method=method)
 
 
 def percentile(

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from torchyard.evaluate.bootstrap import Resampled, Vector, method_text
-from torchyard.evaluate.class_metrics import f1s
+from torchyard.evaluate.bootstrap import Resampled, Vector
+from torchyard.evaluate.class_metrics import f1s, precisions, recalls
 from torchyard.evaluate.class_tally import ClassTally
-from torchyard.evaluate.intervals import exact, percentile
-from torchyard.evaluate.sample import Floats, Sample, answers
+from torchyard.evaluate.intervals import as_share, by_resamples
+from torchyard.evaluate.sample import Sample, answers
 from torchyard.records.evidence import ClassResult, Measured
 from torchyard.records.schema import Task
 
 MOST_CONFUSED = 50  # classes; a larger matrix is more than a report should carry
-_EXACT = "exact binomial (Clopper-Pearson)"
 
 
 def class_vectors(task: Task) -> dict[str, Vector]:
@@ -64,29 +63,17 @@ def confusion(sample: Sample) -> tuple[tuple[int, ...], ...]:
 
 
 def _metrics(sample: Resampled, tally: ClassTally, place: int) -> dict[str, Measured]:
-    hits, rows = float(tally.hits[place]), sample.rows
     found = {
-        "precision": _share(hits, float(tally.answered[place]), rows),
-        "recall": _share(hits, float(tally.members[place]), rows),
-        "f1": _f1(sample, place),
+        name: as_share(float(share[place]), trials=float(trials[place]), rows=sample.rows)
+        for name, share, trials in (
+            ("precision", precisions(tally), tally.answered),
+            ("recall", recalls(tally), tally.members),
+        )
+        if trials[place] > 0
     }
-    return {name: one for name, one in found.items() if one is not None}
-
-
-def _share(hits: float, trials: float, rows: int) -> Measured | None:
-    if trials == 0:
-        return None
-    low, high = exact(hits=hits, trials=trials)
-    return Measured(value=hits / trials, low=low, high=high, rows=rows, method=_EXACT)
-
-
-def _f1(sample: Resampled, place: int) -> Measured | None:
-    value = float(sample.vectors["f1"][place])
-    if np.isnan(value):
-        return None
-    drawn: Floats = sample.vector_samples["f1"][:, place]
-    interval = percentile(drawn, value=value, bounds=(0.0, 1.0), biased=False)
-    if interval is None:
-        return None
-    method = method_text(sample.resamples, biased=False)
-    return Measured(value=value, low=interval[0], high=interval[1], rows=sample.rows, method=method)
+    f1, drawn = float(sample.vectors["f1"][place]), sample.vector_samples["f1"][:, place]
+    if not np.isnan(f1):
+        measured = by_resamples(f1, drawn, rows=sample.rows, bounds=(0.0, 1.0), biased=False)
+        if measured is not None:
+            found["f1"] = measured
+    return found
