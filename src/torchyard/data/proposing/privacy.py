@@ -20,6 +20,7 @@ _ROAD = (
     r"street|st|avenue|ave|road|rd|lane|ln|drive|dr|boulevard|blvd|way|court|square|stra(?:ß|ss)e|"
     r"str|weg|platz|allee|gasse|rue|via|calle|plaza"
 )
+_SHORT = ".{0,60}"
 # the first that most values match
 _FORMS = {
     "e-mail address": r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
@@ -27,7 +28,8 @@ _FORMS = {
     "identity number": r"^(?:[0-9]{3}-[0-9]{2}-[0-9]{4}|[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}"
     r"(?: ?[A-Z0-9]{1,3})?|[0-9]{4}(?:[ -][0-9]{4}){3})$",
     "phone number": r"^(?:\+[0-9]{8,15}|[+(]?[0-9]{1,5}(?:[ ()/.-]{1,2}[0-9]{2,5}){2,})$",
-    "postal address": rf"(?i)^[0-9]+[a-z]?,? .*\b(?:{_ROAD})\b|^\S.*(?:{_ROAD})\.? [0-9]+\b",
+    "postal address": rf"(?i)^[0-9]+[a-z]?,? {_SHORT}\b(?:{_ROAD})\b|"
+    rf"^\S{_SHORT}(?:{_ROAD})\.? [0-9]+\b",
 }
 _DATE = r"^(?:[0-9]{4}[./-][0-9]{1,2}[./-]|[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{2})?)[0-9]{1,2}$"
 _WHOSE = (
