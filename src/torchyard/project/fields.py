@@ -1,11 +1,17 @@
 """The words of a project file for what a row holds: one per kind of field, and the schema.
 
-Each one returns a frozen record; nothing happens until a stage reads it. All of them take:
+Each one returns a frozen record; nothing happens until a stage reads it. An argument means the same
+wherever it is taken:
 
-- ``optional``: the value may be missing;
+- ``optional``: the value may be missing (a tensor never is);
 - ``personal``: it reaches neither a feature nor a prediction log, unless ``allow`` names that use;
 - ``later``: not known when a prediction is asked for, so never a feature nor part of a request;
-- ``description``: a sentence for the model card.
+- ``description``: a sentence for the model card;
+- ``unit``: of a number; ``ge`` and ``le``: the least and the most that it may be;
+- ``pattern``: a regular expression that the whole text must match; ``min_length``, ``max_length``:
+  its least and most characters;
+- ``unique``: no two rows have the same value;
+- ``protected``: fairness is judged between the groups of rows with the same value.
 """
 
 from __future__ import annotations
@@ -18,14 +24,11 @@ from typing import Any, Literal
 
 from torchyard.core.errors import BadProject
 from torchyard.project.needs import need_at_least, need_at_most, need_texts, need_types
-from torchyard.records.schema import Field, FieldKind, PersonalUse
+from torchyard.records.schema import FIELD_NAME, Field, FieldKind, PersonalUse, may_be_named
 from torchyard.records.schema import Schema as SchemaRecord
 from torchyard.records.sizes import MOST_VALUES
 
 Allow = Sequence[PersonalUse]
-
-# JSON names, SQL conditions, findings ("a, b") and the columns of logs ("@id") stand in their way
-_UNNAMEABLE = re.compile(r'[",\\\x00-\x1f]|\A@')
 
 
 def number(
@@ -45,8 +48,7 @@ def number(
         >>> number(unit="mph", ge=0, optional=True).unit
         'mph'
     """
-    return _field("number", unit=unit, ge=ge, le=le, optional=optional, personal=personal,
-                  allow=allow, later=later, description=description)  # fmt: skip
+    return _field("number", **locals())
 
 
 def integer(
@@ -62,8 +64,7 @@ def integer(
     description: str = "",
 ) -> Field:
     """A whole number of at most 53 bits, at least ``ge`` and at most ``le`` where given."""
-    return _field("integer", unit=unit, ge=ge, le=le, unique=unique, optional=optional,
-                  personal=personal, allow=allow, later=later, description=description)  # fmt: skip
+    return _field("integer", **locals())
 
 
 def boolean(
@@ -76,8 +77,7 @@ def boolean(
     description: str = "",
 ) -> Field:
     """True or false. ``protected=True`` judges fairness between the two groups."""
-    return _field("boolean", optional=optional, protected=protected, personal=personal,
-                  allow=allow, later=later, description=description)  # fmt: skip
+    return _field("boolean", **locals())
 
 
 def category(
@@ -94,32 +94,21 @@ def category(
 ) -> Field:
     """A short text from a limited set. With ``values``, only those are accepted.
 
-    Args:
-        values: the allowed ones; any text when left out.
-        pattern: a regular expression that the whole value must match.
-        max_length: most characters.
-        optional: the value may be missing.
-        protected: fairness is judged between its values.
-        personal: see the module.
-        allow: see the module.
-        later: see the module.
-        description: for the model card.
+    ``pattern`` and ``max_length`` are for a set that is not listed. ``protected=True`` judges
+    fairness between the values.
 
     Raises:
         BadProject: ``values`` repeats one, holds an empty text (which stands for missing), or one
             that breaks the pattern or the length.
     """
-    allowed = need_texts(values, where="ty.category(...)", name="values")
-    if len(set(allowed)) != len(allowed) or "" in allowed:
+    field = _field("category", **locals())
+    if len(set(field.values)) != len(field.values) or "" in field.values:
         raise BadProject(
             where="ty.category(...)",
-            found=f"values {list(allowed)}",
+            found=f"values {list(field.values)}",
             expected="different, non-empty texts",
             remedy="List each value once; use optional=True for missing ones.",
         )
-    field = _field("category", values=allowed, pattern=pattern, max_length=max_length,
-                   optional=optional, protected=protected, personal=personal, allow=allow,
-                   later=later, description=description)  # fmt: skip
     _check_values(field)
     return field
 
@@ -133,8 +122,7 @@ def timestamp(
     description: str = "",
 ) -> Field:
     """A local date and time without an offset, as ISO 8601 in requests; microseconds are kept."""
-    return _field("timestamp", optional=optional, personal=personal, allow=allow, later=later,
-                  description=description)  # fmt: skip
+    return _field("timestamp", **locals())
 
 
 def text(
@@ -154,9 +142,7 @@ def text(
         >>> text(max_length=5000).kind
         'text'
     """
-    return _field("text", pattern=pattern, min_length=min_length, max_length=max_length,
-                  optional=optional, personal=personal, allow=allow, later=later,
-                  description=description)  # fmt: skip
+    return _field("text", **locals())
 
 
 def image(
@@ -168,8 +154,7 @@ def image(
     description: str = "",
 ) -> Field:
     """An encoded picture (PNG, JPEG, WebP, ...): bytes in data, base64 text in requests."""
-    return _field("image", optional=optional, personal=personal, allow=allow, later=later,
-                  description=description)  # fmt: skip
+    return _field("image", **locals())
 
 
 def tensor(
@@ -184,29 +169,21 @@ def tensor(
 ) -> Field:
     """Numbers in a fixed shape, never missing: nested lists in data and in requests.
 
-    Args:
-        shape: of one row, for example ``(3, 32, 32)``.
-        dtype: of its elements.
-        ge: the least that every element may be.
-        le: the most that every element may be.
-        personal: see the module.
-        allow: see the module.
-        description: for the model card.
+    ``shape`` is of one row, for example ``(3, 32, 32)``; ``ge`` and ``le`` bound every element.
 
     Raises:
         BadProject: the shape is empty, has a size below 1, or holds more than 16,777,216 numbers.
     """
-    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
-    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
+    if not (isinstance(shape, Sequence) and shape and all(map(_is_size, shape))):
         raise BadProject(
             where="ty.tensor(...)",
             found=f"shape={shape!r}",
             expected="whole sizes of at least 1, such as (3, 32, 32)",
             remedy="For one value per row use ty.number().",
         )
-    need_at_most(math.prod(sizes), MOST_VALUES, where="ty.tensor(...)", name="values of a row")
-    return _field("tensor", shape=sizes, dtype=dtype, ge=ge, le=le, personal=personal,
-                  allow=allow, description=description)  # fmt: skip
+    need_at_most(math.prod(shape), MOST_VALUES, where="ty.tensor(...)", name="values of a row")
+    shape = tuple(shape)
+    return _field("tensor", **locals())
 
 
 def id(
@@ -220,8 +197,7 @@ def id(
     description: str = "",
 ) -> Field:
     """What names an entity: a text that groups rows and joins tables, but measures nothing."""
-    return _field("id", pattern=pattern, unique=unique, optional=optional, personal=personal,
-                  allow=allow, later=later, description=description)  # fmt: skip
+    return _field("id", **locals())
 
 
 def Schema(**fields: Field) -> SchemaRecord:  # noqa: N802 - reads as the thing it makes
@@ -250,12 +226,11 @@ def Schema(**fields: Field) -> SchemaRecord:  # noqa: N802 - reads as the thing 
                 expected="a field",
                 remedy=f"For example {name}=ty.number().",
             )
-        if not name or _UNNAMEABLE.search(name):
+        if not may_be_named(name):
             raise BadProject(
                 where="ty.Schema(...)",
                 found=f"a field named {name!r}",
-                expected="a name without commas, quotes, backslashes and control characters, that "
-                "does not begin with '@'",
+                expected=FIELD_NAME,
                 remedy="Rename the column where the data is read.",
             )
     return SchemaRecord(
@@ -263,11 +238,12 @@ def Schema(**fields: Field) -> SchemaRecord:  # noqa: N802 - reads as the thing 
     )
 
 
-def _field(kind: FieldKind, *, allow: Allow, personal: bool, **rules: object) -> Field:
+def _field(kind: FieldKind, **given: Any) -> Field:
+    """What a word was given, checked. Words hand on their ``locals()``, so nothing is forgotten."""
     where = f"ty.{kind}(...)"
-    uses: Any = need_texts(allow, where=where, name="allow")
-    field = Field(name="", kind=kind, personal=personal, allow=uses, **rules)  # type: ignore[arg-type]
-    need_types(field, where=where)
+    for name in ("allow", "values"):
+        given[name] = need_texts(given.get(name, ()), where=where, name=name)
+    field = need_types(Field(name="", kind=kind, **given), where=where)
     for name, least in (("min_length", 0), ("max_length", 1)):
         if getattr(field, name) is not None:
             need_at_least(getattr(field, name), least, where=where, name=name)
@@ -282,7 +258,7 @@ def _field(kind: FieldKind, *, allow: Allow, personal: bool, **rules: object) ->
                 expected=f"{names[0]} at most {names[1]}",
                 remedy="Swap the two bounds.",
             )
-    if field.allow and not personal:
+    if field.allow and not field.personal:
         raise BadProject(
             where=where,
             found=f"allow={list(field.allow)} on a field that is not personal",
@@ -292,6 +268,10 @@ def _field(kind: FieldKind, *, allow: Allow, personal: bool, **rules: object) ->
     if field.pattern is not None:
         _check_pattern(where, field.pattern)
     return field
+
+
+def _is_size(size: object) -> bool:
+    return type(size) is int and size >= 1
 
 
 def _check_values(field: Field) -> None:
