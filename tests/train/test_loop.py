@@ -13,8 +13,15 @@ from torch.nn import functional
 from torchyard.core.errors import BadModel
 from torchyard.records.schema import Task
 from torchyard.records.training import Epoch, FeatureGraph, FeatureTensor, Training
-from torchyard.train import Examples, load_weights, probe, save_weights, train
-from torchyard.train.loop import predict_logits
+from torchyard.train import (
+    Examples,
+    Watch,
+    load_weights,
+    predict_logits,
+    probe,
+    save_weights,
+    train,
+)
 
 SETTINGS = Training(max_epochs=4, batch_size=64, learning_rate=1e-2, seed=3)
 GRAPH = FeatureGraph(
@@ -58,9 +65,16 @@ def fit(settings: Training = SETTINGS, **changes: Any) -> Any:
 
 
 def test_training_learns_and_keeps_the_best_epoch() -> None:
-    seen: list[Epoch] = []
-    trained = fit(on_epoch=seen.append)
-    assert tuple(seen) == trained.curve
+    class Seen(Watch):
+        def __init__(self) -> None:
+            self.epochs: list[Epoch] = []
+
+        def on_epoch(self, epoch: Epoch) -> None:
+            self.epochs.append(epoch)
+
+    seen = Seen()
+    trained = fit(watch=seen)
+    assert tuple(seen.epochs) == trained.curve
     losses = [epoch.validation_loss for epoch in trained.curve]
     assert losses[trained.best_epoch - 1] == min(losses)
     assert min(losses) < 0.65 < np.log(2)
@@ -115,7 +129,7 @@ def test_a_loss_that_is_not_a_number_is_refused() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) * float("nan")
 
-    with pytest.raises(BadModel, match=r"epoch 1, training loss: found nan"):
+    with pytest.raises(BadModel, match=r"epoch 1, step 1, layer .Wild.: found 64 of 64 values NaN"):
         fit(build=Wild)
 
 

@@ -34,18 +34,19 @@ def train(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson =
     training = parse_settings(settings)
     trained = Yard(project, progress=Drawn()).train(training=training)
     run = trained.run
-    losses = {
-        "train_loss": run.curve[run.best_epoch - 1].train_loss,
-        "validation_loss": run.curve[run.best_epoch - 1].validation_loss,
-    }
     if as_json:
         show_json({
             "run": run.id, "status": run.status, "weights_sha256": run.weights_sha256,
-            "metrics": losses,
+            "metrics": run.losses,
         })  # fmt: skip
-    else:
-        say(f"Run {run.id}: weights {short(run.weights_sha256)}, validation loss "
-            f"{losses['validation_loss']:.4f} nats at epoch {run.best_epoch}.")  # fmt: skip
+        return
+    best = run.best
+    chosen = (
+        f"validation loss {best.validation_loss:.4f} nats at epoch {best.number}"
+        if best is not None
+        else "as they were given"
+    )
+    say(f"Run {run.id}: weights {short(run.weights_sha256)}, {chosen}.")
 
 
 def evaluate(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:

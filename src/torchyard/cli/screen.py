@@ -50,6 +50,11 @@ class Drawn:
         """A line inside the stage."""
         hang(err, Text(" " * 11), Text(text, style="dim"))
 
+    def tick(self, text: str) -> None:
+        """Beside the spinner, until the next one."""
+        if _spinning:
+            _spinning[-1].update(text)
+
     def end(self, stage: str, summary: str, *, seconds: float, skipped: bool) -> None:
         """One line about what the stage made."""
         stop_spinning()

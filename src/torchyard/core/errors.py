@@ -108,6 +108,13 @@ class Overloaded(YardError):
     code = "overloaded"
 
 
+class Stopped(YardError):
+    """Work was asked to stop, and saved where it stands."""
+
+    code = "stopped"
+    exit_status = 143  # 128 + SIGTERM, as shells say it
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A sentence that suggests the known word closest to a misspelt one, or lists them all.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _STAGING = ".staging-"
@@ -68,7 +69,8 @@ def publish_folder(stage: Path, target: Path) -> bool:
     """Give a staged folder its final name in one rename, after all its files reached the disk.
 
     Returns:
-        False when the target already exists (its name is its content, so nothing is lost).
+        False when the target already exists (its name is its content, so nothing is lost); another
+        process may have made it at this very moment.
     """
     for path in sorted(stage.rglob("*")):
         if path.is_file():
@@ -80,9 +82,23 @@ def publish_folder(stage: Path, target: Path) -> bool:
     if target.exists():
         return False
     stage.chmod(0o755)
-    stage.rename(target)
+    try:
+        stage.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
     sync_folder(target.parent)
     return True
+
+
+def discard_folder(target: Path) -> None:
+    """Take a folder's name away in one rename, then remove it: it is never seen half removed.
+
+    What is left of it when its remover is killed goes with ``clear_abandoned``.
+    """
+    with staged_folder(target.parent) as stage, suppress(FileNotFoundError):
+        target.rename(stage / target.name)
 
 
 @contextmanager
@@ -115,14 +131,17 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on a file; another process that wants it waits.
 
     The kernel drops the lock when the holder dies, so nothing is ever left locked.
+
+    Raises:
+        BlockingIOError: another process holds it, and ``wait`` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         try:
             yield
         finally:

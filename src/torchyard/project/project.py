@@ -62,7 +62,11 @@ class Project:
         model: an ``nn.Module`` class, or a function, that takes the fitted ``FeatureGraph``; its
             ``forward`` takes the tensors by name and returns logits: one per row for a binary task,
             ``[rows]`` or ``[rows, 1]``, and ``[rows, classes]`` for a multiclass one.
-        training: settings of the loop.
+        training: settings of the run.
+        fit: your own training instead of torchyard's loop: a function that takes a ``ty.Fitting``
+            and returns the module, trained.
+        weights: a file of weights that were trained elsewhere, for ``model`` to carry: safetensors,
+            or a ``state_dict`` saved by ``torch.save``. A path is relative to ``project.py``.
         gates: limits that every shipped variant must clear.
         objective: the service level.
         slices: category or boolean fields whose every value is reported alone.
@@ -82,6 +86,8 @@ class Project:
     features: FeatureSet
     model: Callable[[FeatureGraph], nn.Module]
     training: Training = Training()
+    fit: Callable[[Any], nn.Module] | None = None
+    weights: str | None = None
     gates: tuple[Gate, ...] | list[Gate] = ()
     objective: Objective = Objective()
     slices: tuple[str, ...] | list[str] = ()
@@ -117,6 +123,12 @@ class Project:
         is_made = hasattr(self.model, "state_dict") and not isinstance(self.model, type)
         if is_made or not callable(self.model):
             raise _misfit("model", self.model, "an nn.Module class, or a function that makes one")
+        if self.fit is not None and not callable(self.fit):
+            raise _misfit("fit", self.fit, "a function that trains, or nothing")
+        if self.weights is not None and not (isinstance(self.weights, str) and self.weights):
+            raise _misfit("weights", self.weights, "a path as text, or nothing")
+        if self.fit is not None and self.weights is not None:
+            raise _misfit("fit", self.fit, "nothing beside weights=, which are trained already")
 
     def _check_names(self) -> None:
         if not is_name(self.name):

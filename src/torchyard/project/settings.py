@@ -7,16 +7,23 @@ from torchyard.project.needs import need_at_least, need_types
 from torchyard.records.evidence import Objective
 from torchyard.records.training import Training
 
-_LEAST = {"max_epochs": 1, "batch_size": 1, "patience": 1, "seed": 0, "memory_mib": 1}
+_LEAST = {
+    "max_epochs": 1, "batch_size": 1, "patience": 1, "seed": 0, "memory_mib": 1, "accumulate": 1,
+    "devices": 1,
+}  # fmt: skip
 _LARGEST_SEED = 2**32 - 1  # of scikit-learn, which fits the linear baseline
-_PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+_KNOWN = {
+    "precision": ("32-true", "16-mixed", "bf16-mixed"),
+    "optimizer": ("adamw", "sgd"),
+    "schedule": ("cosine", "linear", "constant"),
+}
 
 
 def check_training(training: Training) -> None:
     """Refuse settings that no run can have.
 
     Raises:
-        BadProject: a setting is of another type or out of its range, or the precision is unknown.
+        BadProject: a setting is of another type, out of its range, or none of the known words.
     """
     where = "ty.Training(...)"
     need_types(training, where=where)
@@ -27,11 +34,17 @@ def check_training(training: Training) -> None:
     for name, found, expected, is_fine in (
         ("weight_decay", training.weight_decay, "at least 0", training.weight_decay >= 0),
         ("seed", training.seed, f"at most {_LARGEST_SEED:,}", training.seed <= _LARGEST_SEED),
-        ("precision", training.precision, f"one of {', '.join(_PRECISIONS)}",
-         training.precision in _PRECISIONS),
+        ("warmup", training.warmup, "0 to 1", 0 <= training.warmup <= 1),
+        ("checkpoint_seconds", training.checkpoint_seconds, "at least 0",
+         training.checkpoint_seconds >= 0),
+        ("accumulate", training.accumulate, f"at most batch_size, {training.batch_size}",
+         training.accumulate <= training.batch_size),
     ):  # fmt: skip
         if not is_fine:
             raise _refused(where, name, found, expected)
+    for name, known in _KNOWN.items():
+        if getattr(training, name) not in known:
+            raise _refused(where, name, getattr(training, name), f"one of {', '.join(known)}")
 
 
 def check_objective(objective: Objective) -> None:

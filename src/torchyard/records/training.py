@@ -100,8 +100,26 @@ class FeatureGraph:
 class Training:
     """Settings of a training run.
 
-    ``patience`` is in epochs without a better validation loss. Training rows whose tensors take
-    more than ``memory_mib`` are shuffled by blocks through a buffer of that size.
+    Attributes:
+        max_epochs: epochs at the most.
+        batch_size: rows per step of the optimizer, of all devices together.
+        learning_rate: the highest that the schedule reaches.
+        weight_decay: decoupled from the gradient in ``adamw`` (Loshchilov & Hutter 2019), a part
+            of it in ``sgd``.
+        clip_norm: the largest norm of all gradients together; None for no limit.
+        patience: epochs without a better validation loss before training ends.
+        seed: of the weights, the order of rows, and everything else that depends on chance.
+        precision: ``32-true``, ``16-mixed`` or ``bf16-mixed``.
+        memory_mib: training rows whose tensors take more are shuffled by blocks through a buffer of
+            that size.
+        optimizer: ``adamw``, or ``sgd`` with a Nesterov momentum of 0.9.
+        schedule: how the learning rate goes down after its warm-up: ``cosine`` or ``linear`` to 0
+            at the last step of ``max_epochs``, or ``constant``.
+        warmup: the share of all steps in which it first goes up from 0, linearly; 0 to 1.
+        accumulate: parts that a batch is computed in, one after another, so that it takes less
+            memory; their gradients are added up.
+        devices: devices that share each batch.
+        checkpoint_seconds: time from one checkpoint to the next; it changes no result.
     """
 
     max_epochs: int = 10
@@ -113,11 +131,20 @@ class Training:
     seed: int = 0
     precision: str = "32-true"
     memory_mib: int = 2048
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+    warmup: float = 0.0
+    accumulate: int = 1
+    devices: int = 1
+    checkpoint_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Where a run happened. ``packages`` is the lock of what was installed, name to version."""
+    """Where a run happened. ``packages`` is the lock of what was installed, name to version.
+
+    ``threads`` are those that one operation may use: sums come out otherwise with another number.
+    """
 
     python: str
     platform: str
@@ -128,6 +155,7 @@ class Environment:
     packages: dict[str, str]
     git_commit: str | None
     git_diff_sha256: str | None
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +169,63 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What a check before a run found. ``warn`` does not stop it, ``fail`` does."""
+
+    name: str
+    outcome: Literal["pass", "warn", "fail"]
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """The search that a run's settings come from: how many were tried, and how they ended.
+
+    A result chosen among many is better than it would be again: read its validation loss so.
+    ``chosen`` are the settings of trial number ``trial``, ``value`` its validation loss in nats.
+    """
+
+    study: str
+    trial: int
+    tried: int
+    pruned: int
+    failed: int
+    value: float
+    chosen: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A finished training run. ``weights_sha256`` is the digest of its safetensors file."""
+    """A finished training run. ``weights_sha256`` is the digest of its safetensors file.
+
+    Attributes:
+        id: MLflow's.
+        status: only finished runs have a record.
+        way: who trained: torchyard's loop, Lightning's ``Trainer``, the project's own ``fit``, or
+            nobody here (``weights`` were given).
+        training: the settings.
+        dataset: digest of the dataset version.
+        features: digest of the feature graph.
+        model_source: digest of the code the model is built by.
+        parameters: how many the module has.
+        train_rows: learnt from.
+        validation_rows: that the epoch was chosen by.
+        curve: its epochs; none where weights were given.
+        best_epoch: the one whose weights were kept; 0 where there is no curve.
+        steps: of the optimizer.
+        resumes: how many times it went on from a checkpoint.
+        seconds: of wall time, all sittings together.
+        weights_sha256: digest of the weights.
+        environment: where it happened.
+        checks: what was looked at before the first step.
+        notes: what was worth a line: operations without a deterministic kernel, spikes, plateaus.
+        tuned: the search that its settings come from.
+    """
 
     id: str
     status: Literal["finished"]
+    way: Literal["loop", "lightning", "fit", "weights"] = "loop"
     training: Training
     dataset: str
     features: str
@@ -155,6 +235,24 @@ class Run:
     validation_rows: int
     curve: tuple[Epoch, ...]
     best_epoch: int
+    steps: int = 0
+    resumes: int = 0
     seconds: float
     weights_sha256: str
     environment: Environment
+    checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
+    tuned: Tuned | None = None
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights were kept."""
+        return self.curve[self.best_epoch - 1] if self.curve else None
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The losses of the best epoch, by name; none where weights were given."""
+        best = self.best
+        if best is None:
+            return {}
+        return {"train_loss": best.train_loss, "validation_loss": best.validation_loss}

@@ -5,23 +5,34 @@ Makes: weights, a curve, a recorded run.
 Never: touches the test split; decides whether the model is good.
 """
 
+from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.environment import capture_environment
 from torchyard.train.feed import Examples, StoredExamples, Table
-from torchyard.train.loop import Trained, predict_logits, probe, train
+from torchyard.train.loop import Trained, train
+from torchyard.train.predict import predict_logits
+from torchyard.train.probe import probe
 from torchyard.train.stored import ArrayWriter, StoredArray
+from torchyard.train.trace import Trace, first_difference
 from torchyard.train.track import ActiveRun, Tracker
+from torchyard.train.watch import Moment, StopSignals, Watch
 from torchyard.train.weights import load_weights, save_weights
 
 __all__ = [
     "ActiveRun",
     "ArrayWriter",
+    "Checkpoints",
     "Examples",
+    "Moment",
+    "StopSignals",
     "StoredArray",
     "StoredExamples",
     "Table",
+    "Trace",
     "Tracker",
     "Trained",
+    "Watch",
     "capture_environment",
+    "first_difference",
     "load_weights",
     "predict_logits",
     "probe",

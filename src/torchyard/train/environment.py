@@ -29,6 +29,7 @@ def capture_environment(folder: Path) -> Environment:
         packages=_packages(),
         git_commit=commit.strip() if commit else None,
         git_diff_sha256=digest_bytes(difference.encode()) if difference else None,
+        threads=torch.get_num_threads(),
     )
 
 

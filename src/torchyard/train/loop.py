@@ -2,33 +2,90 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from torchyard.core.errors import BadModel
-from torchyard.records.schema import Task
-from torchyard.records.training import Epoch, FeatureGraph, Training
-from torchyard.train.feed import Examples, Table, held, in_order, joined, placed, shuffled
+from torchyard.records.training import Epoch, Training
+from torchyard.train.checkpoints import Checkpoints
+from torchyard.train.faults import not_finite
+from torchyard.train.feed import Examples, Table, held, joined, placed, shuffled
+from torchyard.train.learner import Learner
+from torchyard.train.packing import Plain
+from torchyard.train.predict import mean_loss
+from torchyard.train.randomness import seed_everything
+from torchyard.train.trace import Trace
+from torchyard.train.watch import Moment, Watch, stopped
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 _MIB = 1 << 20
+# on an accelerator losses are looked at after so many steps, so that the device never waits
+_LATE = 64
+_BETWEEN_MOMENTS = 0.5
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A module with its best weights, in evaluation mode, and how it got there."""
+    """A module with its best weights, in evaluation mode, and how it got there.
+
+    ``seconds`` and ``resumes`` are of all sittings together.
+    """
 
     module: nn.Module
     curve: tuple[Epoch, ...]
     best_epoch: int
     seconds: float
+    trace: Trace
+    resumes: int
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Standing:
+    """Where a run stands: what a checkpoint holds beside the learner's state.
+
+    ``epoch`` is the one being trained, from 1, ``batch`` how many of its batches are done.
+    """
+
+    epoch: int = 1
+    batch: int = 0
+    curve: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    resumes: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def plain(self) -> Plain:
+        """As a state."""
+        state = {one.name: getattr(self, one.name) for one in fields(self)}
+        curve = [[getattr(epoch, one.name) for one in fields(epoch)] for epoch in self.curve]
+        return {**state, "curve": curve, "trace": self.trace.plain()}
+
+    @classmethod
+    def from_plain(cls, state: Plain) -> Standing:
+        """Back from a state, one resumption later."""
+        names = [one.name for one in fields(Epoch)]
+        curve = [Epoch(**dict(zip(names, values, strict=True))) for values in state["curve"]]
+        trace = Trace.from_plain(state["trace"])
+        return cls(**{**state, "curve": curve, "trace": trace, "resumes": state["resumes"] + 1})
+
+    def is_over(self, settings: Training) -> bool:
+        """Whether there is no epoch left, or patience ran out."""
+        tired = len(self.curve) - self.best_epoch >= settings.patience
+        return self.epoch > settings.max_epochs or (bool(self.curve) and tired)
 
 
 def train(
@@ -37,174 +94,182 @@ def train(
     training: Table,
     validation: Table,
     settings: Training,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    watch: Watch | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train a module and keep the weights of the epoch with the lowest validation loss.
 
-    AdamW under a cosine schedule (Loshchilov & Hutter 2017, 2019) on cross-entropy: of the
-    logistic function where labels are 0 and 1, of the softmax where they are class numbers. The
-    order of rows in epoch ``n`` depends on the seed and ``n`` alone.
+    On cross-entropy: of the logistic function where labels are 0 and 1, of the softmax where they
+    are class numbers. The order of rows in epoch ``n`` depends on the seed and ``n`` alone. A run
+    that goes on from a checkpoint ends with the very weights of one that was never stopped.
 
     Args:
         build: makes the untrained module; called after the seed is set.
         training: rows to learn from, in memory or in files.
         validation: rows to choose the epoch by.
         settings: epochs, batch size, rates, seed, precision, memory for rows.
-        on_epoch: told of every finished epoch.
+        watch: told what goes on, and asked whether to stop.
+        checkpoints: where to save, and from which to go on when it holds a state.
 
     Raises:
-        BadModel: the loss is not a number, or the module has nothing to learn.
+        BadModel: the module has nothing to learn, fails, or its loss is not finite.
+        Stopped: ``watch`` asked for it; where the run stood is saved.
     """
-    import torch
     from lightning_fabric import Fabric
 
-    started = time.monotonic()
-    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
-    torch.manual_seed(settings.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    plain = _learning(build())
-    module, optimizer, schedule = _prepared(fabric, plain, settings, training.rows)
+    fabric = Fabric(accelerator="auto", devices=settings.devices, precision=settings.precision)
+    seed_everything(settings.seed)
+    sizes = _batch_sizes(training.rows, settings.batch_size)
+    learner = Learner(fabric, build(), settings, len(sizes) * settings.max_epochs)
     training, validation = _held(training, validation, settings, fabric.device)
+    standing = Standing()
+    saved = checkpoints.newest() if checkpoints else None
+    if saved is not None:
+        learner.restore(saved["learner"])
+        standing = Standing.from_plain(saved["standing"])
+    else:
+        standing.trace.mark(learner.module)
+    watch = watch or Watch()
+    sitting = _Sitting(learner, standing, settings, sizes, watch, checkpoints, fabric.device)
+    with _deterministic(standing.notes):
+        while not standing.is_over(settings):
+            sitting.learn(training)
+            sitting.judge(validation)
+    learner.module.load_state_dict(standing.best)
+    return Trained(
+        learner.module.cpu().eval(), tuple(standing.curve), standing.best_epoch,
+        sitting.seconds(), standing.trace, standing.resumes, tuple(standing.notes),
+    )  # fmt: skip
 
-    curve: list[Epoch] = []
-    best: dict[str, torch.Tensor] = {}
-    best_epoch = 0
-    for number in range(1, settings.max_epochs + 1):
-        tick = time.monotonic()
-        module.train()
-        loss = _one_epoch(fabric, module, optimizer, schedule, training, settings, number)
+
+@final
+class _Sitting:
+    """The part of a run that this process does: epoch after epoch, saving on its way."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        standing: Standing,
+        settings: Training,
+        sizes: list[int],
+        watch: Watch,
+        checkpoints: Checkpoints | None,
+        device: torch.device,
+    ) -> None:
+        self._learner = learner
+        self._standing = standing
+        self._settings = settings
+        self._sizes = sizes
+        self._watch = watch
+        self._checkpoints = checkpoints
+        self._device = device
+        self._late = 1 if device.type == "cpu" else _LATE
+        self._pending: list[torch.Tensor] = []
+        self._began = time.monotonic() - standing.seconds
+        self._epoch_began = 0.0
+        self._first = standing.trace.steps
+        self._started = time.monotonic()
+        self._told = self._started
+
+    def seconds(self) -> float:
+        """Wall time of the run, all sittings together."""
+        return time.monotonic() - self._began
+
+    def learn(self, training: Table) -> None:
+        """Every training row of the epoch once, or what is left of it."""
+        standing, learner = self._standing, self._learner
+        self._epoch_began = time.monotonic() - standing.epoch_seconds
+        if standing.batch == len(self._sizes):  # stopped after its last step
+            return
+        learner.module.train()
+        for batch in _batches(training, self._settings, standing.epoch, standing.batch):
+            loss = learner.step(batch.to(self._device), self._place())
+            standing.batch += 1
+            self._pending.append(loss)
+            if (standing.trace.steps + len(self._pending)) % self._late == 0:
+                self._look(batch)
+            self._between(batch)
+        self._look(batch)
+
+    def judge(self, validation: Table) -> None:
+        """End the epoch: its losses, and whether its weights are the best so far."""
+        standing, module = self._standing, self._learner.module
+        losses = np.array(standing.trace.losses[-len(self._sizes) :])
         epoch = Epoch(
-            number=number,
-            train_loss=_finite(loss, "training loss", number),
-            validation_loss=_finite(_mean_loss(module, validation), "validation loss", number),
-            seconds=time.monotonic() - tick,
+            number=standing.epoch,
+            train_loss=float(np.average(losses, weights=self._sizes)),
+            validation_loss=self._finite(mean_loss(module, validation)),
+            seconds=time.monotonic() - self._epoch_began,
         )
-        curve.append(epoch)
-        on_epoch(epoch)
-        if not best or epoch.validation_loss < curve[best_epoch - 1].validation_loss:
-            best_epoch = number
-            best = {name: tensor.detach().clone() for name, tensor in plain.state_dict().items()}
-        if number - best_epoch >= settings.patience:
-            break
-    plain.load_state_dict(best)
-    return Trained(plain.cpu().eval(), tuple(curve), best_epoch, time.monotonic() - started)
+        standing.curve.append(epoch)
+        best = standing.curve[standing.best_epoch - 1].validation_loss
+        if not standing.best or epoch.validation_loss < best:
+            standing.best_epoch = epoch.number
+            standing.best = {
+                name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()
+            }
+        standing.epoch += 1
+        standing.batch = 0
+        standing.epoch_seconds = 0.0
+        self._watch.on_epoch(epoch)
 
+    def _place(self) -> str:
+        return f"epoch {self._standing.epoch}, step {self._standing.batch + 1}"
 
-def _learning(module: nn.Module) -> nn.Module:
-    if not any(parameter.requires_grad for parameter in module.parameters()):
-        raise BadModel(
-            where=type(module).__name__,
-            found="no parameter that can be trained",
-            expected="at least one",
-            remedy="Give it a layer, or leave requires_grad on somewhere.",
-        )
-    return module
+    def _look(self, batch: Examples) -> None:
+        """Take the losses of the last steps from the device, and mark the trace."""
+        import torch
 
+        if not self._pending:
+            return
+        losses = torch.stack(self._pending).double().tolist()
+        self._pending.clear()
+        if not all(map(math.isfinite, losses)):
+            where = f"epoch {self._standing.epoch}, by step {self._standing.batch}"
+            raise not_finite(self._learner.module, batch, where=where)
+        self._standing.trace.losses += losses
+        self._standing.trace.mark(self._learner.module)
 
-def _one_epoch(
-    fabric: Any,
-    module: nn.Module,
-    optimizer: Any,
-    schedule: Any,
-    training: Table,
-    settings: Training,
-    number: int,
-) -> float:
-    """Every training row once; the mean loss of the batches as they were met."""
-    import torch
+    def _between(self, batch: Examples) -> None:
+        """Between two steps: tell, save, stop."""
+        now = time.monotonic()
+        if now - self._told >= _BETWEEN_MOMENTS and self._standing.trace.steps > self._first:
+            self._told = now
+            self._watch.on_moment(self._moment(now))
+        why = self._watch.should_stop()
+        if self._checkpoints is not None and (why or self._checkpoints.is_due()):
+            self._look(batch)
+            self._save(self._checkpoints, now)
+        if why:
+            raise stopped(why, where=self._place())
 
-    total = torch.zeros((), device=fabric.device)
-    for batch in _batches(training, settings, number):
-        examples = batch.to(fabric.device)
-        loss = _loss(module(**examples.tensors), examples.labels)
-        optimizer.zero_grad(set_to_none=True)
-        fabric.backward(loss)
-        if settings.clip_norm is not None:
-            # a gradient that is not finite shows in the loss, which says so in better words
-            fabric.clip_gradients(
-                module, optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+    def _save(self, checkpoints: Checkpoints, now: float) -> None:
+        standing = self._standing
+        standing.seconds = now - self._began
+        standing.epoch_seconds = now - self._epoch_began
+        state = {"learner": self._learner.state(), "standing": standing.plain()}
+        checkpoints.save(standing.trace.steps, state)
+
+    def _moment(self, now: float) -> Moment:
+        standing, batches = self._standing, len(self._sizes)
+        done = standing.trace.steps
+        pace = (now - self._started) / max(1, done - self._first)
+        return Moment(
+            epoch=standing.epoch, epochs=self._settings.max_epochs, batch=standing.batch,
+            batches=batches, loss=standing.trace.losses[-1],
+            rows_per_second=self._settings.batch_size / pace,
+            seconds_left=(batches * self._settings.max_epochs - done) * pace,
+        )  # fmt: skip
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise BadModel(
+                where=f"epoch {self._standing.epoch}, validation loss",
+                found=str(loss),
+                expected="a finite number",
+                remedy="Lower learning_rate, set clip_norm, or look for a logarithm of zero.",
             )
-        optimizer.step()
-        schedule.step()
-        total += loss.detach() * examples.rows
-    return float(total) / training.rows
-
-
-def _prepared(fabric: Any, module: nn.Module, settings: Training, rows: int) -> tuple[Any, ...]:
-    """The module and its optimizer on Fabric's device, and the schedule over all steps."""
-    import torch
-
-    optimizer = torch.optim.AdamW(
-        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    steps = -(-rows // settings.batch_size) * settings.max_epochs
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    return *fabric.setup(module, optimizer), schedule
-
-
-def predict_logits(module: nn.Module, table: Table) -> Any:
-    """Logits of many rows as a ``float64`` numpy array, computed in chunks.
-
-    ``[rows]`` of a module that gives one per row, else ``[rows, classes]``.
-    """
-    import torch
-
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    with torch.inference_mode():
-        parts = [module(**examples.to(device).tensors) for examples in in_order(table)]
-        logits = torch.cat(parts).double().cpu().numpy()
-    return logits.reshape(-1) if logits.size == logits.shape[0] else logits
-
-
-def probe(module: nn.Module, features: FeatureGraph, table: Table, task: Task) -> None:
-    """Run two rows through an untrained module, as in training and as after, and check the answer.
-
-    Raises:
-        BadModel: ``forward`` does not take the features by name, fails, or does not return finite
-            logits: one per row for a binary task, one per row and class for others.
-    """
-    import torch
-
-    tensors = table.read(0, 2).tensors
-    shapes = ", ".join(f"{name} {_shape(features, name)}" for name in tensors)
-    where = f"{type(module).__name__}.forward"
-    try:
-        with torch.inference_mode():
-            for is_training in (True, False):
-                logits = module.train(is_training)(**tensors)
-    except Exception as error:
-        raise BadModel(
-            where=where,
-            found=f"{type(error).__name__}: {error}",
-            expected=f"parameters named as the features: {shapes}",
-            remedy="Make forward's parameters and sizes match ty.Features in project.py.",
-        ) from error
-    classes = len(task.classes)
-    fitting = ((2,), (2, 1)) if task.is_binary else ((2, classes),)
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) not in fitting:
-        found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise BadModel(
-            where=where,
-            found=f"for 2 rows an answer of shape {found}",
-            expected="one logit per row, shape [2] or [2, 1]"
-            if task.is_binary
-            else f"a logit of each of the {classes} classes per row, shape [2, {classes}]",
-            remedy="End forward with a layer of one output, without a sigmoid."
-            if task.is_binary
-            else f"End forward with a layer of {classes} outputs, without a softmax.",
-        )
-    if not bool(torch.isfinite(logits).all()):
-        raise BadModel(
-            where=where,
-            found="logits that are not finite on the first two training rows",
-            expected="finite numbers",
-            remedy="Look for a division by zero, a logarithm or an initialization at fault.",
-        )
-
-
-def _shape(features: FeatureGraph, name: str) -> str:
-    tensor = features[name]
-    return f"{tensor.dtype} [{', '.join(['rows', *map(str, tensor.shape)])}]"
+        return loss
 
 
 def _held(
@@ -217,14 +282,25 @@ def _held(
     return placed(training, device), placed(held(validation, left), device)
 
 
-def _batches(table: Table, settings: Training, epoch: int) -> Iterator[Examples]:
-    """An epoch's batches; a single row left over goes with the batch before it.
+def _batch_sizes(rows: int, batch_size: int) -> list[int]:
+    """Rows of each batch of an epoch; a single row left over goes with the batch before it."""
+    full, left = divmod(rows, batch_size)
+    sizes = [batch_size] * full
+    if left == 1 and sizes:
+        sizes[-1] += 1
+    elif left:
+        sizes.append(left)
+    return sizes
+
+
+def _batches(table: Table, settings: Training, epoch: int, start: int) -> Iterator[Examples]:
+    """An epoch's batches from the one at place ``start``, in the sizes of ``_batch_sizes``.
 
     What normalizes over a batch (BatchNorm) refuses to learn from one row.
     """
     batches = shuffled(
         table, batch_size=settings.batch_size, seed=settings.seed, epoch=epoch,
-        memory_bytes=settings.memory_mib * _MIB,
+        memory_bytes=settings.memory_mib * _MIB, start=start,
     )  # fmt: skip
     before = next(batches)
     for batch in batches:
@@ -236,32 +312,32 @@ def _batches(table: Table, settings: Training, epoch: int) -> Iterator[Examples]
     yield before
 
 
-def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy in float32; class numbers are whole, truth of two classes is not."""
-    from torch.nn import functional
+@contextmanager
+def _deterministic(notes: list[str]) -> Iterator[None]:
+    """Kernels that give the same bits every time while the block lasts; a note where there is none.
 
-    if labels.is_floating_point():
-        return functional.binary_cross_entropy_with_logits(logits.reshape(-1).float(), labels)
-    return functional.cross_entropy(logits.float(), labels)
+    On CUDA that takes a workspace of cuBLAS as well, which must be chosen before it starts.
+    """
+    import torch
 
+    before = torch.are_deterministic_algorithms_enabled()
+    only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    show = warnings.showwarning
 
-def _mean_loss(module: nn.Module, table: Table) -> float:
-    """Mean cross-entropy in nats, summed in float64."""
-    module.eval()
-    logits = predict_logits(module, table)
-    labels = table.truth()
-    if logits.ndim == 1:
-        return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
-    total = np.logaddexp.reduce(logits, axis=1)
-    return float(np.mean(total - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]))
+    def note(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        text = str(message)
+        if "does not have a deterministic implementation" not in text:
+            show(message, category, *rest, **more)
+            return
+        line = f"not deterministic on this device: {text.split(' ', maxsplit=1)[0]}"
+        if line not in notes:
+            notes.append(line)
 
-
-def _finite(value: float, what: str, epoch: int) -> float:
-    if not np.isfinite(value):
-        raise BadModel(
-            where=f"epoch {epoch}, {what}",
-            found=str(value),
-            expected="a finite number",
-            remedy="Lower learning_rate, set clip_norm, or look for a logarithm of zero.",
-        )
-    return value
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", message=".*deterministic implementation.*")
+        warnings.showwarning = note
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=only_warn)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from torchyard.core.errors import Stopped
 from torchyard.core.record import Json
 
 # MLflow refuses longer values
@@ -54,24 +55,51 @@ class Tracker:
 
     @contextmanager
     def run(
-        self, experiment: str, *, parameters: Mapping[str, Json], tags: Mapping[str, str]
+        self,
+        experiment: str,
+        *,
+        parameters: Mapping[str, Json],
+        tags: Mapping[str, str],
+        begun: str | None = None,
     ) -> Iterator[ActiveRun]:
         """Record a run while the block lasts.
 
-        An exception ends it as FAILED with its text, an interrupt as KILLED.
+        An exception ends it as FAILED with its text; being stopped, as KILLED.
+
+        Args:
+            experiment: the project's name.
+            parameters: the run's settings.
+            tags: what it is made from.
+            begun: the run that goes on, when it was stopped or killed before; a new one begins when
+                it is not given, or nowhere to be found.
         """
         client = self._client()
-        started = client.create_run(self._experiment(client, experiment), tags=dict(tags))
-        run = ActiveRun(client, started.info.run_id)
+        run = self._again(client, begun) if begun else None
+        if run is None:
+            started = client.create_run(self._experiment(client, experiment), tags=dict(tags))
+            run = ActiveRun(client, started.info.run_id)
         try:
-            self._parameters(client, run.id, parameters)
+            if run.id != begun:
+                self._parameters(client, run.id, parameters)
             yield run
         except BaseException as error:
-            killed = isinstance(error, (KeyboardInterrupt, SystemExit))
+            killed = isinstance(error, (KeyboardInterrupt, SystemExit, Stopped))
             run.tag(error=f"{type(error).__name__}: {error}"[:_LONGEST_VALUE])
             client.set_terminated(run.id, "KILLED" if killed else "FAILED")
             raise
         client.set_terminated(run.id, "FINISHED")
+
+    @staticmethod
+    def _again(client: Any, run_id: str) -> ActiveRun | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.update_run(run_id, status="RUNNING")
+            for tag in client.get_run(run_id).data.tags.keys() & {"error"}:
+                client.delete_tag(run_id, tag)
+        except MlflowException:
+            return None
+        return ActiveRun(client, run_id)
 
     def resume(self, run_id: str) -> ActiveRun:
         """A finished run, to add evidence to."""

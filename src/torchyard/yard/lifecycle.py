@@ -16,7 +16,6 @@ from torchyard.core.digest import digest_json
 from torchyard.core.record import to_json, write_record
 from torchyard.project import Project
 from torchyard.records.evidence import Report, Variant
-from torchyard.records.training import Epoch, Run
 from torchyard.yard.results import (
     YARDSTICK,
     Array,
@@ -26,88 +25,11 @@ from torchyard.yard.results import (
     Optimized,
     TrainedModel,
 )
-from torchyard.yard.sources import model_source
+from torchyard.yard.training import tracker_of
 from torchyard.yard.wording import headline, headline_name, headline_value
 
 # rows that latency is measured on: each call takes the next ones
 _TIMED_ROWS = 8_192
-
-
-def train_model(opened: OpenProject, featured: Featured) -> TrainedModel:
-    """Train the project's module, tracked in MLflow from before its first step."""
-    source = model_source(opened.loaded)
-
-    def make(folder: Path) -> None:
-        _train_into(folder, opened, featured, source)
-
-    def summarize(folder: Path) -> str:
-        run = TrainedModel(folder, featured).run
-        loss = run.curve[run.best_epoch - 1].validation_loss
-        return (
-            f"run {run.id[:8]}: {run.parameters:,} parameters, best of {len(run.curve)} epochs "
-            f"is {run.best_epoch} (validation loss {loss:.4f})"
-        )
-
-    inputs = {
-        "features": featured.graph.digest,
-        "data": featured.version.digest,
-        "split": to_json(opened.project.split),
-        "model": source,
-        "training": to_json(opened.project.training),
-    }
-    return TrainedModel(opened.stages.run("train", inputs, make, summarize), featured)
-
-
-def _train_into(folder: Path, opened: OpenProject, featured: Featured, source: str) -> None:
-    from torchyard.train import capture_environment, probe, save_weights, train
-
-    project, settings = opened.project, opened.project.training
-    training, validation = featured.examples("train"), featured.examples("validation")
-    probe(project.model(featured.graph), featured.graph, training, project.task)
-    environment = capture_environment(opened.workspace.folder)
-    tags = {
-        "torchyard.dataset": featured.version.digest,
-        "torchyard.features": featured.graph.digest,
-        "torchyard.source": source,
-        "torchyard.git_commit": environment.git_commit or "none",
-    }
-    tracker = _tracker(opened)
-    with tracker.run(project.name, parameters=to_json(settings), tags=tags) as active:
-        active.record("environment.json", to_json(environment))
-
-        def on_epoch(epoch: Epoch) -> None:
-            opened.progress.note(
-                f"epoch {epoch.number}: loss {epoch.train_loss:.4f}, validation "
-                f"{epoch.validation_loss:.4f} ({training.rows / epoch.seconds:,.0f} rows/s)"
-            )
-            active.metrics(
-                {"train_loss": epoch.train_loss, "validation_loss": epoch.validation_loss},
-                step=epoch.number,
-            )
-
-        trained = train(
-            lambda: project.model(featured.graph),
-            training=training, validation=validation, settings=settings, on_epoch=on_epoch,
-        )  # fmt: skip
-        run = Run(
-            id=active.id,
-            status="finished",
-            training=settings,
-            dataset=featured.version.digest,
-            features=featured.graph.digest,
-            model_source=source,
-            parameters=sum(p.numel() for p in trained.module.parameters()),
-            train_rows=training.rows,
-            validation_rows=validation.rows,
-            curve=trained.curve,
-            best_epoch=trained.best_epoch,
-            seconds=trained.seconds,
-            weights_sha256=save_weights(trained.module, folder / "weights.safetensors"),
-            environment=environment,
-        )
-        write_record(folder / "run.json", run)
-        active.record("run.json", to_json(run))
-        active.file(folder / "weights.safetensors")
 
 
 def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
@@ -135,7 +57,7 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
             },
         )  # fmt: skip
         write_record(folder / "report.json", report)
-        active = _tracker(opened).resume(trained.run.id)
+        active = tracker_of(opened).resume(trained.run.id)
         active.metrics({f"test_{name}": item.value for name, item in report.metrics.items()})
         active.record("report.json", to_json(report))
 
@@ -251,7 +173,7 @@ def _report(
 
 
 def _logits(opened: OpenProject, trained: TrainedModel) -> dict[str, Array]:
-    from torchyard.train.loop import predict_logits
+    from torchyard.train import predict_logits
 
     module = _module(opened, trained)
     return {
@@ -264,12 +186,6 @@ def _module(opened: OpenProject, trained: TrainedModel) -> Any:
     from torchyard.train import load_weights
 
     return load_weights(opened.project.model(trained.featured.graph), trained.weights)
-
-
-def _tracker(opened: OpenProject) -> Any:
-    from torchyard.train import Tracker
-
-    return Tracker(opened.workspace.tracking_url, opened.workspace.tracking_files)
 
 
 def _protected(project: Project) -> list[str]:

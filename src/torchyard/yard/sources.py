@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 def model_source(loaded: LoadedProject) -> str:
     """The digest of the code a model is built by.
 
-    It covers the ``model`` function or class and what they use of ``project.py``: other functions
-    and classes, their defaults and base classes, values; and the other files of the folder that
-    were imported. So changing a gate trains nothing anew, changing a layer does.
+    It covers the ``model`` function or class, ``fit``, and what they use of ``project.py``: other
+    functions and classes, their defaults and base classes, values; and the other files of the
+    folder that were imported. So changing a gate trains nothing anew, changing a layer does.
     """
-    code = _Sources(loaded).of(loaded.project.model)
-    return digest_json({"files": _imported(loaded), "model": code})
+    sources = _Sources(loaded)
+    code = sources.of(loaded.project.model)
+    fit = sources.of(loaded.project.fit)
+    return digest_json({"files": _imported(loaded), "model": code, "fit": fit})
 
 
 def module_source(loaded: LoadedProject, module: nn.Module) -> str:

@@ -6,14 +6,13 @@ it is whole. A stage that failed leaves nothing; what a killed one left goes whe
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from torchyard.core.digest import digest_json, short
-from torchyard.core.files import clear_abandoned, publish_folder, staged_folder
+from torchyard.core.files import clear_abandoned, discard_folder, publish_folder, staged_folder
 from torchyard.core.record import Json
 from torchyard.version import __version__
 
@@ -27,6 +26,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Something worth a line happened inside the stage."""
 
+    def tick(self, text: str) -> None:
+        """How far the stage is; the next one replaces it."""
+
     def end(self, stage: str, summary: str, *, seconds: float, skipped: bool) -> None:
         """The stage is done, or was skipped because its inputs have not changed."""
 
@@ -38,6 +40,9 @@ class Silent:
         """Say nothing."""
 
     def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def tick(self, text: str) -> None:
         """Say nothing."""
 
     def end(self, stage: str, summary: str, *, seconds: float, skipped: bool) -> None:
@@ -71,11 +76,12 @@ class Stages:
         """
         started = time.monotonic()
         self.progress.begin(stage)
-        key = digest_json({"torchyard": __version__, "inputs": inputs})
-        target = self._folder / stage / short(key)
+        target = self._folder / stage / stage_key(inputs)
         skipped = target.exists() and still_holds(target)
         if not skipped:
-            shutil.rmtree(target, ignore_errors=True)
+            # only what does not hold: another process may have made it since
+            if target.exists() and not still_holds(target):
+                discard_folder(target)
             clear_abandoned(self._folder / stage)
             with staged_folder(self._folder / stage) as stage_folder:
                 make(stage_folder)
@@ -84,3 +90,8 @@ class Stages:
             stage, summarize(target), seconds=time.monotonic() - started, skipped=skipped
         )
         return target
+
+
+def stage_key(inputs: Json) -> str:
+    """What a stage's results are named by: a digest of its inputs and of this torchyard."""
+    return short(digest_json({"torchyard": __version__, "inputs": inputs}))

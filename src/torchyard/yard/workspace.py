@@ -56,6 +56,11 @@ class Workspace:
         return self.state / "stages"
 
     @property
+    def runs(self) -> Path:
+        """Runs that are under way, or were stopped: their checkpoints."""
+        return self.state / "runs"
+
+    @property
     def releases(self) -> Path:
         """Sealed releases, by the hex digits of their id."""
         return self.state / "releases"

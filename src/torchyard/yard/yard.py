@@ -25,11 +25,12 @@ from torchyard.records.training import Training
 from torchyard.release import Release
 from torchyard.yard import datasets, operate
 from torchyard.yard.featuring import fit_features
-from torchyard.yard.lifecycle import evaluate_model, optimize_model, train_model
+from torchyard.yard.lifecycle import evaluate_model, optimize_model
 from torchyard.yard.operate import Decision
 from torchyard.yard.releasing import Released, release
 from torchyard.yard.results import Evaluated, OpenProject, Optimized, TrainedModel
 from torchyard.yard.stages import Progress, Silent, Stages
+from torchyard.yard.training import train_model
 from torchyard.yard.workspace import LoadedProject, Workspace, load_project
 
 if TYPE_CHECKING:

@@ -1,0 +1,166 @@
+"""One step of learning: a module, its optimizer and its schedule on Fabric's device."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any, final
+
+from torchyard.core.errors import BadModel
+from torchyard.records.training import Training
+from torchyard.train.faults import failed, not_finite
+from torchyard.train.feed import Examples
+from torchyard.train.packing import Plain
+from torchyard.train.predict import cross_entropy
+from torchyard.train.randomness import random_state, restore_random_state
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_MOMENTUM = 0.9
+
+
+@final
+class Learner:
+    """A module that learns from one batch after another.
+
+    Args:
+        fabric: Lightning Fabric, for the device, the precision and the gradients.
+        module: untrained, or as its checkpoint left it.
+        settings: optimizer, rates, schedule, clipping, parts of a batch.
+        steps: of the whole run, which the schedule spreads over.
+
+    Attributes:
+        module: as the user wrote it, on the device.
+
+    Raises:
+        BadModel: the module has nothing to learn.
+    """
+
+    def __init__(self, fabric: Any, module: nn.Module, settings: Training, steps: int) -> None:
+        import torch
+
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise BadModel(
+                where=type(module).__name__,
+                found="no parameter that can be trained",
+                expected="at least one",
+                remedy="Give it a layer, or leave requires_grad on somewhere.",
+            )
+        self.module = module
+        self._fabric = fabric
+        self._settings = settings
+        self._optimizer = make_optimizer(module, settings)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: learning_share(step, steps, settings)
+        )
+        self._wrapped, self._stepper = fabric.setup(module, self._optimizer)
+        self._is_on_cpu = fabric.device.type == "cpu"
+
+    def step(self, batch: Examples, where: str) -> torch.Tensor:
+        """Learn from one batch, in so many parts as the settings say.
+
+        Args:
+            batch: on the device.
+            where: what to call the step in errors.
+
+        Returns:
+            The mean loss of its rows, in nats, before the step; a scalar on the device.
+
+        Raises:
+            BadModel: ``forward`` fails, memory does not suffice, or the loss is not finite; the
+                last is noticed later on an accelerator, see ``loop``.
+        """
+        parts = _parts(batch, self._settings.accumulate)
+        losses = []
+        for number, part in enumerate(parts, start=1):
+            with self._fabric.no_backward_sync(self._wrapped, enabled=number < len(parts)):
+                losses.append(self._backward(part, part.rows / batch.rows, where))
+        if self._settings.clip_norm is not None:
+            # a gradient that is not finite shows in the next loss, which says so in better words
+            self._fabric.clip_gradients(
+                self._wrapped, self._stepper, max_norm=self._settings.clip_norm,
+                error_if_nonfinite=False,
+            )  # fmt: skip
+        self._stepper.step()
+        self._stepper.zero_grad(set_to_none=True)
+        self._schedule.step()
+        return losses[0] if len(losses) == 1 else sum(losses[1:], losses[0])
+
+    def _backward(self, part: Examples, share: float, where: str) -> torch.Tensor:
+        try:
+            loss = cross_entropy(self._wrapped(**part.tensors), part.labels)
+            if self._is_on_cpu and not math.isfinite(loss.item()):
+                raise not_finite(self.module, part, where=where)
+            weighed = loss if share == 1.0 else loss * share
+            self._fabric.backward(weighed)
+        except (RuntimeError, MemoryError, TypeError, ValueError, IndexError) as error:
+            raise failed(error, self.module, part, settings=self._settings, where=where) from error
+        return weighed.detach()
+
+    def state(self) -> Plain:
+        """Weights, optimizer, schedule, precision and random numbers, as plain values."""
+        return {
+            "module": self.module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "precision": self._fabric.strategy.precision.state_dict(),
+            "random": random_state(),
+        }
+
+    def restore(self, state: Plain) -> None:
+        """Go on from a state."""
+        self.module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._fabric.strategy.precision.load_state_dict(state["precision"])
+        restore_random_state(state["random"])
+
+
+def make_optimizer(module: nn.Module, settings: Training) -> torch.optim.Optimizer:
+    """The optimizer that the settings name, over the parameters that learn."""
+    import torch
+
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(
+            learning, lr=settings.learning_rate, weight_decay=settings.weight_decay,
+            momentum=_MOMENTUM, nesterov=True,
+        )  # fmt: skip
+    return torch.optim.AdamW(
+        learning, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+
+
+def learning_share(step: int, steps: int, settings: Training) -> float:
+    """The share of the highest learning rate at a step, 0 to 1.
+
+    Linear warm-up (Goyal et al. 2017, section 2.2), then a half cosine without restarts (Loshchilov
+    & Hutter 2017), a line, or nothing.
+
+    Args:
+        step: from 0.
+        steps: of the whole run.
+        settings: ``warmup`` and ``schedule``.
+
+    Example:
+        >>> [round(learning_share(step, 4, Training(warmup=0.5)), 3) for step in range(5)]
+        [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    warm = round(settings.warmup * steps)
+    if step < warm:
+        return (step + 1) / warm
+    if settings.schedule == "constant":
+        return 1.0
+    done = min(1.0, (step - warm) / max(1, steps - warm))
+    return 0.5 * (1.0 + math.cos(math.pi * done)) if settings.schedule == "cosine" else 1.0 - done
+
+
+def _parts(batch: Examples, count: int) -> list[Examples]:
+    """A batch in parts of nearly equal size; at least two rows each, for what normalizes."""
+    count = min(count, max(1, batch.rows // 2))
+    if count == 1:
+        return [batch]
+    edges = [batch.rows * number // count for number in range(count + 1)]
+    return [batch.read(*pair) for pair in itertools.pairwise(edges)]

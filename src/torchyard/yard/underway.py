@@ -1,0 +1,75 @@
+"""Runs that are under way: what a run needs to go on after it was stopped or killed.
+
+It lies in ``runs/<key>/`` of the project's state, ``key`` being that of the train stage, and goes
+when the run is finished: its id, its lock, and its checkpoints.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchyard.core.errors import NotReady
+from torchyard.core.files import locked, write_atomically
+
+if TYPE_CHECKING:
+    from torchyard.train import Checkpoints
+
+
+@dataclass(frozen=True)
+class Underway:
+    """One run's folder."""
+
+    folder: Path
+
+    @property
+    def run_id(self) -> str | None:
+        """The run's id in MLflow; None before its first second."""
+        path = self.folder / "run"
+        return path.read_text().strip() or None if path.exists() else None
+
+    def begin(self, run_id: str) -> None:
+        """Remember the run, so that the next sitting goes on with it."""
+        write_atomically(self.folder / "run", run_id.encode())
+
+    def checkpoints(self, *, every: float) -> Checkpoints:
+        """Where the run saves where it stands; ``every`` is in seconds."""
+        from torchyard.train import Checkpoints
+
+        return Checkpoints(self.folder / "checkpoints", every=every)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training the same while the block lasts.
+
+        Raises:
+            NotReady: another process is at it.
+        """
+        try:
+            with locked(self.folder / "lock", wait=False):
+                yield
+        except BlockingIOError as error:
+            raise NotReady(
+                where="training",
+                found=f"another process that trains the same run, {self.run_id or 'just begun'}",
+                expected="one at a time",
+                remedy="Wait for it, or stop it: this one then goes on where it stood.",
+            ) from error
+
+    def is_running(self) -> bool:
+        """Whether a process is at it now."""
+        if not self.folder.exists():
+            return False
+        try:
+            with self.held():
+                return False
+        except NotReady:
+            return True
+
+    def clear(self) -> None:
+        """Forget it: the run is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
