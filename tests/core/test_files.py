@@ -9,6 +9,7 @@ import pytest
 
 from torchyard.core.files import (
     clear_abandoned,
+    discard_folder,
     locked,
     publish_folder,
     staged_folder,
@@ -56,6 +57,41 @@ def test_what_is_already_published_stays(tmp_path: Path) -> None:
     with staged_folder(tmp_path) as stage:
         assert not publish_folder(stage, tmp_path / "done")
     assert os.listdir(tmp_path / "done") == ["first"]
+
+
+def test_what_another_publishes_in_the_last_moment_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(stage: Path, mode: int) -> None:
+        (tmp_path / "done").mkdir()
+        (tmp_path / "done" / "first").touch()
+
+    monkeypatch.setattr(Path, "chmod", meanwhile)
+    with staged_folder(tmp_path) as stage:
+        (stage / "second").touch()
+        assert not publish_folder(stage, tmp_path / "done")
+    assert os.listdir(tmp_path) == ["done"]
+    assert os.listdir(tmp_path / "done") == ["first"]
+
+
+def test_a_folder_is_discarded_whole_even_if_its_removal_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "file").touch()
+
+    def stop(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torchyard.core.files.shutil.rmtree", stop)
+        with pytest.raises(KeyboardInterrupt):
+            discard_folder(tmp_path / "done")
+    assert not (tmp_path / "done").exists()
+    clear_abandoned(tmp_path)
+    assert os.listdir(tmp_path) == []
+    discard_folder(tmp_path / "done")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_lock_keeps_another_process_out_and_dies_with_its_holder(tmp_path: Path) -> None:

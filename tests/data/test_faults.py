@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 import torchyard as ty
+from tests.support.disks import small_disk
 from torchyard.core.errors import BadData
 from torchyard.data.keeping.staging import PREFIX, abandoned, new_stage
 from torchyard.data.source import open_source
@@ -95,27 +96,16 @@ def test_a_disk_that_fills_is_a_clear_refusal(
     check_whole(tmp_path, [7.0], [1.0, 2.0])
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Two mebibytes of disk."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
-def test_a_disk_that_is_really_full(small_disk: Path) -> None:
-    add(small_disk, 7)
-    noise = np.random.default_rng(0).random(400_000)
-    with pytest.raises(BadData, match="No space left on device") as refused:
-        add(small_disk, *noise)
-    assert ".rs:" not in refused.value.found
-    assert refused.value.exit_status == 1
-    add(small_disk, 1, 2)
-    check_whole(small_disk, [7.0], [1.0, 2.0])
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", kibibytes=2048) as place:
+        add(place, 7)
+        noise = np.random.default_rng(0).random(400_000)
+        with pytest.raises(BadData, match="No space left on device") as refused:
+            add(place, *noise)
+        assert ".rs:" not in refused.value.found
+        assert refused.value.exit_status == 1
+        add(place, 1, 2)
+        check_whole(place, [7.0], [1.0, 2.0])
 
 
 def test_a_folder_that_cannot_be_written_can_be_read(

@@ -58,3 +58,28 @@ def test_results_that_no_longer_hold_are_made_again(tmp_path: Path) -> None:
     for holds in (True, True, False):
         stages.run("work", {}, make, str, still_holds=lambda folder, holds=holds: holds)  # type: ignore[misc]
     assert len(count) == 2
+
+
+def test_results_that_no_longer_hold_are_never_seen_half_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = Stages(tmp_path, Silent())
+
+    def make(folder: Path) -> None:
+        (folder / "one").touch()
+        (folder / "two").touch()
+
+    def run(*, holds: bool) -> list[str]:
+        folder = stages.run("work", {}, make, str, still_holds=lambda _: holds)
+        return sorted(path.name for path in folder.iterdir())
+
+    def half(folder: Path, **options: object) -> None:
+        next(folder.rglob("one")).unlink()
+        raise KeyboardInterrupt
+
+    run(holds=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", half)
+        with pytest.raises(KeyboardInterrupt):
+            run(holds=False)
+    assert run(holds=True) == ["one", "two"]

@@ -43,8 +43,10 @@ _ENCODED_BYTES = 64 << 20
 def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
     """Part the rows, look for leaks, fit on the training part, encode every part.
 
-    Memory does not grow with the rows. Rows without a label, and those in no part, are counted and
-    left out.
+    Rows stream, so memory grows with them only in what compares them: 8 bytes a row each for whole
+    rows, rounded rows and every ``id`` field while leaks are looked for, 16 for the label's ranks
+    of a stratified split, and a lookup's or tokenizer's different words. Rows without a label, and
+    those in no part, are counted and left out.
 
     Raises:
         BadData: the parts leak into each other or the label into a field, and ``ty.Checks`` does
@@ -53,10 +55,6 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
     """
 
     def make(folder: Path) -> None:
-        with _room_on_disk(folder):
-            write(folder)
-
-    def write(folder: Path) -> None:
         from torchyard.data.versions import Dataset
 
         dataset = Dataset(opened.workspace.data, version.name)
@@ -75,9 +73,9 @@ def fit_features(opened: OpenProject, version: DatasetVersion) -> Featured:
         parts = ", ".join(f"{part.name} {part.labelled:,}" for part in featured.splits)
         return f"{len(featured.graph.tensors)} tensors, {width} columns; labelled rows: {parts}"
 
-    return Featured(
-        opened.stages.run("features", _inputs(opened, version), make, summarize), version
-    )
+    with _room_on_disk(opened.workspace.stages):
+        folder = opened.stages.run("features", _inputs(opened, version), make, summarize)
+    return Featured(folder, version)
 
 
 @contextmanager
@@ -88,7 +86,7 @@ def _room_on_disk(folder: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise BadData(
-            where=str(folder.parent),
+            where=str(folder),
             found=f"{error.strerror or error}",
             expected="a disk that takes the rows and their tensors",
             remedy="Make room and run it again; nothing half written was kept.",
@@ -149,9 +147,7 @@ def _named(leak: Finding) -> str:
     return f"{leak.field} {leak.rule}{rows}{examples}".strip()
 
 
-def part_rows(
-    opened: OpenProject, chunks: Chunks, splitter: Splitter, folder: Path
-) -> None:
+def part_rows(opened: OpenProject, chunks: Chunks, splitter: Splitter, folder: Path) -> None:
     """Write the records, the labelled rows and the labels of all parts, in one pass."""
     from torchyard.data.split import SplitTally, class_codes
     from torchyard.train import ArrayWriter

@@ -19,6 +19,7 @@ class RowWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file: Any = None
         self._writer: Any = None
 
     def __enter__(self) -> RowWriter:
@@ -26,19 +27,24 @@ class RowWriter:
 
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
-            self._writer.close()
+            try:
+                self._writer.close()
+            finally:  # the writer keeps a file of its own open when the disk is full
+                self._file.close()
 
     def append(self, frame: pl.DataFrame) -> None:
         """Add rows, all with the same columns and types; none is nothing to add."""
         import polars as pl
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         table = frame.to_arrow()
         if self._writer is None:
             # only texts repeat themselves enough: for the rest a dictionary is time lost
             texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+            self._file = pa.OSFile(str(self._path), "wb")
             self._writer = pq.ParquetWriter(
-                self._path, table.schema, compression="zstd", use_dictionary=texts
+                self._file, table.schema, compression="zstd", use_dictionary=texts
             )
         if frame.height:
             self._writer.write_table(table, row_group_size=frame.height)
