@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from torchyard.cli.screen import say, table
+from torchyard.core.wording import listed
 from torchyard.records.dataset import FieldProfile, Profile
 from torchyard.records.difference import DatasetDiff, FieldChange, KeyedRows
 
@@ -121,9 +122,7 @@ def _how(change: FieldChange) -> Iterator[str]:
         yield f"missing in {missing}, was {was}"
     for words, values in (("new", change.new_values), ("gone", change.vanished_values)):
         if values:
-            more = len(values) - _FREQUENT
-            named = ", ".join(map(_cut, values[:_FREQUENT]))
-            yield f"{words} {named}" + (f" and {more:,} more" if more > 0 else "")
+            yield f"{words} {listed(values, most=_FREQUENT, show=_cut)}"
 
 
 def _bound(field: FieldProfile, value: float) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torchyard.core.errors import BadProject, nearest
+from torchyard.core.wording import listed
 from torchyard.evaluate.compare import Limit, decide, how_to_settle, widen, widened_text
-from torchyard.evaluate.wording import listed, number_text, with_interval
+from torchyard.evaluate.wording import number_text, with_interval
 from torchyard.records.evidence import Gate, GroupResult, Measured, Outcome, Report
 
 _FROM_WORST: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")

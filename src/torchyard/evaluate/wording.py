@@ -76,14 +76,3 @@ def limit_text(limit: float) -> str:
         return f"{limit:,.0f}"
     text = f"{limit:.4g}"
     return f"{text}0" if "." in text and len(text.partition(".")[2]) == 1 else text
-
-
-def listed(items: list[str], *, most: int = 5) -> str:
-    """The first few of a list, and how many more there are.
-
-    Example:
-        >>> listed(["a", "b", "c"], most=2)
-        'a, b and 1 more'
-    """
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more

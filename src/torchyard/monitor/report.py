@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from torchyard.core.digest import short
+from torchyard.core.wording import listed
 from torchyard.records.evidence import Measured
 from torchyard.records.live import FieldDrift, MonitorReport, Window
 
@@ -109,11 +110,8 @@ def _answered(window: Window) -> str:
     shares = sorted(window.answered.items(), key=lambda item: -item[1])
     if len(shares) == 2:
         shares = list(window.answered.items())[1:]
-    told = [
-        f"{name} {100 * rows / window.rows:.1f} %" for name, rows in shares[:_MOST_CLASSES_SHOWN]
-    ]
-    more = len(shares) - _MOST_CLASSES_SHOWN
-    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+    told = [f"{name} {100 * rows / window.rows:.1f} %" for name, rows in shares]
+    return listed(told, most=_MOST_CLASSES_SHOWN)
 
 
 def _drifted(window: Window) -> list[FieldDrift]:

@@ -6,11 +6,12 @@ and no place, so the same evidence gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from torchyard.core.digest import short
 from torchyard.core.record import Json
+from torchyard.core.wording import listed
 from torchyard.records.evidence import (
     GroupResult,
     Measured,
@@ -156,7 +157,7 @@ def _answers(task: Task, report: Report) -> Iterator[str]:
         return
     yield (
         f"Given a row, the model states the probability of each of {len(task.classes)} classes "
-        f"({_listed(task.classes)}), and answers with the most probable one."
+        f"({listed(task.classes, most=_SHOWN_VALUES)}), and answers with the most probable one."
     )
     most, least = (pick(range(len(report.classes)), key=report.classes.__getitem__)
                    for pick in (max, min))  # fmt: skip
@@ -167,12 +168,6 @@ def _answers(task: Task, report: Report) -> Iterator[str]:
         f"{tried}: most were '{task.classes[most]}' ({report.classes[most]:,}), fewest "
         f"'{task.classes[least]}' ({report.classes[least]:,})."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN_VALUES
-    shown = ", ".join(names[:_SHOWN_VALUES])
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _prediction(contents: Contents) -> tuple[Block, ...]:
@@ -335,9 +330,7 @@ def _lineage(contents: Contents) -> Table:
 
 def _rule(field: Field) -> str:
     if field.values:
-        more = len(field.values) - _SHOWN_VALUES
-        shown = ", ".join(field.values[:_SHOWN_VALUES])
-        return f"{shown} and {more} more" if more > 0 else shown
+        return listed(field.values, most=_SHOWN_VALUES)
     low = "" if field.ge is None else f"from {field.ge:g}"
     high = "" if field.le is None else f"to {field.le:g}"
     return " ".join(part for part in (low, high, field.unit or "") if part) or "any"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchyard.core.wording import listed
 from torchyard.records.evidence import GroupResult, Measured, Report
 from torchyard.release.contents import Contents
 
@@ -71,9 +72,8 @@ def _surely_worse(own: Measured, overall: float, name: str) -> bool:
 def _small_groups(report: Report) -> Iterator[str]:
     small = [one for one in _parts(report) if one.rows < FEW_ROWS]
     if small:
-        named = ", ".join(f"{one.field} = {one.value} ({one.rows})" for one in small[:_SHOWN])
-        more = f" and {len(small) - _SHOWN} more" if len(small) > _SHOWN else ""
-        yield f"Fewer than {FEW_ROWS} test rows, so little is known: {named}{more}."
+        named = listed([f"{one.field} = {one.value} ({one.rows})" for one in small], most=_SHOWN)
+        yield f"Fewer than {FEW_ROWS} test rows, so little is known: {named}."
 
 
 def _open_gates(contents: Contents) -> Iterator[str]:

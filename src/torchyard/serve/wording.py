@@ -9,6 +9,7 @@ import re
 
 import msgspec
 
+from torchyard.core.wording import listed
 from torchyard.records.schema import LARGEST_IMAGE_BYTES, Field
 
 _LONGEST_VALUE = 80
@@ -102,7 +103,9 @@ def _accepted(field: Field) -> str:
             sizes = " x ".join(map(str, field.shape))
             return f"nested lists of {sizes} {field.dtype} numbers{_bounds(field)}"
         case _:
-            return _listed(field.values) if field.values else _text(field)
+            if not field.values:
+                return _text(field)
+            return f"one of {listed(field.values, most=_MOST_LISTED, show=repr)}"
 
 
 def _bounds(field: Field) -> str:
@@ -117,12 +120,6 @@ def _bounds(field: Field) -> str:
 
 def _plain(bound: float | None) -> str:
     return "" if bound is None else f"{bound:.15g}"
-
-
-def _listed(values: tuple[str, ...]) -> str:
-    shown = ", ".join(map(repr, values[:_MOST_LISTED]))
-    more = len(values) - _MOST_LISTED
-    return f"one of {shown} and {more} more" if more > 0 else f"one of {shown}"
 
 
 def _text(field: Field) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from torchyard.core.wording import listed
 from torchyard.records.dataset import Finding
 
 _SHOWN_FIELDS = 20
@@ -24,7 +25,8 @@ def alike(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     for finding in findings:
         fields.setdefault(dataclasses.replace(finding, field=""), []).append(finding.field)
     return tuple(
-        dataclasses.replace(finding, field=_listed(names)) for finding, names in fields.items()
+        dataclasses.replace(finding, field=listed(names, most=_SHOWN_FIELDS))
+        for finding, names in fields.items()
     )
 
 
@@ -37,8 +39,3 @@ def sentence(finding: Finding) -> str:
     """``monthly_fee: is below 0 EUR, 10 rows``."""
     rows = f", {finding.rows:,} {'row' if finding.rows == 1 else 'rows'}" if finding.rows else ""
     return f"{finding.field}: {finding.rule}{rows}"
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _SHOWN_FIELDS
-    return ", ".join(names[:_SHOWN_FIELDS]) + (f" and {more:,} more" if more > 0 else "")

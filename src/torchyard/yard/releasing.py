@@ -14,6 +14,7 @@ from torchyard.core.digest import PREFIX, short
 from torchyard.core.errors import Refused
 from torchyard.core.files import staged_folder
 from torchyard.core.record import to_json
+from torchyard.core.wording import listed
 from torchyard.records.evidence import Evidence, Measured, Report, Verdict
 from torchyard.records.manifest import Lineage
 from torchyard.records.schema import Field, Schema
@@ -243,10 +244,13 @@ def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None
     if sealed.manifest.lineage.run == trained.run.id:
         return None
     if sealed.task.classes != opened.project.task.classes:
+        theirs, ours = (
+            listed(task.classes, most=_SHOWN_CLASSES) for task in (sealed.task, opened.project.task)
+        )
         raise Refused(
             where="gates against the champion",
-            found=f"a champion that answers with {_named(sealed.task.classes)}",
-            expected=f"one that answers with {_named(opened.project.task.classes)}",
+            found=f"a champion that answers with {theirs}",
+            expected=f"one that answers with {ours}",
             remedy="Two models of other classes cannot be compared: take the gate out for one "
             "release.",
         )
@@ -291,12 +295,6 @@ def _raw(field: Field) -> tuple[object, ...]:
     alike = {"integer": "number", "boolean": "number", "category": "text", "id": "text"}
     shape = (field.shape, field.dtype) if field.kind == "tensor" else ()
     return (alike.get(field.kind, field.kind), *shape)
-
-
-def _named(classes: tuple[str, ...]) -> str:
-    shown = ", ".join(classes[:_SHOWN_CLASSES])
-    more = len(classes) - _SHOWN_CLASSES
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _seal(
