@@ -15,6 +15,7 @@ from tests.data.test_propose import declared, notes, proposal
 from torchyard.cli.main import run
 from torchyard.core.errors import BadData, BadProject
 from torchyard.data.check import validate
+from torchyard.data.propose import propose
 from torchyard.data.source import open_source
 from torchyard.records.schema import may_be_named
 
@@ -68,6 +69,22 @@ def test_a_label_of_any_name_is_proposed_for_or_refused(label: str) -> None:
     assert refused.value.where == f"DataFrame, column {label!r}"
     assert refused.value.found == "a name that no label can have"
     assert "nor reads as a pattern, such as *" in refused.value.expected
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "ipc", "parquet"])
+def test_files_with_such_names_are_read(tmp_path: Path, form: str) -> None:
+    names = [name for name in HOSTILE if name or form != "csv"]
+    texts, numbers = ["u", "v"] * 20, [0.5, 1.5] * 20
+    frame = pl.DataFrame({name: numbers if n % 2 else texts for n, name in enumerate(names)})
+    path = tmp_path / f"rows.{ {'ndjson': 'jsonl', 'ipc': 'arrow'}.get(form, form) }"
+    getattr(frame, f"write_{form}")(path)
+    found = propose(open_source(path, folder=tmp_path))
+    assert declared(found.code) == found.schema
+    assert set(found.schema.names) == set(filter(may_be_named, names))
+    checked = validate(open_source(path, folder=tmp_path, schema=found.schema), found.schema)
+    assert checked.accepted == 40
+    unknown = {item.field for item in checked.findings if item.rule == "is not in the schema"}
+    assert unknown == set(names) - set(found.schema.names)
 
 
 def test_what_may_be_proposed_is_what_may_be_declared() -> None:

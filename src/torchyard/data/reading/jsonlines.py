@@ -15,16 +15,14 @@ import pyarrow as pa
 from pyarrow import json as arrow
 
 from torchyard.core.errors import BadData
-from torchyard.data.reading.columnar import as_types
+from torchyard.data.reading.columnar import as_types, plain_frame
 from torchyard.data.reading.files import File, Format, reading
 from torchyard.data.reading.lines import line_blocks
 from torchyard.data.reading.textual import Types, instance
 
 
 def _columns(file: File, _declared: Types) -> Types:
-    empty = pl.from_arrow(_arrow_schema(file).empty_table())
-    assert isinstance(empty, pl.DataFrame)
-    return dict(empty.schema)
+    return dict(plain_frame(_arrow_schema(file).empty_table()).schema)
 
 
 def _frames(file: File, types: Types, _rows: int) -> Iterator[pl.DataFrame]:
@@ -33,9 +31,7 @@ def _frames(file: File, types: Types, _rows: int) -> Iterator[pl.DataFrame]:
         for number, block in line_blocks(file):
             table = _parse(file, block, number, schema)
             if table.num_rows:
-                frame = pl.from_arrow(table)
-                assert isinstance(frame, pl.DataFrame)
-                yield as_types(frame, types)
+                yield as_types(plain_frame(table), types)
 
 
 def _arrow_schema(file: File) -> pa.Schema:

@@ -41,6 +41,7 @@ _DECLARED: dict[FieldKind, pl.DataType] = {
 }
 _TRUE, _FALSE = ["true", "yes", "1"], ["false", "no", "0"]
 _HEAD_ROWS = 200
+_PLAIN = "values"  # what series are called here: polars reads some names of columns as patterns
 _TIME_FORMS = (
     "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d",
 )  # fmt: skip
@@ -74,6 +75,7 @@ class Guess:
 
     def see(self, values: pl.Series) -> None:
         """Narrow by more values; missing and empty ones fit every type."""
+        values = values.alias(_PLAIN)
         present = values.filter(values.is_not_null() & (values != ""))
         if present.is_empty():
             return
@@ -136,18 +138,19 @@ def read_column(
         return values
     if dtype == pl.Null():
         return pl.Series(values.name, [None] * len(values), dtype=pl.Null)
+    name, values = values.name, values.alias(_PLAIN)
     read = _parse(values, dtype, words=True)
     wrong = read.is_null() & values.is_not_null() & (values != "")
     if wrong.any():
         row = int(wrong.arg_true()[0])
         raise BadData(
-            where=place(values.name, row),
-            found="a personal value" if values.name in withheld else repr(values[row]),
+            where=place(name, row),
+            found="a personal value" if name in withheld else repr(values[row]),
             expected=f"{_WORDS[dtype]}, as declared",
             remedy="Correct the value (leave the cell empty where it is missing), or declare the "
             "field with another kind.",
         )
-    return read
+    return read.alias(name)
 
 
 def _parse(values: pl.Series, dtype: pl.DataType, *, words: bool = False) -> pl.Series:
