@@ -20,7 +20,8 @@ import pytest
 import torchyard as ty
 from tests.support.disks import small_disk
 from torchyard.core.errors import BadData
-from torchyard.data.keeping.staging import PREFIX, abandoned, new_stage
+from torchyard.core.files import STAGING, abandoned
+from torchyard.data.keeping.staging import new_stage
 from torchyard.data.source import open_source
 from torchyard.data.versions import Dataset
 from torchyard.records.dataset import DatasetVersion
@@ -177,7 +178,7 @@ def test_a_stage_that_its_owner_is_removing_is_left_to_it(
 
 
 def test_a_stage_that_goes_while_others_look_is_no_fault(tmp_path: Path) -> None:
-    (tmp_path / f"{PREFIX}gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / f"{STAGING}gone").symlink_to(tmp_path / "nowhere")
     assert abandoned(tmp_path) == []
 
 

@@ -8,10 +8,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-_STAGING = ".staging-"
+STAGING = ".staging-"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -38,31 +38,36 @@ def write_atomically(path: Path, content: bytes) -> None:
 def staged_folder(parent: Path) -> Iterator[Path]:
     """A new empty folder inside ``parent`` that is removed unless the caller renames it away."""
     parent.mkdir(parents=True, exist_ok=True)
-    with _held(parent):
-        stage = Path(tempfile.mkdtemp(dir=parent, prefix=_STAGING))
-        holder = _hold(stage, fcntl.LOCK_EX)
-    try:
-        yield stage
-    finally:
-        os.close(holder)
-        if stage.exists():
-            shutil.rmtree(stage)
+    with ExitStack() as holding:
+        with held(parent):
+            stage = Path(tempfile.mkdtemp(dir=parent, prefix=STAGING))
+            holding.enter_context(held(stage))
+        try:
+            yield stage
+        finally:
+            if stage.exists():
+                shutil.rmtree(stage)
 
 
 def clear_abandoned(parent: Path) -> None:
-    """Remove the staged folders inside ``parent`` whose owners were killed.
-
-    The kernel drops an owner's lock when it dies, so folders that are being filled are told apart.
-    """
+    """Remove the staged folders inside ``parent`` whose owners were killed."""
     parent.mkdir(parents=True, exist_ok=True)
-    with _held(parent):
-        for stage in parent.glob(f"{_STAGING}*"):
-            try:
-                holder = _hold(stage, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, FileNotFoundError):
-                continue
-            os.close(holder)
+    with held(parent):
+        for stage in abandoned(parent):
             shutil.rmtree(stage)
+
+
+def abandoned(parent: Path) -> list[Path]:
+    """Staged folders whose owner is gone: the kernel drops its lock when it dies.
+
+    Ask only where nobody can be making one at the same time.
+    """
+    found = []
+    for stage in sorted(parent.glob(f"{STAGING}*")):
+        # one that is being removed by its owner is held, or not there any more
+        with suppress(BlockingIOError, FileNotFoundError), held(stage, wait=False):
+            found.append(stage)
+    return found
 
 
 def publish_folder(stage: Path, target: Path) -> bool:
@@ -102,23 +107,18 @@ def discard_folder(target: Path) -> None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    holder = _hold(folder, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        os.close(holder)
+def held(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on a folder itself; the kernel drops it when the holder dies.
 
-
-def _hold(folder: Path, how: int) -> int:
-    """A lock on a folder itself, which lasts until what is returned is closed."""
+    Raises:
+        BlockingIOError: another one holds it, and ``wait`` is False.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, how)
-    except BaseException:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
         os.close(handle)
-        raise
-    return handle
 
 
 def sync_folder(path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchyard.core.errors import BadData, BadRecord, BadUsage
-from torchyard.core.files import locked
+from torchyard.core.files import abandoned, locked
 from torchyard.core.record import read_record, write_record
 from torchyard.data.keeping.lancetable import LanceTable
 from torchyard.data.keeping.refs import Pointers, resolve
@@ -298,7 +298,7 @@ class Dataset:
 
     def _clear_up(self) -> None:
         """Remove what killed imports have left; hold the lock."""
-        from torchyard.data.keeping.staging import MOVING, abandoned
+        from torchyard.data.keeping.staging import MOVING
 
         left = abandoned(self._folder)
         if any((folder / MOVING).exists() for folder in left):

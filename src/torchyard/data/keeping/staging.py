@@ -7,7 +7,6 @@ import can tell a stage that is being filled from one whose owner died.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -18,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from torchyard.core.files import STAGING, held
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from lance.fragment import FragmentMetadata
 
-PREFIX = ".staging-"
 MOVING = "moving"
 # the form of Lance's data files; a dataset's files must all have the same
 FILES_VERSION = "2.2"
@@ -117,8 +117,8 @@ def new_stage(parent: Path) -> Iterator[Stage]:
     When it fails while the mark ``moving`` lies in it, the folder stays: the table may then hold
     what no record names, and the next import finds the stage and clears up.
     """
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=PREFIX))
-    with _hold(folder):
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=STAGING))
+    with held(folder, wait=False):
         stage = Stage(folder)
         try:
             yield stage
@@ -126,28 +126,3 @@ def new_stage(parent: Path) -> Iterator[Stage]:
             stage.discard()
             if not stage.moving.exists():
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def abandoned(parent: Path) -> list[Path]:
-    """Stages whose owner is gone. Ask only where nobody can be making a stage at the same time."""
-    found = []
-    for folder in sorted(parent.glob(f"{PREFIX}*")):
-        # one that is being removed by its owner is held, or not there any more
-        with suppress(BlockingIOError, FileNotFoundError), _hold(folder):
-            found.append(folder)
-    return found
-
-
-@contextmanager
-def _hold(folder: Path) -> Iterator[None]:
-    """A lock on a folder itself; the kernel drops it when its holder dies.
-
-    Raises:
-        BlockingIOError: somebody else holds it.
-    """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
