@@ -93,25 +93,30 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Pat
     assert digest(dataclasses.replace(SETTINGS, seed=4)) != first
 
 
-def test_the_loop_equals_a_plain_pytorch_loop() -> None:
-    """Same seed, same order, same arithmetic: what Fabric adds must change no bit."""
-    data = examples(512)
+def trained_plainly(build: Any, data: Examples, loss_of: Any) -> dict[str, torch.Tensor]:
+    """The weights after an epoch of 512 rows."""
     torch.manual_seed(SETTINGS.seed)
-    plain = Net()
+    plain = build()
     optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
     order = torch.Generator().manual_seed(SETTINGS.seed * 1_000_003 + 1)
     for chosen in torch.randperm(512, generator=order).reshape(-1, 64):
-        loss = functional.binary_cross_entropy_with_logits(
-            plain(data.tensors["x"][chosen]), data.labels[chosen]
-        )
+        loss = loss_of(plain(data.tensors["x"][chosen]), data.labels[chosen])
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
         optimizer.step()
         schedule.step()
+    weights: dict[str, torch.Tensor] = plain.state_dict()
+    return weights
+
+
+def test_the_loop_equals_a_plain_pytorch_loop() -> None:
+    """Same seed, same order, same arithmetic: what Fabric adds must change no bit."""
+    data = examples(512)
+    plain = trained_plainly(Net, data, functional.binary_cross_entropy_with_logits)
     ours = fit(dataclasses.replace(SETTINGS, max_epochs=1)).module
-    for name, weight in plain.state_dict().items():
+    for name, weight in plain.items():
         assert torch.equal(weight, ours.state_dict()[name]), name
 
 
@@ -218,21 +223,10 @@ def test_many_classes_are_learnt_by_their_cross_entropy() -> None:
 
 def test_many_classes_train_as_a_plain_pytorch_loop() -> None:
     data = classed(512)
-    torch.manual_seed(SETTINGS.seed)
-    plain = FourLogits()
-    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
-    order = torch.Generator().manual_seed(SETTINGS.seed * 1_000_003 + 1)
-    for chosen in torch.randperm(512, generator=order).reshape(-1, 64):
-        loss = functional.cross_entropy(plain(data.tensors["x"][chosen]), data.labels[chosen])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+    plain = trained_plainly(FourLogits, data, functional.cross_entropy)
     settings = dataclasses.replace(SETTINGS, max_epochs=1)
     ours = train(FourLogits, training=data, validation=classed(64), settings=settings).module
-    for name, weight in plain.state_dict().items():
+    for name, weight in plain.items():
         assert torch.equal(weight, ours.state_dict()[name]), name
 
 

@@ -272,8 +272,9 @@ class Dataset:
                     self._point_at(known[0], newest=number - 1)
                     return known[0]
                 made = draft.version(
-                    name=self.name, number=number, operation=operation, parent=parent,
-                    author=_author(), reason=reason, created=self._clock(),
+                    name=self.name, number=number, operation=operation,
+                    parent=parent.number if parent else None, author=_author(), reason=reason,
+                    created=self._clock().isoformat(timespec="seconds"),
                     table_version=self._table.commit(
                         stage, number=number, after=parent if operation == "append" else None
                     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -42,28 +42,9 @@ class Draft:
     findings: tuple[Finding, ...]
     profile: Profile
 
-    def version(
-        self,
-        *,
-        name: str,
-        number: int,
-        operation: str,
-        parent: DatasetVersion | None,
-        table_version: int,
-        created: datetime,
-        author: str,
-        reason: str,
-    ) -> DatasetVersion:
-        """The draft with its place."""
-        return DatasetVersion(
-            name=name, digest=self.digest, number=number,
-            parent=None if parent is None else parent.number,
-            operation=operation,  # type: ignore[arg-type]
-            table_version=table_version, created=created.isoformat(timespec="seconds"),
-            author=author, reason=reason, source=self.source, schema=self.schema, label=self.label,
-            rows=self.rows, quarantined=self.quarantined, findings=self.findings,
-            profile=self.profile,
-        )  # fmt: skip
+    def version(self, **place: Any) -> DatasetVersion:
+        """The version, given the fields of its record that say where it stands."""
+        return DatasetVersion(**place, **vars(self))
 
 
 class Import(Protocol):
