@@ -8,9 +8,10 @@ Never: touches the test split; decides whether the model is good.
 from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.environment import capture_environment
 from torchyard.train.feed import Examples, StoredExamples, Table
-from torchyard.train.loop import Trained, train
+from torchyard.train.loop import train
 from torchyard.train.predict import predict_logits
 from torchyard.train.probe import probe
+from torchyard.train.standing import Trained
 from torchyard.train.stored import ArrayWriter, StoredArray
 from torchyard.train.trace import Trace, first_difference
 from torchyard.train.track import ActiveRun, Tracker

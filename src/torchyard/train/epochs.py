@@ -1,0 +1,54 @@
+"""An epoch's batches: where their rows are held, their sizes, and the batches themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from torchyard.records.training import Training
+from torchyard.train.feed import Examples, Table, held, joined, placed, shuffled
+
+if TYPE_CHECKING:
+    import torch
+
+_MIB = 1 << 20
+
+
+def hold(
+    training: Table, validation: Table, settings: Training, device: torch.device
+) -> tuple[Table, Table]:
+    """Rows in memory where they fit in what the settings grant, training's first."""
+    budget = settings.memory_mib * _MIB
+    training = held(training, budget)
+    left = budget - training.rows * training.row_bytes
+    return placed(training, device), placed(held(validation, left), device)
+
+
+def batch_sizes(rows: int, batch_size: int) -> list[int]:
+    """Rows of each batch of an epoch; a single row left over goes with the batch before it."""
+    full, left = divmod(rows, batch_size)
+    sizes = [batch_size] * full
+    if left == 1 and sizes:
+        sizes[-1] += 1
+    elif left:
+        sizes.append(left)
+    return sizes
+
+
+def epoch_batches(table: Table, settings: Training, epoch: int, start: int) -> Iterator[Examples]:
+    """An epoch's batches from the one at place ``start``, in the sizes of ``batch_sizes``.
+
+    What normalizes over a batch (BatchNorm) refuses to learn from one row.
+    """
+    batches = shuffled(
+        table, batch_size=settings.batch_size, seed=settings.seed, epoch=epoch,
+        memory_bytes=settings.memory_mib * _MIB, start=start,
+    )  # fmt: skip
+    before = next(batches)
+    for batch in batches:
+        if batch.rows == 1 < settings.batch_size:
+            before = joined(before, batch)
+            break
+        yield before
+        before = batch
+    yield before
