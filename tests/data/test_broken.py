@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import torchyard as ty
 from torchyard.data.check import Checker
-from torchyard.data.checking.broken import broken_conditions, broken_plainly
+from torchyard.data.checking.broken import broken_conditions, broken_plainly, places
 from torchyard.data.checking.conditions import conditions
 from torchyard.data.checking.forms import form_breaker
 from torchyard.data.checking.ranges import value_range
@@ -64,10 +64,25 @@ def test_all_at_once_finds_what_each_condition_alone_does(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asking, "MANY_ROWS", many_rows)
         found = [
-            (item, mask.to_list()) for item, mask in broken_conditions(asked, frame, table.ranges)
+            (item, rows.tolist()) for item, rows in broken_conditions(asked, frame, table.ranges)
         ]
-    plain = [(item, broken_plainly(item, frame).to_list()) for item in asked]
-    assert found == [(item, mask) for item, mask in plain if any(mask)]
+    plain = [(item, broken_plainly(item, frame).arg_true().to_list()) for item in asked]
+    assert found == [(item, rows) for item, rows in plain if rows]
+
+
+@given(
+    mask=st.lists(st.sampled_from([True, False, False, False, None]), max_size=120),
+    gaps=st.integers(0, 60), size=st.integers(1, 40), start=st.integers(0, 20),
+)  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_places_are_those_of_what_is_true(
+    mask: list[bool | None], gaps: int, size: int, start: int
+) -> None:
+    spread = [mark for each in mask for mark in (each, *[False] * gaps)]
+    series = pl.Series("x", spread, dtype=pl.Boolean)
+    for form in (series, series[start:], pieces(series.to_frame(), size)["x"] if mask else series):
+        expected = [place for place, mark in enumerate(form.to_list()) if mark]
+        assert places(form).tolist() == expected
 
 
 @given(rows=ROWS, size=st.integers(1, 40))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from torchyard.data.checking.broken import broken_conditions
+from torchyard.data.checking.broken import broken_conditions, places
 from torchyard.data.checking.conditions import MISSING, Severity, conditions, shape_rule
 from torchyard.data.checking.labels import LabelTally
 from torchyard.data.checking.predicates import broken_rows
@@ -59,26 +59,27 @@ class Validation:
 class Parted:
     """A chunk of rows, and which of them are set aside.
 
-    ``reasons`` holds the rules that each row set aside broke; None where every row is kept.
+    ``aside`` holds true for these rows, Boolean ``[rows]``; None where every row is kept. ``broke``
+    names the rules that some row broke, each with the places of these rows.
     """
 
     rows: pl.DataFrame
-    aside: pl.Series | None = None
-    reasons: pl.Series | None = None
+    aside: Array | None = None
+    broke: Sequence[tuple[str, Array]] = ()
 
     @property
     def accepted(self) -> pl.DataFrame:
         """The rows that fit."""
-        return self.rows if self.aside is None else self.rows.filter(~self.aside)
+        return self.rows if self.aside is None else self.rows.filter(pl.Series(~self.aside))
 
     @property
     def quarantined(self) -> pl.DataFrame:
         """The others, with the rules they broke in a last column."""
-        if self.aside is None or self.reasons is None:
-            return self.rows.clear().with_columns(
-                pl.Series(broke_column(self.rows.columns), [], pl.String)
-            )
-        return self.rows.filter(self.aside).with_columns(self.reasons)
+        name = broke_column(self.rows.columns)
+        if self.aside is None:
+            return self.rows.clear().with_columns(pl.Series(name, [], pl.String))
+        reasons = _reasons(np.flatnonzero(self.aside), self.broke)
+        return self.rows.filter(pl.Series(self.aside)).with_columns(reasons.alias(name))
 
 
 def validate(
@@ -171,9 +172,9 @@ class Checker:
             self._unknown[name] = self._unknown.get(name, 0) + frame.height
         numbers = np.arange(self._rows + 1, self._rows + frame.height + 1)
         bad = []
-        for (field, rule), mask in self._masks(table):
-            if mask.any():
-                tally, broken = self._tallies[field, rule], mask.arg_true().to_numpy()
+        for (field, rule), broken in self._broken(table):
+            if len(broken):
+                tally = self._tallies[field, rule]
                 tally.count(broken, table.frame, numbers)
                 if tally.severity == "quarantine":
                     bad.append((f"{field}: {rule}", broken))
@@ -182,7 +183,7 @@ class Checker:
         aside = parted.aside
         self._accepted += frame.height - (0 if aside is None else int(aside.sum()))
         if self._labels is not None or self._checks.fresh is not None:
-            self._note(parted.accepted, numbers if aside is None else numbers[~aside.to_numpy()])
+            self._note(parted.accepted, numbers if aside is None else numbers[~aside])
         return parted
 
     def result(self) -> Validation:
@@ -201,20 +202,21 @@ class Checker:
             findings.append(replace(unknown, rows=count))
         return Validation(rows, accepted, rows - accepted, tuple(findings))
 
-    def _masks(self, table: Table) -> Iterator[tuple[tuple[str, str], pl.Series]]:
-        """Field and rule of each rule that may be broken, and which rows of a chunk break it."""
+    def _broken(self, table: Table) -> Iterator[tuple[tuple[str, str], Array]]:
+        """Field and rule of each rule that may be broken, and the places of rows that break it."""
         frame, wrong = table.frame, table.misshapen
         for field in self._schema.fields:
             if field.name in wrong:
-                yield (field.name, shape_rule(field)), wrong[field.name]
-        for item, mask in broken_conditions(self._conditions, frame, table.ranges):
+                yield (field.name, shape_rule(field)), places(wrong[field.name])
+        for item, broken in broken_conditions(self._conditions, frame, table.ranges):
             misshapen = item.rule == MISSING and item.field in wrong
-            yield (item.field, item.rule), mask & ~wrong[item.field] if misshapen else mask
+            missing = broken[~wrong[item.field].to_numpy()[broken]] if misshapen else broken
+            yield (item.field, item.rule), missing
         for rule in self._checks.rules:
             mask = broken_rows(rule, frame, probe=self._rows == 0)
-            yield (", ".join(rule.fields) or ROW, rule.name), mask
+            yield (", ".join(rule.fields) or ROW, rule.name), places(mask)
         for names, seen in self._unique.items():
-            yield (", ".join(names), _REPEATED), _repeats(frame, names, seen)
+            yield (", ".join(names), _REPEATED), np.flatnonzero(_repeats(frame, names, seen))
 
     def _note(self, accepted: pl.DataFrame, numbers: Array) -> None:
         if self._labels is not None:
@@ -255,35 +257,42 @@ def _tallies(schema: Schema, checks: Checks, unique: Sequence[tuple[str, ...]]) 
                     bool(private & set(names)))  # fmt: skip
 
 
-def _repeats(frame: pl.DataFrame, names: Sequence[str], seen: Seen) -> pl.Series:
-    """Rows whose values in some fields occurred before; where one is missing, none did."""
+def _repeats(frame: pl.DataFrame, names: Sequence[str], seen: Seen) -> Array:
+    """Rows whose values in some fields occurred before, ``bool [rows]``; where one is missing, none
+    did.
+    """
     values = frame.select(names)
     if not any(column.has_nulls() for column in values):
-        return pl.Series(seen.add(values, names)[0])
-    present = values.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+        return seen.add(values, names)[0]
+    kept = values.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    present = kept.to_numpy()
     if present.sum() > _MOSTLY * frame.height:
-        return pl.Series(seen.add(values, names)[0]) & present
+        repeated: Array = seen.add(values, names)[0] & present
+        return repeated
     repeated = np.zeros(frame.height, dtype=bool)
-    repeated[present.to_numpy()] = seen.add(values.filter(present), names)[0]
-    return pl.Series(repeated)
+    repeated[present] = seen.add(values.filter(kept), names)[0]
+    return repeated
 
 
 def _part(frame: pl.DataFrame, bad: Sequence[tuple[str, Array]]) -> Parted:
-    """Set rows aside that break one rule or more, with the names of all of these."""
+    """Set rows aside that break one rule or more."""
     if not bad:
         return Parted(frame)
     aside = np.zeros(frame.height, dtype=bool)
-    for _, places in bad:
-        aside[places] = True
-    rows = np.flatnonzero(aside)
-    broke = pl.DataFrame({str(n): _among(places, rows) for n, (_, places) in enumerate(bad)})
-    reasons = broke.select(
+    for _, broken in bad:
+        aside[broken] = True
+    return Parted(frame, aside, bad)
+
+
+def _reasons(rows: Array, bad: Sequence[tuple[str, Array]]) -> pl.Series:
+    """The names of all rules that each of some rows broke, in one text."""
+    broke = pl.DataFrame({str(n): _among(broken, rows) for n, (_, broken) in enumerate(bad)})
+    return broke.select(
         pl.concat_str(
             [pl.when(pl.col(str(n))).then(pl.lit(name)) for n, (name, _) in enumerate(bad)],
             separator="; ", ignore_nulls=True,
-        ).alias(broke_column(frame.columns))
-    )  # fmt: skip
-    return Parted(frame, pl.Series(aside), reasons.to_series())
+        )
+    ).to_series()  # fmt: skip
 
 
 def _among(some: Array, rows: Array) -> Array:

@@ -130,10 +130,10 @@ def _whole(series: pl.Series, field: Field, source: str) -> pl.Expr:
     """Integers; floats too if all of them are whole, as pandas keeps integers with gaps."""
     column = pl.col(field.name)
     if series.dtype.is_float():
-        present = series.fill_nan(None).drop_nulls()
-        odd = present.filter((present != present.round()) | (present.abs() >= 2.0**63))
-        if not odd.is_empty():
-            raise _other_type(odd, field, source)
+        too_large = (column.abs() >= 2.0**63) & column.is_not_nan()
+        odd = (column != column.floor()) | too_large
+        if ask(series.to_frame(), [odd.any()]).item():
+            raise _other_type(series.to_frame().filter(odd).to_series(), field, source)
         return column.fill_nan(None).cast(pl.Int64)
     if series.dtype in (pl.UInt64, pl.Int128, pl.UInt128):
         # beyond 64 bits is beyond 53 bits: the rule on size counts such values

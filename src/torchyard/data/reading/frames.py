@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from itertools import count
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -26,6 +27,10 @@ KNOWN = (
     "an iterator of tables, or a path"
 )
 _BATCH_ROWS = 10_000
+# Arrow makes views of texts, which polars takes over as they are, in a third of polars' own time;
+# their offsets have 31 bits
+_ARROW_TEXTS = ("str", "string", "large_string[pyarrow]")
+_VIEWED_BYTES = 1 << 31
 
 
 def frame_parts(value: Any, *, name: str, place: Place, scratch: Scratch) -> list[Part]:
@@ -153,13 +158,33 @@ def _as_frame(value: Any, name: str) -> pl.DataFrame | None:
     if module == "pandas" and hasattr(value, "columns"):
         refuse_repeats(name, [str(column) for column in value.columns])
         try:
-            return plain(pl.from_pandas(value))
+            return plain(_from_pandas(value))
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise _refuse_mixture(value, name, str(error)) from error
     if isinstance(value, (pa.Table, pa.RecordBatch)):
         refuse_repeats(name, list(value.schema.names))
         return _from_arrow(value, name)
     return None
+
+
+def _from_pandas(value: Any) -> pl.DataFrame:
+    """As ``pl.from_pandas``, column by column: as a whole, all are copied into one piece each."""
+    if not len(value.columns):
+        return pl.from_pandas(value)
+    return pl.DataFrame([_pandas_column(value.iloc[:, [n]]) for n in range(len(value.columns))])
+
+
+def _pandas_column(frame: Any) -> pl.Series:
+    """The only column of a pandas frame."""
+    series = frame.iloc[:, 0]
+    name, dtype = str(series.name), series.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        return pl.Series(name, series.to_numpy(), nan_to_null=True)
+    if str(dtype) in _ARROW_TEXTS:
+        texts = pa.array(series, from_pandas=True)
+        if texts.type == pa.large_string() and texts.get_total_buffer_size() < _VIEWED_BYTES:
+            return pl.Series(name, texts.cast(pa.string_view()))
+    return pl.from_pandas(frame, rechunk=False).to_series()
 
 
 def _from_arrow(value: Any, name: str) -> pl.DataFrame:
