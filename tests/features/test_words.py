@@ -1,10 +1,9 @@
-"""Vocabularies: counted in frames that are joined now and then, held against plain counting."""
+"""Vocabularies: counted block by block, held against plain counting."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -50,21 +49,11 @@ def test_words_are_those_of_plain_counting(
     values: list[str], size: int, least: int, most: int | None
 ) -> None:
     words = Words("w", whole_values, least=least, most=most)
-    with patch("torchyard.features.learn.SAMPLE", 3):  # counts are joined every few blocks
-        for at in range(0, len(values), size):
-            words.add(Rows([value or None for value in values[at : at + size]]))
-        expected = plain(values, least, most)
-        if expected:
-            assert words.learn() == expected
-        else:
-            with pytest.raises(Nothing):
-                words.learn()
-
-
-def test_what_is_held_does_not_grow_with_rows_whose_words_repeat() -> None:
-    words = Words("w", whole_values)
-    with patch("torchyard.features.learn.SAMPLE", 100):
-        for _ in range(50):
-            words.add(Rows([f"word {n}" for n in range(40)]))
-            assert sum(part.height for part in words._counts) <= 2 * 40 + 100
-    assert len(words.learn()) == 40
+    for at in range(0, len(values), size):
+        words.add(Rows([value or None for value in values[at : at + size]]))
+    expected = plain(values, least, most)
+    if expected:
+        assert words.learn() == expected
+    else:
+        with pytest.raises(Nothing):
+            words.learn()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,7 +140,7 @@ def _multi_hot(place: Place) -> Finished:
 def _learn_multi_hot(transform: Transform, path: Path, schema: Schema) -> Learner[tuple[str, ...]]:
     separator = str(transform.options["separator"])
 
-    def words(series: pl.Series) -> pl.DataFrame:
+    def words(series: pl.Series) -> Iterable[tuple[str, int]]:
         apart = series.drop_nulls().str.split(separator).list.unique().explode()
         return whole_values(apart.drop_nulls())
 

@@ -7,7 +7,8 @@ because ``fit`` cuts every stream into the same blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -188,13 +189,9 @@ class FromNumbers(Generic[Learnt_co]):
 class Words:
     """Words in the order of falling counts, equal counts by name.
 
-    Memory: the different words, with some 30 bytes beside each, and up to three times that while
-    counts are joined.
-
     Args:
         field: the field that holds them.
-        words: the words of some values, once each where a row counts once: ``word`` (String) and
-            ``len`` (their count), each word once.
+        words: the words of some values, once each where a row counts once.
         least: how often a word occurs at least.
         most: how many are learnt at most.
     """
@@ -202,7 +199,7 @@ class Words:
     def __init__(
         self,
         field: str,
-        words: Callable[[pl.Series], pl.DataFrame],
+        words: Callable[[pl.Series], Iterable[tuple[str, int]]],
         *,
         least: int = 1,
         most: int | None = None,
@@ -211,16 +208,12 @@ class Words:
         self._words = words
         self._least = least
         self._most = most
-        self._counts: list[pl.DataFrame] = []
-        self._held = self._different = 0
+        self._counts: Counter[str] = Counter()
 
     def add(self, block: Block) -> None:
         """Count the words of some rows."""
-        counts = self._words(block.series(self._field))
-        self._counts.append(counts)
-        self._held += counts.height
-        if self._held > 2 * self._different + SAMPLE:
-            self._join()
+        for word, count in self._words(block.series(self._field)):
+            self._counts[word] += count
 
     def learn(self) -> tuple[str, ...]:
         """The vocabulary.
@@ -228,31 +221,21 @@ class Words:
         Raises:
             Nothing: no word occurs often enough.
         """
-        import polars as pl
-
-        if self._counts:
-            self._join()
-            kept = self._counts[0].filter(pl.col("len") >= self._least)
-            kept = kept.sort("len", "word", descending=[True, False])
-            if kept.height:
-                return tuple(kept["word"].head(self._most or kept.height).to_list())
-        raise Nothing
-
-    def _join(self) -> None:
-        import polars as pl
-
-        joined = pl.concat(self._counts).group_by("word").agg(pl.col("len").cast(pl.Int64).sum())
-        self._counts, self._held, self._different = [joined], joined.height, joined.height
+        kept = [(-count, word) for word, count in self._counts.items() if count >= self._least]
+        if not kept:
+            raise Nothing
+        return tuple(word for _, word in sorted(kept)[: self._most])
 
 
-def whole_values(series: pl.Series) -> pl.DataFrame:
+def whole_values(series: pl.Series) -> Iterable[tuple[str, int]]:
     """Each present value as one word, with its count."""
     import polars as pl
 
-    return (
+    counted = (
         series.rename("word").to_frame().filter(pl.col("word") != MISSING_TEXT)
-        .group_by("word").agg(len=pl.len().cast(pl.Int64))
+        .group_by("word").len()
     )  # fmt: skip
+    return counted.iter_rows()
 
 
 def _present(column: Array) -> Array:

@@ -7,7 +7,7 @@ NFC, lower case, words apart from spaces and punctuation, every punctuation mark
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -175,16 +175,11 @@ def learnt_tokenizer(words: Sequence[str]) -> Tokenizer:
     return tokenizer
 
 
-def counted_words(series: pl.Series) -> pl.DataFrame:
-    """The words of some texts and their counts (``len``), as ``learnt_tokenizer`` splits them."""
-    import polars as pl
-
+def counted_words(series: pl.Series) -> Iterable[tuple[str, int]]:
+    """The words of some texts with their counts, as ``learnt_tokenizer`` splits them."""
     tokenizer = learnt_tokenizer(())
     counts: Counter[str] = Counter()
     for text in series.drop_nulls():
         plain = tokenizer.normalizer.normalize_str(text)
         counts.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(plain))
-    return pl.DataFrame(
-        {"word": list(counts), "len": list(counts.values())},
-        schema={"word": pl.String, "len": pl.Int64},
-    )
+    return counts.items()
