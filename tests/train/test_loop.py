@@ -97,7 +97,7 @@ def trained_plainly(build: Any, data: Examples, loss_of: Any) -> dict[str, torch
     """The weights after an epoch of 512 rows."""
     torch.manual_seed(SETTINGS.seed)
     plain = build()
-    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=1e-4, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
     order = torch.Generator().manual_seed(SETTINGS.seed * 1_000_003 + 1)
     for chosen in torch.randperm(512, generator=order).reshape(-1, 64):
@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_a_number_is_refused() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) * float("nan")
 
-    with pytest.raises(BadModel, match=r"epoch 1, step 1, layer .Wild.: found 64 of 64 values NaN"):
+    with pytest.raises(BadModel, match=r"step 1, layer 'Wild' \(.*py:\d+\): found 64 of 64"):
         fit(build=Wild)
 
 
@@ -177,7 +177,7 @@ class WrongSize(Net):
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (TakesOther, r"TakesOther.forward: found TypeError.*x float32 \[rows, 3\]"),
+        (TakesOther, r"'numbers', which no feature makes; .*x float32 \[rows, 3\]"),
         (TwoLogits, r"an answer of shape \[2, 2\]; expected one logit per row"),
         (NotFinite, "not finite"),
         (WrongSize, "shapes cannot be multiplied"),
@@ -194,10 +194,15 @@ def test_a_module_that_fits_passes_the_probe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "found"), [(Net, r"\[2\]"), (TwoLogits, r"\[2, 2\]"), (Triple, "tuple")]
+    ("build", "found"),
+    [
+        (Net, r"answer of shape \[2\]"),
+        (TwoLogits, r"shape \[2, 2\]"),
+        (Triple, r"a tuple of 3: .*"),
+    ],
 )
 def test_logits_of_other_classes_are_refused(build: Any, found: str) -> None:
-    said = rf"shape {found}; expected a logit of each of the 4 classes per row, shape \[2, 4\]. End"
+    said = rf"{found}; expected a logit of each of the 4 classes per row, shape \[2, 4\]"
     with pytest.raises(BadModel, match=said):
         probe(build(), GRAPH, examples(8), FOUR)
 
@@ -275,7 +280,7 @@ def test_what_fails_only_in_training_is_refused_before_it() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x.reshape(3, -1) if self.training else x)
 
-    with pytest.raises(BadModel, match=r"Fails.forward: found RuntimeError"):
+    with pytest.raises(BadModel, match=r"Fails.forward.*: found RuntimeError"):
         probe(Fails(), GRAPH, examples(8), TWO)
 
 

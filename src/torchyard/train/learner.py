@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from torchyard.core.errors import BadModel
 from torchyard.records.training import Training
-from torchyard.train.faults import failed, not_finite
+from torchyard.train.faults import failed, gradient_not_finite, not_finite
 from torchyard.train.feed import Examples
 from torchyard.train.packing import Plain
 from torchyard.train.predict import cross_entropy
@@ -78,11 +78,15 @@ class Learner:
             with self._fabric.no_backward_sync(self._wrapped, enabled=number < len(parts)):
                 losses.append(self._backward(part, part.rows / batch.rows, where))
         if self._settings.clip_norm is not None:
-            # a gradient that is not finite shows in the next loss, which says so in better words
-            self._fabric.clip_gradients(
+            norm = self._fabric.clip_gradients(
                 self._wrapped, self._stepper, max_norm=self._settings.clip_norm,
                 error_if_nonfinite=False,
             )  # fmt: skip
+            # an accelerator is not waited for: there the next loss shows it; and a gradient scaler
+            # makes infinite ones on purpose
+            scaled = self._settings.precision == "16-mixed"
+            if self._is_on_cpu and not scaled and not math.isfinite(norm):
+                raise gradient_not_finite(self.module, batch, where=where)
         self._stepper.step()
         self._stepper.zero_grad(set_to_none=True)
         self._schedule.step()
@@ -119,18 +123,23 @@ class Learner:
 
 
 def make_optimizer(module: nn.Module, settings: Training) -> torch.optim.Optimizer:
-    """The optimizer that the settings name, over the parameters that learn."""
+    """The optimizer that the settings name, over the parameters that learn.
+
+    In one fused kernel, which takes half the time of one operation after another (measured on two
+    cores, AdamW on the flights example's module); the gradient scaler of ``16-mixed`` cannot clip
+    with those.
+    """
     import torch
 
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    shared: dict[str, Any] = {
+        "lr": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "fused": settings.precision != "16-mixed",
+    }
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            learning, lr=settings.learning_rate, weight_decay=settings.weight_decay,
-            momentum=_MOMENTUM, nesterov=True,
-        )  # fmt: skip
-    return torch.optim.AdamW(
-        learning, lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+        return torch.optim.SGD(learning, momentum=_MOMENTUM, nesterov=True, **shared)
+    return torch.optim.AdamW(learning, **shared)
 
 
 def learning_share(step: int, steps: int, settings: Training) -> float:
