@@ -17,6 +17,7 @@ from torchyard.train.faults import not_finite
 from torchyard.train.feed import Examples, Table
 from torchyard.train.kernels import deterministic
 from torchyard.train.learner import Learner
+from torchyard.train.notes import epoch_notes
 from torchyard.train.pace import Pace
 from torchyard.train.predict import mean_loss
 from torchyard.train.randomness import seed_everything
@@ -144,6 +145,16 @@ class _Sitting:
         )
         standing.end_epoch(epoch, module)
         self._watch.on_epoch(epoch)
+        self._tell_notes()
+
+    def _tell_notes(self) -> None:
+        standing = self._standing
+        for note in epoch_notes(
+            standing.trace.losses, steps=len(self._sizes), curve=standing.curve,
+            said=standing.notes,
+        ):  # fmt: skip
+            standing.notes.append(note)
+            self._watch.on_note(note)
 
     def _place(self) -> str:
         return f"epoch {self._standing.epoch}, step {self._standing.batch + 1}"
