@@ -16,6 +16,7 @@ from torchyard.core.digest import digest_json
 from torchyard.core.record import to_json, write_record
 from torchyard.project import Project
 from torchyard.records.evidence import Report, Variant
+from torchyard.yard.answers import record_report
 from torchyard.yard.results import (
     YARDSTICK,
     Array,
@@ -25,7 +26,7 @@ from torchyard.yard.results import (
     Optimized,
     TrainedModel,
 )
-from torchyard.yard.training import tracker_of
+from torchyard.yard.tracking import tracker_of
 from torchyard.yard.wording import headline, headline_name, headline_value
 
 # rows that latency is measured on: each call takes the next ones
@@ -57,9 +58,7 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
             },
         )  # fmt: skip
         write_record(folder / "report.json", report)
-        active = tracker_of(opened).resume(trained.run.id)
-        active.metrics({f"test_{name}": item.value for name, item in report.metrics.items()})
-        active.record("report.json", to_json(report))
+        record_report(tracker_of(opened).resume(trained.run.id), report)
 
     def summarize(folder: Path) -> str:
         evaluated = Evaluated(folder, trained)

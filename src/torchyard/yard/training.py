@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from torchyard.core.record import Json, to_json, write_record
-from torchyard.records.training import Environment, Epoch, Run
+from torchyard.project import Project
+from torchyard.records.training import Run
 from torchyard.yard.results import Featured, OpenProject, TrainedModel
 from torchyard.yard.sources import model_source
 from torchyard.yard.stages import stage_key
+from torchyard.yard.tracking import Recording, recorded
 from torchyard.yard.underway import Underway
 
 if TYPE_CHECKING:
-    from torchyard.train import ActiveRun, Tracker, Trained
+    from torchyard.train import Trained, Watch
 
 
 def train_model(opened: OpenProject, featured: Featured) -> TrainedModel:
@@ -47,11 +49,11 @@ def train_model(opened: OpenProject, featured: Featured) -> TrainedModel:
     return TrainedModel(folder, featured)
 
 
-def tracker_of(opened: OpenProject) -> Tracker:
-    """Where the project's runs are recorded."""
-    from torchyard.train import Tracker
-
-    return Tracker(opened.workspace.tracking_url, opened.workspace.tracking_files)
+def way_of(project: Project) -> Literal["loop", "fit", "weights"]:
+    """Who trains."""
+    if project.weights is not None:
+        return "weights"
+    return "loop" if project.fit is None else "fit"
 
 
 def _inputs(opened: OpenProject, featured: Featured) -> dict[str, Json]:
@@ -78,56 +80,44 @@ class _Stage:
 
     def train_into(self, folder: Path) -> None:
         """Train, and leave the weights, the trace and the run's record in a folder."""
-        from torchyard.train import capture_environment, probe, save_weights
+        from torchyard.train import StopSignals, probe, save_weights
 
         project, featured = self._opened.project, self._featured
-        training = featured.examples("train")
-        probe(project.model(featured.graph), featured.graph, training, project.task)
-        environment = capture_environment(self._opened.workspace.folder)
-        with tracker_of(self._opened).run(
-            project.name, parameters=to_json(project.training), tags=self._tags(environment),
-            begun=self._underway.run_id,
-        ) as active:  # fmt: skip
-            self._underway.begin(active.id)
-            active.record("environment.json", to_json(environment))
-            trained = self._trained(active)
+        with (
+            StopSignals.heard() as signals,
+            recorded(
+                self._opened, featured, self._underway, source=self._source, way=way_of(project)
+            ) as recording,
+        ):
+            training = featured.examples("train")
+            probe(project.model(featured.graph), featured.graph, training, project.task)
+            trained = self._trained(recording.watch(signals))
             trained.trace.write(folder / "trace.safetensors")
             digest = save_weights(trained.module, folder / "weights.safetensors")
-            run = self._run(active.id, trained, digest, environment)
+            run = self._run(recording, trained, digest)
             write_record(folder / "run.json", run)
-            active.record("run.json", to_json(run))
-            for name in ("weights.safetensors", "trace.safetensors"):
-                active.file(folder / name)
+            recording.finish(trained, run, folder)
 
-    def _trained(self, active: ActiveRun) -> Trained:
-        from torchyard.train import StopSignals, train
+    def _trained(self, watch: Watch) -> Trained:
+        from torchyard.train import train
 
         project, featured = self._opened.project, self._featured
         settings = project.training
-        with StopSignals.heard() as signals:
-            return train(
-                lambda: project.model(featured.graph),
-                training=featured.examples("train"),
-                validation=featured.examples("validation"),
-                settings=settings,
-                watch=_watch(self._opened, active, signals, featured.examples("train").rows),
-                checkpoints=self._underway.checkpoints(every=settings.checkpoint_seconds),
-            )
+        return train(
+            lambda: project.model(featured.graph),
+            training=featured.examples("train"),
+            validation=featured.examples("validation"),
+            settings=settings,
+            watch=watch,
+            checkpoints=self._underway.checkpoints(every=settings.checkpoint_seconds),
+        )
 
-    def _tags(self, environment: Environment) -> dict[str, str]:
-        return {
-            "torchyard.dataset": self._featured.version.digest,
-            "torchyard.features": self._featured.graph.digest,
-            "torchyard.source": self._source,
-            "torchyard.key": self._underway.folder.name,
-            "torchyard.git_commit": environment.git_commit or "none",
-        }
-
-    def _run(self, run_id: str, trained: Trained, digest: str, environment: Environment) -> Run:
+    def _run(self, recording: Recording, trained: Trained, digest: str) -> Run:
         featured = self._featured
         return Run(
-            id=run_id,
+            id=recording.active.id,
             status="finished",
+            way=way_of(self._opened.project),
             training=self._opened.project.training,
             dataset=featured.version.digest,
             features=featured.graph.digest,
@@ -141,38 +131,6 @@ class _Stage:
             resumes=trained.resumes,
             seconds=trained.seconds,
             weights_sha256=digest,
-            environment=environment,
+            environment=recording.environment,
             notes=trained.notes,
         )
-
-
-def _watch(opened: OpenProject, active: ActiveRun, signals: Any, rows: int) -> Any:
-    """Tells the screen and MLflow, and stops at a signal."""
-    from torchyard.train import Moment, Watch
-
-    class Told(Watch):
-        def on_moment(self, moment: Moment) -> None:
-            minutes, seconds = divmod(round(moment.seconds_left), 60)
-            opened.progress.tick(
-                f"Training: epoch {moment.epoch} of {moment.epochs}, {moment.batch:,} of "
-                f"{moment.batches:,} steps, loss {moment.loss:.4f}, "
-                f"{moment.rows_per_second:,.0f} rows/s, at most {minutes}:{seconds:02d} left ..."
-            )
-
-        def on_epoch(self, epoch: Epoch) -> None:
-            opened.progress.note(
-                f"epoch {epoch.number}: loss {epoch.train_loss:.4f}, validation "
-                f"{epoch.validation_loss:.4f} ({rows / epoch.seconds:,.0f} rows/s)"
-            )
-            active.metrics(
-                {"train_loss": epoch.train_loss, "validation_loss": epoch.validation_loss},
-                step=epoch.number,
-            )
-
-        def on_note(self, text: str) -> None:
-            opened.progress.note(text)
-
-        def should_stop(self) -> str:
-            return str(signals.received)
-
-    return Told()
