@@ -16,7 +16,13 @@ import numpy as np
 import polars as pl
 
 from torchyard.data.checking.broken import broken_conditions, places
-from torchyard.data.checking.conditions import MISSING, Severity, conditions, shape_rule
+from torchyard.data.checking.conditions import (
+    MISSING,
+    Condition,
+    Severity,
+    conditions,
+    shape_rule,
+)
 from torchyard.data.checking.labels import LabelTally
 from torchyard.data.checking.predicates import broken_rows
 from torchyard.data.checking.table import Table, fit_table, label_field
@@ -147,7 +153,7 @@ class Checker:
         # all of them in advance: the order of findings must not depend on what comes first
         self._tallies = {
             (tally.field, tally.rule): tally
-            for tally in _tallies(schema, self._checks, tuple(self._unique))
+            for tally in _tallies(schema, self._conditions, self._checks, tuple(self._unique))
         }
         self._unknown: dict[str, int] = {}
         self._rows = self._accepted = 0
@@ -239,14 +245,20 @@ class Checker:
         ]  # fmt: skip
 
 
-def _tallies(schema: Schema, checks: Checks, unique: Sequence[tuple[str, ...]]) -> Iterator[Tally]:
+def _tallies(
+    schema: Schema,
+    asked: Sequence[Condition],
+    checks: Checks,
+    unique: Sequence[tuple[str, ...]],
+) -> Iterator[Tally]:
     private = {field.name for field in schema.fields if field.personal}
     for field in schema.fields:
         if field.kind == "tensor":
             yield Tally(shape_rule(field), (field.name,), "quarantine",
                         "Every row must have this shape.", field.personal)  # fmt: skip
-        for item in conditions(Schema(fields=(field,))):
-            yield Tally(item.rule, (field.name,), "quarantine", item.meaning, field.personal)
+        for item in asked:
+            if item.field == field.name:
+                yield Tally(item.rule, (field.name,), "quarantine", item.meaning, field.personal)
     for rule in checks.rules:
         severity: Severity = "quarantine" if rule.required else "warn"
         yield Tally(rule.name, rule.fields, severity, rule.meaning,

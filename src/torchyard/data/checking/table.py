@@ -22,7 +22,7 @@ Numbers written as text are not parsed: a schema that has to guess is no schema.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import polars as pl
@@ -96,12 +96,18 @@ def fit_table(frame: pl.DataFrame, schema: Schema, *, label: Field | None, sourc
     columns = [_cast(frame[field.name], field, source) for field in flat]
     typed = frame.select(*columns, *tensors)
     ranges = {f.name: value_range(typed[f.name]) for f in flat if f.kind in ("number", "integer")}
-    odd = {name for name, (low, _) in ranges.items() if math.isnan(low)}
+    # pandas has NaN under what is missing too
+    ranges |= {name: value_range(typed[name].fill_null(0)) for name in _odd(ranges)}
+    odd = _odd(ranges)
     typed = _with_nulls(typed, flat, odd)
     ranges |= {name: value_range(typed[name].fill_null(0)) for name in odd}
     names = [field.name for field in wanted]
     unknown = tuple(name for name in frame.columns if name not in names)
     return Table(typed.select(names), misshapen, unknown, ranges)
+
+
+def _odd(ranges: Mapping[str, Range]) -> set[str]:
+    return {name for name, (low, _) in ranges.items() if math.isnan(low)}
 
 
 def _cast(series: pl.Series, field: Field, source: str) -> pl.Expr:
@@ -134,7 +140,7 @@ def _whole(series: pl.Series, field: Field, source: str) -> pl.Expr:
         odd = (column != column.floor()) | too_large
         if ask(series.to_frame(), [odd.any()]).item():
             raise _other_type(series.to_frame().filter(odd).to_series(), field, source)
-        return column.fill_nan(None).cast(pl.Int64)
+        return column.cast(pl.Int64, strict=False)  # NaN, the only one that does not fit, is null
     if series.dtype in (pl.UInt64, pl.Int128, pl.UInt128):
         # beyond 64 bits is beyond 53 bits: the rule on size counts such values
         column = column.clip(upper_bound=_MOST_INTEGER)
