@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -38,6 +38,9 @@ class Watch:
 
     def on_epoch(self, epoch: Epoch) -> None:
         """An epoch is finished. An exception raised here ends the run."""
+
+    def on_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """A project's own training has numbers of a step to record, some times a second."""
 
     def on_note(self, text: str) -> None:
         """Something worth a line happened."""
