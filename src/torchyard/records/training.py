@@ -120,6 +120,7 @@ class Training:
             memory; their gradients are added up.
         devices: devices that share each batch.
         checkpoint_seconds: time from one checkpoint to the next; it changes no result.
+        preflight: whether the module is checked before the first step; it changes no result.
     """
 
     max_epochs: int = 10
@@ -137,6 +138,7 @@ class Training:
     accumulate: int = 1
     devices: int = 1
     checkpoint_seconds: float = 30.0
+    preflight: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,6 +159,7 @@ def _gap(first: torch.Tensor, second: torch.Tensor) -> float:
 
     if first.shape != second.shape or not torch.equal(first.isfinite(), second.isfinite()):
         return float("inf")
+    first, second = first.detach(), second.detach()
     fine = first.isfinite()
     if not bool(fine.any()):
         return 0.0

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from torchyard.core.record import Json, to_json, write_record
 from torchyard.project import Project
-from torchyard.records.training import Run
+from torchyard.records.training import Check, Run
+from torchyard.yard.preflight import checked
 from torchyard.yard.results import Featured, OpenProject, TrainedModel
 from torchyard.yard.sources import model_source
 from torchyard.yard.stages import stage_key
@@ -59,7 +60,8 @@ def way_of(project: Project) -> Literal["loop", "fit", "weights"]:
 def _inputs(opened: OpenProject, featured: Featured) -> dict[str, Json]:
     """Everything that decides the weights."""
     training = to_json(opened.project.training)
-    del training["checkpoint_seconds"]
+    for name in ("checkpoint_seconds", "preflight"):  # they change no result
+        del training[name]
     return {
         "features": featured.graph.digest,
         "data": featured.version.digest,
@@ -91,10 +93,12 @@ class _Stage:
         ):
             training = featured.examples("train")
             probe(project.model(featured.graph), featured.graph, training, project.task)
+            checks = checked(self._opened, featured, self._underway)
+            recording.active.record("checks.json", to_json(checks))
             trained = self._trained(recording.watch(signals))
             trained.trace.write(folder / "trace.safetensors")
             digest = save_weights(trained.module, folder / "weights.safetensors")
-            run = self._run(recording, trained, digest)
+            run = self._run(recording, trained, digest, checks)
             write_record(folder / "run.json", run)
             recording.finish(trained, run, folder)
 
@@ -112,7 +116,9 @@ class _Stage:
             checkpoints=self._underway.checkpoints(every=settings.checkpoint_seconds),
         )
 
-    def _run(self, recording: Recording, trained: Trained, digest: str) -> Run:
+    def _run(
+        self, recording: Recording, trained: Trained, digest: str, checks: tuple[Check, ...]
+    ) -> Run:
         featured = self._featured
         return Run(
             id=recording.active.id,
@@ -132,5 +138,6 @@ class _Stage:
             seconds=trained.seconds,
             weights_sha256=digest,
             environment=recording.environment,
+            checks=checks,
             notes=trained.notes,
         )
