@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import typer
 
-from torchyard.cli import build, data, live, package, start
+from torchyard.cli import build, data, live, package, preflight, runs, start
 from torchyard.cli.refusals import as_refusal, asks_for_help
 from torchyard.cli.screen import err, show_error, stop_spinning
 
@@ -26,7 +26,9 @@ app = typer.Typer(
 )
 start.register(app)
 data.register(app)
+preflight.register(app)
 build.register(app)
+runs.register(app)
 live.register(app)
 package.register(app)
 

@@ -7,7 +7,7 @@ it made, and how that answers. A run that goes on after it was stopped or killed
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +180,9 @@ def _watch(recording: Recording, signals: StopSignals) -> Watch:
                 f"{epoch.validation_loss:.4f} ({rows / epoch.seconds:,.0f} rows/s)"
             )
             active.complete([*_points(epoch), *recording.samples.take()])
+
+        def on_metrics(self, step: int, values: Mapping[str, float]) -> None:
+            active.metrics(values, step=step)
 
         def on_note(self, text: str) -> None:
             progress.note(text)

@@ -7,8 +7,9 @@ when the run is finished: its id, its lock, and its checkpoints.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,27 +50,39 @@ class Underway:
         Raises:
             NotReady: another process is at it.
         """
-        try:
-            with locked(self.folder / "lock", wait=False):
-                yield
-        except BlockingIOError as error:
-            raise NotReady(
-                where="training",
-                found=f"another process that trains the same run, {self.run_id or 'just begun'}",
-                expected="one at a time",
-                remedy="Wait for it, or stop it: this one then goes on where it stood.",
-            ) from error
+        with ExitStack() as stack:
+            for pause in (0.05, 0.2, None):
+                try:
+                    stack.enter_context(self._locked())
+                    break
+                except BlockingIOError as error:
+                    if pause is None:
+                        raise self._taken() from error
+                    # it may be one that only asks whether it is running
+                    time.sleep(pause)
+            yield
 
     def is_running(self) -> bool:
         """Whether a process is at it now."""
         if not self.folder.exists():
             return False
         try:
-            with self.held():
+            with self._locked():
                 return False
-        except NotReady:
+        except BlockingIOError:
             return True
 
     def clear(self) -> None:
         """Forget it: the run is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self.folder / "lock", wait=False)
+
+    def _taken(self) -> NotReady:
+        return NotReady(
+            where="training",
+            found=f"another process that trains the same run, {self.run_id or 'just begun'}",
+            expected="one at a time",
+            remedy="Wait for it, or stop it: this one then goes on where it stood.",
+        )

@@ -98,7 +98,12 @@ class Workspace:
     @property
     def tracking_url(self) -> str:
         """MLflow's database."""
-        return f"sqlite:///{self.state / 'mlflow.db'}"
+        return f"sqlite:///{self.tracking_database}"
+
+    @property
+    def tracking_database(self) -> Path:
+        """The file that holds MLflow's database."""
+        return self.state / "mlflow.db"
 
     @property
     def tracking_files(self) -> Path:

@@ -11,24 +11,24 @@ Example::
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from torchyard.core.errors import BadProject, BadUsage, nearest
-from torchyard.project.settings import check_training
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff
 from torchyard.records.live import ModelState, MonitorReport, ServerState, WorkerState
-from torchyard.records.training import Training
 from torchyard.release import Release
-from torchyard.yard import datasets, operate
+from torchyard.yard import datasets, operate, runs
 from torchyard.yard.featuring import fit_features
 from torchyard.yard.lifecycle import evaluate_model, optimize_model
 from torchyard.yard.operate import Decision
+from torchyard.yard.preflight import fly
 from torchyard.yard.releasing import Released, release
 from torchyard.yard.results import Evaluated, OpenProject, Optimized, TrainedModel
+from torchyard.yard.runs import RunComparison, RunDetails, TrackedRun
+from torchyard.yard.settings import Settings, changed
 from torchyard.yard.stages import Progress, Silent, Stages
 from torchyard.yard.training import train_model
 from torchyard.yard.workspace import LoadedProject, Workspace, load_project
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from torchyard.data.check import Validation
     from torchyard.data.versions import Dataset
     from torchyard.package import OnnxPackage
-
-Settings = Mapping[str, object]
+    from torchyard.train.preflight import Preflight
 
 
 @dataclass(frozen=True)
@@ -206,6 +205,44 @@ class Yard:
         """Data, features and training."""
         return _train(self.open(training))
 
+    def preflight(self, *, training: Settings | None = None) -> Preflight:
+        """Data, features, and the checks that ``train`` makes before its first step.
+
+        Raises:
+            BadModel: the module does not take the features, or gives no logits.
+        """
+        opened = self.open(training)
+        return fly(opened, fit_features(opened, datasets.training_data(opened)))
+
+    def runs(self, *, limit: int | None = None) -> tuple[TrackedRun, ...]:
+        """Every run that was recorded, or the newest ones, newest first.
+
+        A run that MLflow holds for running, but that no process is at, is ``interrupted``.
+        """
+        return runs.list_runs(self.workspace, limit=limit)
+
+    def find_run(self, ref: str) -> RunDetails:
+        """Everything that was recorded of a run, by its id or the start of it.
+
+        Raises:
+            NotFound: no run's id starts so.
+            BadUsage: several do.
+        """
+        return runs.find_run(self.workspace, ref)
+
+    def compare_runs(self, a: str, b: str) -> RunComparison:
+        """Two runs side by side: their numbers, and what else differs.
+
+        Args:
+            a: the id of a run, or the start of it.
+            b: another one's.
+
+        Raises:
+            NotFound: no run's id starts so.
+            BadUsage: several do.
+        """
+        return runs.compare_runs(self.find_run(a), self.find_run(b))
+
     def evaluate(self, *, training: Settings | None = None) -> Evaluated:
         """Everything up to the report on the test split."""
         opened = self.open(training)
@@ -324,52 +361,6 @@ class Yard:
         from torchyard.package import package_onnx
 
         return package_onnx(self.find_release(release), Path(path), force=force)
-
-
-def changed(training: Training, settings: Settings) -> Training:
-    """Training settings with some replaced; texts are read as the setting's type.
-
-    Example:
-        >>> changed(Training(), {"seed": "11", "learning_rate": 0.01}).seed
-        11
-
-    Raises:
-        BadUsage: a setting does not exist, has another type or is out of its range.
-    """
-    fields = {field.name: field for field in dataclasses.fields(Training)}
-    values: dict[str, Any] = {}
-    for name, value in settings.items():
-        if name not in fields:
-            raise BadUsage(
-                where="training settings",
-                found=f"'{name}'",
-                expected="a setting of ty.Training",
-                remedy=nearest(name, fields),
-            )
-        values[name] = _as_type(name, value, getattr(Training(), name))
-    replaced = dataclasses.replace(training, **values)
-    try:
-        check_training(replaced)
-    except BadProject as error:
-        raise BadUsage(
-            where=error.where, found=error.found, expected=error.expected, remedy=error.remedy
-        ) from error
-    return replaced
-
-
-def _as_type(name: str, value: object, default: object) -> object:
-    kind: Callable[[Any], object] = type(default)
-    if not isinstance(value, str) and (kind, type(value)) != (float, int):
-        return value
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise BadUsage(
-            where=f"training setting '{name}'",
-            found=repr(value),
-            expected=f"a value like {default!r}",
-            remedy=f"Write it like {name}={default}.",
-        ) from error
 
 
 def _train(opened: OpenProject) -> TrainedModel:

@@ -1,0 +1,64 @@
+"""Training settings that a call replaces, as texts or as values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torchyard.core.errors import BadProject, BadUsage, nearest
+from torchyard.project.settings import check_training
+from torchyard.records.training import Training
+
+Settings = Mapping[str, object]
+
+
+def changed(training: Training, settings: Settings) -> Training:
+    """Training settings with some replaced; texts are read as the setting's type.
+
+    Example:
+        >>> changed(Training(), {"seed": "11", "learning_rate": 0.01}).seed
+        11
+
+    Raises:
+        BadUsage: a setting does not exist, has another type or is out of its range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(Training)}
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in fields:
+            raise BadUsage(
+                where="training settings",
+                found=f"'{name}'",
+                expected="a setting of ty.Training",
+                remedy=nearest(name, fields),
+            )
+        values[name] = _as_type(name, value, getattr(Training(), name))
+    replaced = dataclasses.replace(training, **values)
+    try:
+        check_training(replaced)
+    except BadProject as error:
+        raise BadUsage(
+            where=error.where, found=error.found, expected=error.expected, remedy=error.remedy
+        ) from error
+    return replaced
+
+
+def _as_type(name: str, value: object, default: object) -> object:
+    kind: Callable[[Any], object] = _as_bool if isinstance(default, bool) else type(default)
+    if not isinstance(value, str) and (kind, type(value)) != (float, int):
+        return value
+    try:
+        return kind(value)
+    except (KeyError, ValueError) as error:
+        raise BadUsage(
+            where=f"training setting '{name}'",
+            found=repr(value),
+            expected=f"a value like {default!r}",
+            remedy=f"Write it like {name}={default}.",
+        ) from error
+
+
+def _as_bool(text: str) -> bool:
+    """``true`` or ``false``, however they are written."""
+    return {"true": True, "false": False}[text.lower()]
