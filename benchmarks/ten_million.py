@@ -8,7 +8,7 @@ about size, not about peers, and takes many minutes: ``make bench`` leaves it ou
 
 A folder is kept, and the rows in it are not made and imported again.
 
-Measured on two cores of an AMD EPYC that many others used, one run: seconds of the clock, seconds
+Measured on two cores of an AMD EPYC that many others used, one run each: seconds of the clock, seconds
 of a core, peak MiB (109 of it before a stage begins), and the peak with a million rows:
 
 | | clock | core | peak | a million |
@@ -25,11 +25,11 @@ of a core, peak MiB (109 of it before a stage begins), and the peak with a milli
 | rows parted and written | 68 | 24 | 708 | 535 |
 | features fitted | 20 | 14 | 591 | 403 |
 | features encoded, stored | 21 | 12 | 596 | 445 |
-| the whole features stage | 317 | 108 | 1414 | 772 |
+| the whole features stage | 189 | 109 | 1201 | 772 |
 
 Of what grows, leak checks hold 24 bytes a row here (whole rows, rounded rows, one id that repeats)
-and the vocabulary of ``who`` some 150 bytes for each of its million values; the rest is what the
-system had not taken back from earlier chunks.
+and 8 more for those being sorted; by the peaks it is some 50. The vocabulary of ``who`` grows with
+its million values, not with rows. The clock says more about the neighbours than the core does.
 """
 
 from __future__ import annotations
