@@ -68,7 +68,7 @@ class Net(pl.LightningModule):
 class OnPlateau(Net):
     """No validation step; its schedule follows torchyard's validation loss."""
 
-    validation_step = pl.LightningModule.validation_step
+    validation_step = pl.LightningModule.validation_step  # type: ignore[assignment]
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.SGD(self.parameters(), lr=0.5, momentum=0.9)

@@ -148,6 +148,7 @@ class _Run:
         self._batch: Examples | None = None
         self._losses: list[torch.Tensor] = []
         self._done_rows: list[int] = []
+        self._logs_loss = False
         self._stop_signal = signal.getsignal(signal.SIGTERM)
 
     def seconds(self) -> float:
@@ -260,7 +261,9 @@ class _Run:
                 remedy="Lower the learning rate, set clip_norm, or look for a logarithm of zero.",
             )
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if VALIDATION_LOSS not in metrics:
+        if self._logs_loss or VALIDATION_LOSS not in metrics:  # else it is the module's own
+            self._logs_loss = True
+            metrics.pop(VALIDATION_LOSS, None)
             module.log(VALIDATION_LOSS, loss)
         now = time.monotonic()
         epoch = Epoch(
