@@ -8,8 +8,8 @@ about size, not about peers, and takes many minutes: ``make bench`` leaves it ou
 
 A folder is kept, and the rows in it are not made and imported again.
 
-Measured on two cores of an AMD EPYC that many others used, one run each: seconds of the clock, seconds
-of a core, peak MiB (109 of it before a stage begins), and the peak with a million rows:
+Measured on two cores of an AMD EPYC that many others used, one run each: seconds of the clock,
+seconds of a core, peak MiB (109 of it before a stage begins), and the peak with a million rows:
 
 | | clock | core | peak | a million |
 |---|---|---|---|---|
