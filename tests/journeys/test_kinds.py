@@ -225,7 +225,7 @@ def test_a_bad_picture_costs_its_own_request_only(
     assert [answer.status_code for answer in answers] == [200, 422] * 8, answers[0].text
     for refusal in (answer.json() for answer in answers[1::2]):
         assert refusal["error"] == "bad_data"
-        assert refusal["where"] == "field 'photo', row 1"
+        assert refusal["where"] == "field 'photo', row 2"
         assert found in refusal["found"]
 
 
