@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
@@ -66,25 +67,57 @@ class Checkpoints:
             unfinished.unlink(missing_ok=True)
             raise
         sync_folder(self._folder)
-        for older in self._files()[:-_KEPT]:
-            older.unlink()
+        self._drop_all_but(path, step)
         now = time.monotonic()
         self._next = now + max(self._every, _WORTH * (now - started) if self._every else 0.0)
         return path
 
-    def newest(self) -> Plain | None:
-        """The newest whole state; None when there is none."""
+    def newest(self, tell: Callable[[str], None] | None = None) -> Plain | None:
+        """The newest whole state; None when there is none.
+
+        Args:
+            tell: told of each damaged state that was passed over, and what is done instead.
+        """
+        damaged = []
+        found = None
         for path in reversed(self._files()):
-            if path.stem.rpartition("-")[2] != _mark(path):
-                continue
-            try:
-                return read_state(path)
-            except BadRecord:  # a state of another version of torchyard
-                continue
-        return None
+            found = _whole(path)
+            if found is not None:
+                break
+            damaged.append(path.name)
+        if damaged and tell:
+            instead = "training begins anew" if found is None else "the one before it is taken"
+            tell(f"checkpoint {', '.join(damaged)} is damaged: {instead}")
+        return found
+
+    def _drop_all_but(self, newest: Path, step: int) -> None:
+        """Keep the state just saved and the one before it.
+
+        What claims to be later was damaged, or the run would stand there.
+        """
+        earlier = [path for path in self._files() if _step(path) < step][1 - _KEPT :]
+        for path in self._files():
+            if path != newest and path not in earlier:
+                path.unlink()
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{_SUFFIX}"))
+
+
+def _step(path: Path) -> int:
+    """The step in a state's name; -1 for what is not one."""
+    number = path.name.partition("-")[0]
+    return int(number) if number.isdecimal() else -1
+
+
+def _whole(path: Path) -> Plain | None:
+    """A state; None when its file is truncated, changed, or of another version of torchyard."""
+    if path.stem.rpartition("-")[2] != _mark(path):
+        return None
+    try:
+        return read_state(path)
+    except BadRecord:
+        return None
 
 
 def _mark(path: Path) -> str:

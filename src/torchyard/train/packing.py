@@ -8,6 +8,8 @@ list or a dictionary becomes ``[tag, content]``, and only scalars stand as they 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,7 @@ def write_state(path: Path, state: Plain) -> None:
 
     Raises:
         BadModel: the state holds something else, such as an object.
+        OSError: the disk is full, or the file cannot be written.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -42,11 +45,37 @@ def write_state(path: Path, state: Plain) -> None:
         >>> read_state(path)
         {'step': 3, 0: ('a', None)}
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors: dict[str, torch.Tensor] = {}
     layout = _pack(state, tensors, "state")
-    save_file(tensors, path, metadata={_KEY: json.dumps(layout)})
+    try:
+        save_file(tensors, path, metadata={_KEY: json.dumps(layout)})
+    except SafetensorError as error:
+        raise _as_os_error(error, path) from error
+
+
+def state_bytes(state: Plain) -> bytes:
+    """A state as bytes, for another process; the rest is as in ``write_state``.
+
+    Example:
+        >>> state_of(state_bytes({"step": 3, 0: ("a", None)}))
+        {'step': 3, 0: ('a', None)}
+    """
+    from safetensors.torch import save
+
+    tensors: dict[str, torch.Tensor] = {}
+    layout = json.dumps(_pack(state, tensors, "state")).encode()
+    return len(layout).to_bytes(8, "big") + layout + save(tensors)
+
+
+def state_of(content: bytes) -> Plain:
+    """A state back from ``state_bytes``, its tensors on the CPU."""
+    from safetensors.torch import load
+
+    end = 8 + int.from_bytes(content[:8], "big")
+    return _unpack(json.loads(content[8:end]), load(content[end:]))
 
 
 def read_state(path: Path) -> Plain:
@@ -69,6 +98,15 @@ def read_state(path: Path) -> Plain:
             expected="a whole state written by torchyard",
             remedy="Remove it: training goes on from the state before, or begins anew.",
         ) from error
+
+
+def _as_os_error(error: Exception, path: Path) -> Exception:
+    """What safetensors says of a disk, as Python says it."""
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    if number is None:
+        return error
+    code = int(number[1])
+    return OSError(code, os.strerror(code), str(path))
 
 
 def _pack(value: Plain, tensors: dict[str, torch.Tensor], where: str) -> Json:
