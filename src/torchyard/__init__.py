@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from torchyard.project import *
     from torchyard.records.evidence import Objective
     from torchyard.records.training import Training
+    from torchyard.train.fitting import Fitting
     from torchyard.yard import Yard
 
 __all__ = [
     "Checks",
     "Features",
+    "Fitting",
     "Objective",
     "Project",
     "Schema",
@@ -70,6 +72,7 @@ __all__ = [
 
 _HOME_OF = dict.fromkeys(__all__, "torchyard.project") | {
     "Checks": "torchyard.data.rules",
+    "Fitting": "torchyard.train.fitting",
     "Objective": "torchyard.records.evidence",
     "Training": "torchyard.records.training",
     "Yard": "torchyard.yard",

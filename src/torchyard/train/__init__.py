@@ -8,6 +8,9 @@ Never: touches the test split; decides whether the model is good.
 from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.environment import capture_environment
 from torchyard.train.feed import Examples, StoredExamples, Table
+from torchyard.train.fitting import Fitting, train_by_fit
+from torchyard.train.given import digest_weights, train_by_weights
+from torchyard.train.lightning_module import train_lightning
 from torchyard.train.loop import train
 from torchyard.train.predict import predict_logits
 from torchyard.train.probe import probe
@@ -23,6 +26,7 @@ __all__ = [
     "ArrayWriter",
     "Checkpoints",
     "Examples",
+    "Fitting",
     "Moment",
     "StopSignals",
     "StoredArray",
@@ -33,10 +37,14 @@ __all__ = [
     "Trained",
     "Watch",
     "capture_environment",
+    "digest_weights",
     "first_difference",
     "load_weights",
     "predict_logits",
     "probe",
     "save_weights",
     "train",
+    "train_by_fit",
+    "train_by_weights",
+    "train_lightning",
 ]

@@ -82,7 +82,7 @@ def tracker_of(opened: OpenProject) -> Tracker:
 
 @contextmanager
 def recorded(
-    opened: OpenProject, featured: Featured, underway: Underway, *, source: str, way: str
+    opened: OpenProject, featured: Featured, underway: Underway, *, source: str
 ) -> Iterator[Recording]:
     """Record a run while the block lasts, or go on recording the one that is under way.
 
@@ -91,7 +91,6 @@ def recorded(
         featured: what is learnt from; not read here.
         underway: the run's folder.
         source: digest of the code that the model is made by.
-        way: who trains, see ``Run.way``.
     """
     from torchyard.train import capture_environment
     from torchyard.train.environment import uncommitted_diff
@@ -102,7 +101,6 @@ def recorded(
     tags = {
         "mlflow.runName": f"{project.name} {key[:6]}",
         "torchyard.key": key,
-        "torchyard.way": way,
         "torchyard.dataset": featured.version.digest,
         "torchyard.features": featured.graph.digest,
         "torchyard.source": source,

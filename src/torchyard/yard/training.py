@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from torchyard.core.record import Json, to_json, write_record
-from torchyard.project import Project
 from torchyard.records.training import Check, Run
 from torchyard.yard.preflight import checked
 from torchyard.yard.results import Featured, OpenProject, TrainedModel
@@ -14,6 +13,7 @@ from torchyard.yard.sources import model_source
 from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import Recording, recorded
 from torchyard.yard.underway import Underway
+from torchyard.yard.ways import Way, train_in, way_of, weights_file
 
 if TYPE_CHECKING:
     from torchyard.train import Trained, Watch
@@ -50,25 +50,24 @@ def train_model(opened: OpenProject, featured: Featured) -> TrainedModel:
     return TrainedModel(folder, featured)
 
 
-def way_of(project: Project) -> Literal["loop", "fit", "weights"]:
-    """Who trains."""
-    if project.weights is not None:
-        return "weights"
-    return "loop" if project.fit is None else "fit"
-
-
 def _inputs(opened: OpenProject, featured: Featured) -> dict[str, Json]:
     """Everything that decides the weights."""
     training = to_json(opened.project.training)
     for name in ("checkpoint_seconds", "preflight"):  # they change no result
         del training[name]
-    return {
+    inputs: dict[str, Json] = {
         "features": featured.graph.digest,
         "data": featured.version.digest,
         "split": to_json(opened.project.split),
         "model": model_source(opened.loaded),
         "training": training,
     }
+    path = weights_file(opened.loaded)
+    if path is not None:
+        from torchyard.train import digest_weights
+
+        inputs["weights"] = digest_weights(path)
+    return inputs
 
 
 class _Stage:
@@ -87,43 +86,40 @@ class _Stage:
         project, featured = self._opened.project, self._featured
         with (
             StopSignals.heard() as signals,
-            recorded(
-                self._opened, featured, self._underway, source=self._source, way=way_of(project)
-            ) as recording,
+            recorded(self._opened, featured, self._underway, source=self._source) as recording,
         ):
             training = featured.examples("train")
-            probe(project.model(featured.graph), featured.graph, training, project.task)
+            module = project.model(featured.graph)
+            way = way_of(project, module)
+            recording.active.tag({"torchyard.way": way})
+            probe(module, featured.graph, training, project.task)
             checks = checked(self._opened, featured, self._underway)
             recording.active.record("checks.json", to_json(checks))
-            trained = self._trained(recording.watch(signals))
+            trained = self._trained(way, recording.watch(signals))
             trained.trace.write(folder / "trace.safetensors")
             digest = save_weights(trained.module, folder / "weights.safetensors")
-            run = self._run(recording, trained, digest, checks)
+            run = self._run(way, recording, trained, digest, checks)
             write_record(folder / "run.json", run)
             recording.finish(trained, run, folder)
 
-    def _trained(self, watch: Watch) -> Trained:
-        from torchyard.train import train
-
-        project, featured = self._opened.project, self._featured
-        settings = project.training
-        return train(
-            lambda: project.model(featured.graph),
-            training=featured.examples("train"),
-            validation=featured.examples("validation"),
-            settings=settings,
-            watch=watch,
-            checkpoints=self._underway.checkpoints(every=settings.checkpoint_seconds),
-        )
+    def _trained(self, way: Way, watch: Watch) -> Trained:
+        every = self._opened.project.training.checkpoint_seconds
+        checkpoints = self._underway.checkpoints(every=every)
+        return train_in(way, self._opened, self._featured, watch=watch, checkpoints=checkpoints)
 
     def _run(
-        self, recording: Recording, trained: Trained, digest: str, checks: tuple[Check, ...]
+        self,
+        way: Way,
+        recording: Recording,
+        trained: Trained,
+        digest: str,
+        checks: tuple[Check, ...],
     ) -> Run:
         featured = self._featured
         return Run(
             id=recording.active.id,
             status="finished",
-            way=way_of(self._opened.project),
+            way=way,
             training=self._opened.project.training,
             dataset=featured.version.digest,
             features=featured.graph.digest,

@@ -1,0 +1,67 @@
+"""The four ways in: who trains a project's module, and the call that does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from torchyard.project import Project
+from torchyard.yard.results import Featured, OpenProject
+from torchyard.yard.workspace import LoadedProject
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from torchyard.train import Checkpoints, Trained, Watch
+
+Way = Literal["loop", "lightning", "fit", "weights"]
+
+
+def way_of(project: Project, module: nn.Module) -> Way:
+    """Who trains a module that the project built."""
+    from torchyard.train.lightning_parts import lightning_package
+
+    if project.weights is not None:
+        return "weights"
+    if project.fit is not None:
+        return "fit"
+    return "lightning" if lightning_package(module) else "loop"
+
+
+def weights_file(loaded: LoadedProject) -> Path | None:
+    """The file of weights that the project names; None when it names none."""
+    weights = loaded.project.weights
+    return None if weights is None else loaded.workspace.folder / weights
+
+
+def train_in(
+    way: Way, opened: OpenProject, featured: Featured, *, watch: Watch, checkpoints: Checkpoints
+) -> Trained:
+    """Train the project's module, or read its weights.
+
+    Raises:
+        BadModel: the module or its weights are at fault.
+        Stopped: ``watch`` asked for it; where the run stood is saved.
+    """
+    from torchyard.train import train, train_by_fit, train_by_weights, train_lightning
+
+    project = opened.project
+    settings = project.training
+    path = weights_file(opened.loaded)
+
+    def build() -> nn.Module:
+        return project.model(featured.graph)
+
+    if path is not None:
+        return train_by_weights(build, path, settings=settings)
+    training, validation = featured.examples("train"), featured.examples("validation")
+    if project.fit is not None:
+        return train_by_fit(
+            project.fit, build, training=training, validation=validation, settings=settings,
+            features=featured.graph, watch=watch, checkpoints=checkpoints,
+        )  # fmt: skip
+    trainer = train_lightning if way == "lightning" else train
+    return trainer(
+        build, training=training, validation=validation, settings=settings, watch=watch,
+        checkpoints=checkpoints,
+    )  # fmt: skip
