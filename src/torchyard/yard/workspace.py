@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from torchyard.core.errors import BadProject, YardError
+from torchyard.core.errors import BadProject, NotReady, YardError
 from torchyard.project import Project
 
 PROJECT_FILE = "project.py"
 STATE_FOLDER = ".torchyard"
+_LIGHTNING = ("lightning", "lightning.pytorch", "pytorch_lightning")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,16 @@ class Workspace:
     def runs(self) -> Path:
         """Runs that are under way, or were stopped: their checkpoints."""
         return self.state / "runs"
+
+    @property
+    def reproductions(self) -> Path:
+        """Runs that are trained again, or were, by their id."""
+        return self.state / "reproductions"
+
+    @property
+    def environments(self) -> Path:
+        """Environments that runs are trained again in, by the digest of their lock."""
+        return self.state / "environments"
 
     @property
     def releases(self) -> Path:
@@ -130,6 +141,7 @@ def load_project(workspace: Workspace) -> LoadedProject:
 
     Raises:
         BadProject: the file fails, with the line at fault, or binds no ``ty.Project``.
+        NotReady: it imports Lightning, which is not installed.
     """
     path = workspace.folder / PROJECT_FILE
     spec = importlib.util.spec_from_file_location("project", path)
@@ -148,6 +160,13 @@ def load_project(workspace: Workspace) -> LoadedProject:
             remedy=error.remedy,
         ) from error
     except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in _LIGHTNING:
+            raise NotReady(
+                where=_line(error, workspace),
+                found=f"no library '{error.name}'",
+                expected="Lightning, which a LightningModule is of",
+                remedy="Install it with: pip install 'torchyard[lightning]'",
+            ) from error
         raise BadProject(
             where=_line(error, workspace),
             found=f"{type(error).__name__}: {error}",
