@@ -1,13 +1,13 @@
 """The first operation that makes what is not finite, found by running a step once more.
 
 Every operation that PyTorch dispatches is looked at, so one between two layers is found as well as
-a layer. An infinite value may be meant (the mask of an attention), a NaN never is: the first
-operation that makes a NaN of what holds none is at fault, and an infinite value is only where there
-is no NaN at all.
+a layer. An infinite value that is filled in is meant (the mask of an attention); one that comes out
+of finite numbers is at fault, as is a NaN that comes out of none.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ class Culprit:
         line: of the project, ``model.py:12``; empty where there is none.
         made: how many of its values are not finite, and its shape.
         given: what went in, ``[0.0, 1.0]``: the least and the largest finite number.
+        is_nan: whether a NaN is among them, and not only infinite ones.
     """
 
     operation: str
@@ -40,24 +41,24 @@ class Culprit:
     line: str
     made: str
     given: str
+    is_nan: bool
 
 
 @dataclass
 class _Seen:
-    nan: Culprit | None = None
-    infinite: Culprit | None = None
+    culprit: Culprit | None = None
 
 
-def first_culprit(module: nn.Module, run: Callable[[], Any]) -> tuple[Culprit | None, bool]:
-    """The operation at fault when ``run`` calls ``module``, and whether it made a NaN.
+def first_culprit(module: nn.Module, run: Callable[[], Any]) -> Culprit | None:
+    """The operation at fault when ``run`` calls ``module``; None when every number is finite.
 
-    None when every number is finite. What ``run`` raises is raised.
+    What ``run`` raises is raised.
     """
     seen = _Seen()
     layers: list[str] = []
     with _layers_told(module, layers), _watching(seen, layers):
         run()
-    return (seen.nan, True) if seen.nan else (seen.infinite, False)
+    return seen.culprit
 
 
 @contextmanager
@@ -88,35 +89,30 @@ def _watching(seen: _Seen, layers: list[str]) -> Any:
         def __torch_dispatch__(
             self, function: Any, types: Any, given: Any = (), options: Any = None
         ) -> Any:
-            into = _floats((given, options))
-            # an operation may write over what it was given: look before
-            had_nan, was_finite = _any_nan(into), all(map(is_finite, into))
-            spread = _spread(into) if seen.nan is None else ""
-            made = function(*given, **(options or {}))
             name = str(function).split(".")[1]
-            if seen.nan is None and into and name not in _UNWRITTEN:
-                _judge(seen, name, layers, _floats(made), had_nan, was_finite, spread)
+            into = _floats((given, options))
+            if seen.culprit or not into or name in _UNWRITTEN:
+                return function(*given, **(options or {}))
+            # an operation may write over what it was given: look before
+            had_nan, spread = _any_nan(into), _spread(into)
+            was_finite = all(map(is_finite, into)) and not _fills_in(name, given)
+            made = function(*given, **(options or {}))
+            for tensor in _floats(made):
+                makes_nan = not had_nan and bool(tensor.isnan().any())
+                if makes_nan or (was_finite and not is_finite(tensor)):
+                    layer = layers[-1] if layers else ""
+                    wrong = what_is_wrong(tensor)
+                    seen.culprit = Culprit(name, layer, line_now(), wrong, spread, makes_nan)
+                    break
             return made
 
     return Watching()  # type: ignore[no-untyped-call]
 
 
-def _judge(
-    seen: _Seen,
-    name: str,
-    layers: list[str],
-    made: list[torch.Tensor],
-    had_nan: bool,
-    was_finite: bool,
-    spread: str,
-) -> None:
-    layer = layers[-1] if layers else ""
-    for tensor in made:
-        if not had_nan and bool(tensor.isnan().any()):
-            seen.nan = Culprit(name, layer, line_now(), what_is_wrong(tensor), spread)
-            return
-        if was_finite and seen.infinite is None and not is_finite(tensor):
-            seen.infinite = Culprit(name, layer, line_now(), what_is_wrong(tensor), spread)
+def _fills_in(name: str, given: tuple[Any, ...]) -> bool:
+    """Whether an operation puts a value in that it was given, which may be infinite on purpose."""
+    scalars = [one for one in given if isinstance(one, float)]
+    return "fill" in name or any(math.isinf(one) for one in scalars)
 
 
 def what_is_wrong(tensor: torch.Tensor) -> str:
@@ -150,7 +146,7 @@ def _floats(values: Any) -> list[torch.Tensor]:
     from torch.utils._pytree import tree_leaves
 
     return [
-        leaf
+        leaf.detach()
         for leaf in tree_leaves(values)
         if isinstance(leaf, Tensor) and leaf.is_floating_point() and not leaf.is_sparse
     ]

@@ -110,9 +110,9 @@ def not_finite(module: nn.Module, batch: Examples, *, where: str) -> BadModel:
                 expected="finite features",
                 remedy="Bound the field in the schema (ge=, le=), or clip or impute the feature.",
             )
-    culprit, is_nan = _of_forward(module, batch)
+    culprit = _of_forward(module, batch)
     if culprit is not None:
-        return _blame(culprit, module, where=where, is_nan=is_nan)
+        return _blame(culprit, module, where=where)
     return BadModel(
         where=where,
         found="a loss that is not finite, of finite logits",
@@ -146,7 +146,7 @@ def gradient_not_finite(module: nn.Module, batch: Examples, *, where: str) -> Ba
     )
 
 
-def _of_forward(module: nn.Module, batch: Examples) -> tuple[Culprit | None, bool]:
+def _of_forward(module: nn.Module, batch: Examples) -> Culprit | None:
     import torch
 
     def run() -> None:
@@ -175,7 +175,7 @@ def _backward_fault(module: nn.Module, batch: Examples) -> str:
     return ""
 
 
-def _blame(culprit: Culprit, module: nn.Module, *, where: str, is_nan: bool) -> BadModel:
+def _blame(culprit: Culprit, module: nn.Module, *, where: str) -> BadModel:
     layer = culprit.layer or type(module).__name__
     at = f" ({culprit.line})" if culprit.line else ""
     of = f", of values in {culprit.given}" if culprit.given else ""
@@ -185,7 +185,7 @@ def _blame(culprit: Culprit, module: nn.Module, *, where: str, is_nan: bool) -> 
         expected="finite numbers",
         remedy="Look for a logarithm or root of what may be 0 or below, or a division by it; or "
         "lower learning_rate."
-        if is_nan
+        if culprit.is_nan
         else "Look for an exponential, a power or a division that leaves what 32 bits hold; or "
         "lower learning_rate.",
     )
