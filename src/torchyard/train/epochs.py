@@ -24,31 +24,43 @@ def hold(
     return placed(training, device), placed(held(validation, left), device)
 
 
-def batch_sizes(rows: int, batch_size: int) -> list[int]:
-    """Rows of each batch of an epoch; a single row left over goes with the batch before it."""
+def batch_sizes(rows: int, batch_size: int, devices: int = 1) -> list[int]:
+    """Rows of each batch of an epoch; too few left over go with the batch before them.
+
+    Every device that shares a batch takes two rows of it at least, where ``batch_size`` allows it:
+    what normalizes over a batch (BatchNorm) refuses to learn from one row.
+
+    Example:
+        >>> batch_sizes(21, 10), batch_sizes(23, 10, devices=2)
+        ([10, 11], [10, 13])
+    """
     full, left = divmod(rows, batch_size)
     sizes = [batch_size] * full
-    if left == 1 and sizes:
-        sizes[-1] += 1
+    if left and left < _least(batch_size, devices) and sizes:
+        sizes[-1] += left
     elif left:
         sizes.append(left)
     return sizes
 
 
-def epoch_batches(table: Table, settings: Training, epoch: int, start: int) -> Iterator[Examples]:
-    """An epoch's batches from the one at place ``start``, in the sizes of ``batch_sizes``.
-
-    What normalizes over a batch (BatchNorm) refuses to learn from one row.
-    """
+def epoch_batches(
+    table: Table, settings: Training, epoch: int, start: int, devices: int = 1
+) -> Iterator[Examples]:
+    """An epoch's batches from the one at place ``start``, in the sizes of ``batch_sizes``."""
+    least = _least(settings.batch_size, devices)
     batches = shuffled(
         table, batch_size=settings.batch_size, seed=settings.seed, epoch=epoch,
         memory_bytes=settings.memory_mib * _MIB, start=start,
     )  # fmt: skip
     before = next(batches)
     for batch in batches:
-        if batch.rows == 1 < settings.batch_size:
+        if batch.rows < least:
             before = joined(before, batch)
             break
         yield before
         before = batch
     yield before
+
+
+def _least(batch_size: int, devices: int) -> int:
+    return devices * min(2, batch_size // devices)

@@ -157,6 +157,14 @@ class Buffer:
 Table = Examples | StoredExamples
 
 
+def part_of(table: Table, first: int, last: int) -> Table:
+    """Rows ``[first, last)`` as a table of their own, read no sooner than before."""
+    if isinstance(table, Examples):
+        return table.read(first, last)
+    arrays = {name: array.part(first, last) for name, array in table.arrays.items()}
+    return StoredExamples(arrays, table.labels.part(first, last))
+
+
 def held(table: Table, memory_bytes: int) -> Table:
     """A table in files read into memory, if it takes no more than ``memory_bytes``."""
     if isinstance(table, StoredExamples) and table.rows * table.row_bytes <= memory_bytes:
@@ -173,7 +181,13 @@ def placed(table: Table, device: torch.device) -> Table:
 
     if device.type == "cuda" and isinstance(table, Examples):
         free, _ = torch.cuda.mem_get_info(device)
-        return table.to(device) if table.rows * table.row_bytes <= free // 2 else table
+        if table.rows * table.row_bytes > free // 2:
+            return table
+        # not through pinned memory, which would hold the whole table once more
+        return Examples(
+            {name: tensor.to(device) for name, tensor in table.tensors.items()},
+            table.labels.to(device),
+        )
     return table.to(device) if isinstance(table, Examples) else table
 
 

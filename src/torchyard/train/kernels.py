@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
+def choose_workspace() -> None:
+    """Choose a workspace of cuBLAS that gives the same bits every time; before CUDA starts.
+
+    Else matrix products on CUDA may differ from run to run (NVIDIA, cuBLAS library, Results
+    reproducibility). A choice of the user's stays.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
 @contextmanager
 def deterministic(notes: list[str]) -> Iterator[None]:
     """Kernels that give the same bits every time while the block lasts; a note where there is none.
 
-    On CUDA that takes a workspace of cuBLAS as well, which must be chosen before it starts.
+    On CUDA that takes a workspace of cuBLAS as well, see ``choose_workspace``.
     """
     import torch
 
     before = torch.are_deterministic_algorithms_enabled()
     only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # it would choose between kernels by how fast they were just now
+    is_benchmarking, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
     show = warnings.showwarning
 
     def note(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
@@ -37,3 +49,4 @@ def deterministic(notes: list[str]) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(before, warn_only=only_warn)
+            torch.backends.cudnn.benchmark = is_benchmarking

@@ -12,7 +12,6 @@ from torchyard.train.faults import failed, gradient_not_finite, not_finite
 from torchyard.train.feed import Examples
 from torchyard.train.packing import Plain
 from torchyard.train.predict import cross_entropy
-from torchyard.train.randomness import random_state, restore_random_state
 
 if TYPE_CHECKING:
     import torch
@@ -58,15 +57,18 @@ class Learner:
         self._wrapped, self._stepper = fabric.setup(module, self._optimizer)
         self._is_on_cpu = fabric.device.type == "cpu"
 
-    def step(self, batch: Examples, where: str) -> torch.Tensor:
+    def step(self, batch: Examples, where: str, *, even: float | None = None) -> torch.Tensor:
         """Learn from one batch, in so many parts as the settings say.
 
         Args:
             batch: on the device.
             where: what to call the step in errors.
+            even: where devices share a batch, the rows that each would have if all had as many;
+                ``batch`` is then this one's part.
 
         Returns:
-            The mean loss of its rows, in nats, before the step; a scalar on the device.
+            The sum of its rows' losses over ``even``, in nats, before the step; a scalar on the
+            device. So the mean over devices, of losses and of gradients, is that of all rows.
 
         Raises:
             BadModel: ``forward`` fails, memory does not suffice, or the loss is not finite; the
@@ -76,7 +78,7 @@ class Learner:
         losses = []
         for number, part in enumerate(parts, start=1):
             with self._fabric.no_backward_sync(self._wrapped, enabled=number < len(parts)):
-                losses.append(self._backward(part, part.rows / batch.rows, where))
+                losses.append(self._backward(part, part.rows / (even or batch.rows), where))
         if self._settings.clip_norm is not None:
             norm = self._fabric.clip_gradients(
                 self._wrapped, self._stepper, max_norm=self._settings.clip_norm,
@@ -104,13 +106,12 @@ class Learner:
         return weighed.detach()
 
     def state(self) -> Plain:
-        """Weights, optimizer, schedule, precision and random numbers, as plain values."""
+        """Weights, optimizer, schedule and precision, as plain values."""
         return {
             "module": self.module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "precision": self._fabric.strategy.precision.state_dict(),
-            "random": random_state(),
         }
 
     def restore(self, state: Plain) -> None:
@@ -119,7 +120,6 @@ class Learner:
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self._fabric.strategy.precision.load_state_dict(state["precision"])
-        restore_random_state(state["random"])
 
 
 def make_optimizer(module: nn.Module, settings: Training) -> torch.optim.Optimizer:

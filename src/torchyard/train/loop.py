@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from torchyard.core.errors import BadModel
+from torchyard.core.errors import BadModel, BadRecord
 from torchyard.records.training import Epoch, Training
 from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.epochs import batch_sizes, epoch_batches, hold
 from torchyard.train.faults import not_finite
-from torchyard.train.feed import Examples, Table
-from torchyard.train.kernels import deterministic
+from torchyard.train.feed import Examples, Table, part_of
+from torchyard.train.kernels import choose_workspace, deterministic
 from torchyard.train.learner import Learner
 from torchyard.train.notes import epoch_notes
 from torchyard.train.pace import Pace
 from torchyard.train.predict import mean_loss
-from torchyard.train.randomness import seed_everything
+from torchyard.train.randomness import random_state, restore_random_state, seed_everything
+from torchyard.train.ranks import ALONE, Ranks, share
 from torchyard.train.standing import Standing, Trained
 from torchyard.train.watch import Watch, stopped
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # on an accelerator losses are looked at after so many steps, so that the device never waits
 _LATE = 64
+_STOP = 2
 
 
 def train(
@@ -40,6 +42,7 @@ def train(
     settings: Training,
     watch: Watch | None = None,
     checkpoints: Checkpoints | None = None,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train a module and keep the weights of the epoch with the lowest validation loss.
 
@@ -54,27 +57,25 @@ def train(
         settings: epochs, batch size, rates, seed, precision, memory for rows.
         watch: told what goes on, and asked whether to stop.
         checkpoints: where to save, and from which to go on when it holds a state.
+        ranks: the processes that train together, see ``rank.leading``; every one calls this with
+            the same module, rows, settings and checkpoints, and rank 0 alone saves.
 
     Raises:
         BadModel: the module has nothing to learn, fails, or its loss is not finite.
         Stopped: ``watch`` asked for it; where the run stood is saved.
     """
-    from lightning_fabric import Fabric
-
-    fabric = Fabric(accelerator="auto", devices=settings.devices, precision=settings.precision)
+    choose_workspace()
+    fabric = ranks.fabric(settings)
     seed_everything(settings.seed)
-    sizes = batch_sizes(training.rows, settings.batch_size)
+    sizes = batch_sizes(training.rows, settings.batch_size, ranks.size)
     learner = Learner(fabric, build(), settings, len(sizes) * settings.max_epochs)
+    validation = part_of(validation, *share(validation.rows, rank=ranks.rank, size=ranks.size))
     training, validation = hold(training, validation, settings, fabric.device)
-    standing = Standing()
-    saved = checkpoints.newest() if checkpoints else None
-    if saved is not None:
-        learner.restore(saved["learner"])
-        standing = Standing.from_plain(saved["standing"])
-    else:
-        standing.trace.mark(learner.module)
     watch = watch or Watch()
-    sitting = _Sitting(learner, standing, settings, sizes, watch, checkpoints, fabric.device)
+    standing = _begun(learner, settings, watch, checkpoints, ranks)
+    sitting = _Sitting(
+        learner, standing, settings, sizes, watch, checkpoints, fabric.device, ranks
+    )  # fmt: skip
     with deterministic(standing.notes):
         while not standing.is_over(settings):
             sitting.learn(training)
@@ -84,6 +85,37 @@ def train(
         learner.module.cpu().eval(), tuple(standing.curve), standing.best_epoch,
         sitting.seconds(), standing.trace, standing.resumes, tuple(standing.notes),
     )  # fmt: skip
+
+
+def _begun(
+    learner: Learner,
+    settings: Training,
+    watch: Watch,
+    checkpoints: Checkpoints | None,
+    ranks: Ranks,
+) -> Standing:
+    """Where the run stands: at its beginning, or where the newest checkpoint says."""
+    saved = checkpoints.newest(watch.on_note) if checkpoints else None
+    if saved is not None:
+        learner.restore(saved["learner"])
+        restore_random_state(saved["random"][ranks.rank])
+        standing = Standing.from_plain(saved["standing"])
+    else:
+        if ranks.rank:  # rank 0 draws on, as a process that is alone does
+            seed_everything((settings.seed + ranks.rank) % 2**32)
+        standing = Standing()
+        standing.trace.mark(learner.module)
+    if ranks.agree(standing.trace.steps) != standing.trace.steps:
+        raise BadRecord(
+            where=f"device {ranks.rank + 1} of {ranks.size}, checkpoints",
+            found=f"{standing.trace.steps:,} steps, where device 1 has others",
+            expected="the same checkpoint for all of them",
+            remedy="Run the same command again.",
+        )
+    if ranks.note and ranks.note not in standing.notes:
+        standing.notes.append(ranks.note)
+        watch.on_note(ranks.note)
+    return standing
 
 
 @final
@@ -99,6 +131,7 @@ class _Sitting:
         watch: Watch,
         checkpoints: Checkpoints | None,
         device: torch.device,
+        ranks: Ranks,
     ) -> None:
         self._learner = learner
         self._standing = standing
@@ -107,6 +140,7 @@ class _Sitting:
         self._watch = watch
         self._checkpoints = checkpoints
         self._device = device
+        self._ranks = ranks
         self._late = 1 if device.type == "cpu" else _LATE
         self._pending: list[torch.Tensor] = []
         self._began = time.monotonic() - standing.seconds
@@ -124,8 +158,14 @@ class _Sitting:
         if standing.batch == len(self._sizes):  # stopped after its last step
             return
         learner.module.train()
-        for batch in epoch_batches(training, self._settings, standing.epoch, standing.batch):
-            loss = learner.step(batch.to(self._device), self._place())
+        ranks = self._ranks
+        for whole in epoch_batches(
+            training, self._settings, standing.epoch, standing.batch, ranks.size
+        ):
+            batch = whole.read(*share(whole.rows, rank=ranks.rank, size=ranks.size))
+            loss = learner.step(
+                batch.to(self._device), self._place(), even=whole.rows / ranks.size
+            )  # fmt: skip
             standing.batch += 1
             self._pending.append(loss)
             if (standing.trace.steps + len(self._pending)) % self._late == 0:
@@ -140,12 +180,19 @@ class _Sitting:
         epoch = Epoch(
             number=standing.epoch,
             train_loss=float(np.average(losses, weights=self._sizes)),
-            validation_loss=self._finite(mean_loss(module, validation)),
+            validation_loss=self._finite(self._validate(validation)),
             seconds=time.monotonic() - self._epoch_began,
         )
         standing.end_epoch(epoch, module)
         self._watch.on_epoch(epoch)
         self._tell_notes()
+
+    def _validate(self, part: Table) -> float:
+        """The mean loss of all validation rows, of which this rank has a part."""
+        ranks, module = self._ranks, self._learner.module
+        ranks.share_buffers(module)
+        has_none = part.rows == 0 and ranks.size > 1
+        return ranks.weighted_mean(0.0 if has_none else mean_loss(module, part), part.rows)
 
     def _tell_notes(self) -> None:
         standing = self._standing
@@ -165,7 +212,7 @@ class _Sitting:
 
         if not self._pending:
             return
-        losses = torch.stack(self._pending).double().tolist()
+        losses = self._ranks.mean(torch.stack(self._pending).double()).tolist()
         self._pending.clear()
         if not all(map(math.isfinite, losses)):
             where = f"epoch {self._standing.epoch}, by step {self._standing.batch}"
@@ -174,21 +221,28 @@ class _Sitting:
         self._standing.trace.mark(self._learner.module)
 
     def _between(self, batch: Examples) -> None:
-        """Between two steps: tell, save, stop."""
+        """Between two steps: tell, save, stop. Ranks agree on it when they look at their losses."""
         self._pace.tell(self._standing)
+        if self._pending and self._ranks.size > 1:
+            return
         why = self._watch.should_stop()
-        if self._checkpoints is not None and (why or self._checkpoints.is_due()):
+        is_due = self._checkpoints is not None and self._checkpoints.is_due()
+        agreed = self._ranks.agree(_STOP * bool(why) + is_due)
+        if self._checkpoints is not None and agreed:
             self._look(batch)
             self._save(self._checkpoints)
-        if why:
-            raise stopped(why, where=self._place())
+        if agreed >= _STOP:
+            raise stopped(why or "a word of rank 0", where=self._place())
 
     def _save(self, checkpoints: Checkpoints) -> None:
         standing, now = self._standing, time.monotonic()
         standing.seconds = now - self._began
         standing.epoch_seconds = now - self._epoch_began
-        state = {"learner": self._learner.state(), "standing": standing.plain()}
-        checkpoints.save(standing.trace.steps, state)
+        random = self._ranks.gather(random_state())
+        if self._ranks.rank == 0:
+            learner = self._learner.state()
+            state = {"learner": learner, "standing": standing.plain(), "random": random}
+            checkpoints.save(standing.trace.steps, state)
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):

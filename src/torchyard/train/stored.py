@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -68,6 +68,11 @@ class StoredArray:
     def row_bytes(self) -> int:
         """What one row takes."""
         return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+
+    def part(self, first: int, last: int) -> StoredArray:
+        """Rows ``[first, last)`` of the same file."""
+        offset = self.offset + first * self.row_bytes
+        return replace(self, shape=(last - first, *self.shape[1:]), offset=offset)
 
     def empty(self, rows: int) -> Array:
         """An array that so many rows fit into."""
