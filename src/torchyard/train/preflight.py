@@ -115,9 +115,11 @@ def _checks(
     fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
     trial = Trial(build, training, settings, fabric.device)
     yield _guarded(OVERFITS, lambda: check_overfits(trial))
+    if not any(parameter.requires_grad for parameter in trial.fresh().parameters()):
+        return  # the rest would stumble over the same
     try:
         practised = practise(trial)
-    except BadModel as error:  # the rest would stumble over the same
+    except BadModel as error:
         yield _failed(GRADIENTS, error)
         return
     yield check_gradients(practised)
