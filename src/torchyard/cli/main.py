@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import typer
 
-from torchyard.cli import build, data, live, package, preflight, runs, start
+from torchyard.cli import build, data, live, package, preflight, reproduce, runs, start
 from torchyard.cli.refusals import as_refusal, asks_for_help
 from torchyard.cli.screen import err, show_error, stop_spinning
 
@@ -29,6 +29,7 @@ data.register(app)
 preflight.register(app)
 build.register(app)
 runs.register(app)
+reproduce.register(app)
 live.register(app)
 package.register(app)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torchyard.data.check import Validation
     from torchyard.data.versions import Dataset
     from torchyard.package import OnnxPackage
+    from torchyard.records.reproduction import Reproduction
     from torchyard.train.preflight import Preflight
 
 
@@ -242,6 +243,22 @@ class Yard:
             BadUsage: several do.
         """
         return runs.compare_runs(self.find_run(a), self.find_run(b))
+
+    def reproduce(self, run: str | None = None, *, here: bool = False) -> Reproduction:
+        """Train a run again from its record: identical, or the first step and tensor that differ.
+
+        Args:
+            run: a finished run's id or the start of it; the latest when left out.
+            here: train in the environment that is here; left out, one as the run's is built first
+                where other packages are installed.
+
+        Raises:
+            NotFound: the run, its dataset version or its code is not there.
+            NotReady: the run is not finished, or its environment cannot be built.
+        """
+        from torchyard.yard.reproduce import reproduce
+
+        return reproduce(self.workspace, run, here=here, progress=self._progress)
 
     def evaluate(self, *, training: Settings | None = None) -> Evaluated:
         """Everything up to the report on the test split."""

@@ -1,0 +1,208 @@
+"""A run trained again from what was recorded of it, and held against it bit by bit.
+
+Everything happens in ``reproductions/<run>/`` of the project's state: the run's code as it was, the
+dataset version that it learnt from, features fitted anew, its settings, seed and threads, and the
+same stages. One that was stopped goes on; one that is finished leaves its weights, its trace and
+the answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torchyard.core.errors import NotReady
+from torchyard.core.files import held, write_atomically
+from torchyard.core.record import from_json, to_json, write_record
+from torchyard.records.dataset import DatasetVersion
+from torchyard.records.reproduction import Changed, Reproduction
+from torchyard.records.training import Environment
+from torchyard.yard.environments import (
+    Lock,
+    build_environment,
+    check_own_version,
+    environment_difference,
+    find_uv,
+    run_inside,
+)
+from torchyard.yard.featuring import fit_features
+from torchyard.yard.parting import compare_answers, first_parting
+from torchyard.yard.recall import Recalled, recall
+from torchyard.yard.results import OpenProject, TrainedModel
+from torchyard.yard.stages import Progress, Stages
+from torchyard.yard.training import train_model
+from torchyard.yard.workspace import LoadedProject, Workspace, load_project
+
+HERE = "here"
+_ENVIRONMENT = "environment.json"
+
+
+def reproduce(
+    workspace: Workspace, ref: str | None, *, here: bool, progress: Progress
+) -> Reproduction:
+    """Train a run again from its record, and say whether the same weights came of it.
+
+    Args:
+        workspace: the project.
+        ref: a finished run's id or the start of it; the latest when None.
+        here: train in the environment that is here, even if it is not the run's.
+        progress: told what goes on.
+
+    Raises:
+        NotFound: the run, its dataset version or its code is not there.
+        BadUsage: several runs' ids start so.
+        BadRecord: what was recorded is damaged.
+        NotReady: the run is not finished, its environment cannot be built, or another process is
+            reproducing it.
+        Stopped: a signal asked for it; where it stood is kept.
+    """
+    recalled = recall(workspace, ref)
+    # whatever is missing is missed before anything is built or trained
+    version = recalled.version(workspace)
+    _ = recalled.code, recalled.trace, recalled.weights
+    if not here:
+        lock = Lock.of(recalled.run.environment)
+        if lock != Lock.of(_environment(workspace)):
+            return _elsewhere(workspace, recalled, lock, progress)
+    return _trained_again(workspace, recalled, version, progress)
+
+
+def _elsewhere(
+    workspace: Workspace, recalled: Recalled, lock: Lock, progress: Progress
+) -> Reproduction:
+    """The same, inside an environment that is built as the run's was."""
+    check_own_version(recalled.run.environment)
+    progress.note(f"another environment than the run's: {lock.digest} is built for it, once")
+    python = build_environment(lock, workspace.environments, uv=find_uv())
+    answer = run_inside(
+        python,
+        ["reproduce", recalled.id, "--here", "--json", "--project", str(workspace.folder)],
+        progress=progress,
+    )
+    found = from_json(Reproduction, answer, where="the answer of the other environment")
+    return dataclasses.replace(found, trained_in=lock.digest)
+
+
+def _trained_again(
+    workspace: Workspace, recalled: Recalled, version: DatasetVersion, progress: Progress
+) -> Reproduction:
+    folder = workspace.reproductions / recalled.id
+    with _held(folder, recalled), _threads(recalled.run.environment.threads):
+        opened = _rebuilt(workspace, recalled, folder, progress)
+        trained = train_model(opened, fit_features(opened, version))
+        found = _compared(recalled, opened, trained)
+        for path in trained.folder.iterdir():
+            path.replace(folder / path.name)
+        write_record(folder / "reproduction.json", found)
+        shutil.rmtree(opened.workspace.state)
+    return found
+
+
+def _compared(recalled: Recalled, opened: OpenProject, trained: TrainedModel) -> Reproduction:
+    before, after = recalled.run, trained.run
+    identical = before.weights_sha256 == after.weights_sha256
+    inputs = {
+        "features": Changed(recorded=before.features, now=after.features),
+        "code": Changed(recorded=before.model_source, now=after.model_source),
+    }
+    return Reproduction(
+        run=before.id,
+        identical=identical,
+        first_difference=None if identical else first_parting(recalled, trained),
+        environment=environment_difference(before.environment, after.environment),
+        inputs={name: one for name, one in inputs.items() if one.recorded != one.now},
+        weights_sha256=Changed(recorded=before.weights_sha256, now=after.weights_sha256),
+        metrics=compare_answers(recalled, opened.project, trained, identical=identical),
+        trained_in=HERE,
+    )
+
+
+def _rebuilt(
+    workspace: Workspace, recalled: Recalled, folder: Path, progress: Progress
+) -> OpenProject:
+    """The project as it was, in a folder of its own; the data stays where it is."""
+    again, now = Workspace(folder), to_json(_environment(workspace))
+    _clear(again, now)
+    for name, path in recalled.code.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
+    _link_others(workspace.folder, folder)
+    again.state.mkdir(exist_ok=True)
+    if not again.data.is_symlink():
+        again.data.symlink_to(os.path.relpath(workspace.data, again.state))
+    loaded = load_project(again)
+    settings = dataclasses.replace(recalled.run.training, preflight=False)
+    project = dataclasses.replace(loaded.project, training=settings)
+    if project.weights is not None:  # beside the project, or anywhere
+        weights = str(workspace.folder / project.weights)
+        project = dataclasses.replace(project, weights=weights)
+    return OpenProject(
+        LoadedProject(project, again, loaded.imported), Stages(again.stages, progress)
+    )
+
+
+def _clear(again: Workspace, now: object) -> None:
+    """Take away an earlier reproduction, but for one that was stopped in this environment."""
+    kept = again.state / _ENVIRONMENT
+    goes_on = kept.exists() and json.loads(kept.read_text()) == now
+    for path in again.folder.iterdir():
+        if goes_on and path == again.state:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    write_atomically(kept, json.dumps(now).encode())
+
+
+def _link_others(source: Path, target: Path) -> None:
+    """Files beside the code that are no code, such as a tokenizer's, are those of today."""
+    for path in source.iterdir():
+        place = target / path.name
+        if path.name.startswith((".", "__")) or path.suffix == ".py":
+            continue
+        if place.is_dir() and not place.is_symlink():
+            _link_others(path, place)
+        else:
+            place.symlink_to(path)
+
+
+def _environment(workspace: Workspace) -> Environment:
+    """This environment, the state of the project's repository aside."""
+    from torchyard.train import capture_environment
+
+    found = capture_environment(workspace.folder, diff=b"")
+    return dataclasses.replace(found, git_commit=None, git_diff_sha256=None)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """As many threads for one operation as the run had: sums come out otherwise with another."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _held(folder: Path, recalled: Recalled) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(folder, wait=False):
+            yield
+    except BlockingIOError as error:
+        raise NotReady(
+            where=f"run {recalled.id[:8]}",
+            found="another process that reproduces it",
+            expected="one at a time",
+            remedy="Wait for it, or stop it: this one then goes on where it stood.",
+        ) from error
