@@ -57,13 +57,7 @@ class Lock:
 
     @classmethod
     def of(cls, environment: Environment) -> Lock:
-        """The lock of an environment.
-
-        Example:
-            >>> from torchyard.train import capture_environment
-            >>> "torchyard" in Lock.of(capture_environment(Path())).packages
-            False
-        """
+        """The lock of an environment."""
         packages = {
             name: version.partition("+")[0]
             for name, version in environment.packages.items()
@@ -78,7 +72,12 @@ class Lock:
 
     @property
     def requirements(self) -> str:
-        """One name and version a line."""
+        r"""One name and version a line.
+
+        Example:
+            >>> Lock("3.11.7", {"torch": "2.9.0", "numpy": "2.3.4"}).requirements
+            'numpy==2.3.4\ntorch==2.9.0\n'
+        """
         return "".join(f"{name}=={version}\n" for name, version in sorted(self.packages.items()))
 
 
@@ -196,7 +195,8 @@ def run_inside(python: Path, arguments: Sequence[str], *, progress: Progress) ->
             )  # fmt: skip
             starting(process)
             assert process.stderr is not None
-            said = _retold(process.stderr, progress)
+            with process.stderr as lines:
+                said = _retold(lines, progress)
             process.wait()
         answer.seek(0)
         return _answered(answer.read(), said, process.returncode)
@@ -217,7 +217,8 @@ def _pip_settings() -> dict[str, str]:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     found = {}
-    for line in done.stdout.splitlines():  # such as global.find-links='wheels more-wheels'
+    # such as global.find-links='wheels more-wheels'; the environment's are the last word
+    for line in sorted(done.stdout.splitlines(), key=lambda line: line.startswith(":env:")):
         name, _, value = line.partition("=")
         variable = _SETTINGS.get(name.rpartition(".")[2])
         if variable is not None:
