@@ -37,6 +37,8 @@ def check_training(training: Training) -> None:
         ("warmup", training.warmup, "0 to 1", 0 <= training.warmup <= 1),
         ("checkpoint_seconds", training.checkpoint_seconds, "at least 0",
          training.checkpoint_seconds >= 0),
+        ("devices", training.devices, f"at most batch_size, {training.batch_size}",
+         training.devices <= training.batch_size),
         ("accumulate", training.accumulate, f"at most batch_size, {training.batch_size}",
          training.accumulate <= training.batch_size),
     ):  # fmt: skip

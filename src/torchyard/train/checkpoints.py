@@ -31,10 +31,13 @@ class Checkpoints:
         folder: where they lie; made when the first is saved.
         every: seconds from one to the next, at least 0; longer where saving is slow: it takes at
             most a hundredth of the time.
+
+    Attributes:
+        folder: where they lie.
     """
 
     def __init__(self, folder: Path, *, every: float = 30.0) -> None:
-        self._folder = folder
+        self.folder = folder
         self._every = every
         self._next = time.monotonic() + every
 
@@ -55,18 +58,18 @@ class Checkpoints:
                 were.
         """
         started = time.monotonic()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self._folder / _UNFINISHED
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / _UNFINISHED
         try:
             write_state(unfinished, state)
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
-            path = self._folder / f"{step:012d}-{_mark(unfinished)}{_SUFFIX}"
+            path = self.folder / f"{step:012d}-{_mark(unfinished)}{_SUFFIX}"
             unfinished.replace(path)
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
-        sync_folder(self._folder)
+        sync_folder(self.folder)
         self._drop_all_but(path, step)
         now = time.monotonic()
         self._next = now + max(self._every, _WORTH * (now - started) if self._every else 0.0)
@@ -101,7 +104,7 @@ class Checkpoints:
                 path.unlink()
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob(f"*{_SUFFIX}"))
+        return sorted(self.folder.glob(f"*{_SUFFIX}"))
 
 
 def _step(path: Path) -> int:

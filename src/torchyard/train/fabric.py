@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import ClusterEnvironment
 from lightning_fabric.strategies import DDPStrategy
+from torch import nn
 
 
 def joined_fabric(rank: int, size: int, precision: str) -> Fabric:
@@ -33,6 +34,29 @@ class _Joined(DDPStrategy):  # type: ignore[misc]
 
     def _configure_launcher(self) -> None:
         """Nothing is launched."""
+
+    def setup_module(self, module: nn.Module) -> nn.Module:
+        """Wrap a module, on its device."""
+        wrapped: nn.Module = super().setup_module(_BesideNothing(module, self.root_device))
+        return wrapped
+
+
+@final
+class _BesideNothing(nn.Module):
+    """A module beside a parameter that nothing uses.
+
+    Looking for parameters without a gradient, PyTorch finds one in every step then, and does not
+    warn on the screen of having found none.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self.module = module
+        self.nothing = nn.Parameter(torch.zeros(1, device=device))
+
+    def forward(self, **tensors: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.module(**tensors)
+        return logits
 
 
 @final

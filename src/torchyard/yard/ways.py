@@ -44,6 +44,7 @@ def train_in(
         Stopped: ``watch`` asked for it; where the run stood is saved.
     """
     from torchyard.train import train, train_by_fit, train_by_weights, train_lightning
+    from torchyard.yard.ranks import ranks_of
 
     project = opened.project
     settings = project.training
@@ -60,8 +61,13 @@ def train_in(
             project.fit, build, training=training, validation=validation, settings=settings,
             features=featured.graph, watch=watch, checkpoints=checkpoints,
         )  # fmt: skip
-    trainer = train_lightning if way == "lightning" else train
-    return trainer(
-        build, training=training, validation=validation, settings=settings, watch=watch,
-        checkpoints=checkpoints,
-    )  # fmt: skip
+    if way == "lightning":
+        return train_lightning(
+            build, training=training, validation=validation, settings=settings, watch=watch,
+            checkpoints=checkpoints,
+        )  # fmt: skip
+    with ranks_of(opened, featured, checkpoints) as ranks:
+        return train(
+            build, training=training, validation=validation, settings=settings, watch=watch,
+            checkpoints=checkpoints, ranks=ranks,
+        )  # fmt: skip
