@@ -15,12 +15,13 @@ from torchyard.cli.main import app, run
 COMMANDS = {
     "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
     "promote", "rollback", "status", "monitor", "releases", "card",
-    "package",
+    "package", "preflight", "runs",
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
     "add": {"--name", "--append", "--infer", "--reason", "--project", "--json"},
     "card": {"--project", "--json"},
+    "compare": {"--project", "--json"},
     "delete": {"--where", "--reason", "--name", "--project", "--json"},
     "deploy": {"--canary", "--reason", "--project", "--json"},
     "diff": {"--key", "--project", "--json"},
@@ -30,12 +31,14 @@ FLAGS = {
     "monitor": {"--every", "--time", "--release", "--model", "--project", "--json"},
     "onnx": {"--output", "--force", "--project", "--json"},
     "optimize": {"--project", "--set", "--json"},
+    "preflight": {"--project", "--set", "--json"},
     "propose": {"--label", "--seed", "--json"},
     "promote": {"--model", "--reason", "--project", "--json"},
     "quarantine": {"--rows", "--project", "--json"},
     "release": {"--project", "--set", "--json"},
     "releases": {"--project", "--json"},
     "rollback": {"--model", "--reason", "--project", "--json"},
+    "runs": {"--limit", "--project", "--json"},
     "serve": {"--host", "--port", "--workers", "--project", "--json"},
     "ship": {"--project", "--set", "--json"},
     "show": {"--project", "--json"},
@@ -49,11 +52,11 @@ FLAGS = {
 def every_command() -> Iterator[tuple[list[str], object]]:
     group = typer.main.get_command(app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
-        if hasattr(command, "commands"):
-            for inner, nested in command.commands.items():
-                yield [name, inner], nested
-        else:
+        inner = getattr(command, "commands", {})
+        if not inner or command.invoke_without_command:
             yield [name], command
+        for word, nested in inner.items():
+            yield [name, word], nested
 
 
 def test_the_commands_are_those_that_scripts_rely_on() -> None:
