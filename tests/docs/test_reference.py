@@ -31,7 +31,9 @@ def test_every_command_option_and_example_is_on_its_page() -> None:
     commands: dict[str, Any] = {}
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
-        commands |= {f"{name} {n}": c for n, c in inner.items()} if inner else {name: command}
+        if not inner or command.invoke_without_command:
+            commands[name] = command
+        commands |= {f"{name} {n}": c for n, c in (inner or {}).items()}
     assert len(commands) > 15
     for name, command in commands.items():
         _, found, rest = text.partition(f"## `torchyard {name}`\n")

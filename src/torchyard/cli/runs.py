@@ -24,7 +24,7 @@ _WAYS = {
 }  # fmt: skip
 Ref = Annotated[str, typer.Argument(help="The id of a run, or the start of it.")]
 
-runs = typer.Typer(help="Runs: list, look at, compare.", invoke_without_command=True)
+runs = typer.Typer(invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:

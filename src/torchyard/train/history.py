@@ -61,6 +61,10 @@ class History:
             if not token:
                 return
 
+    def run(self, run_id: str) -> Recorded:
+        """A run as it is now."""
+        return _recorded(self._client.get_run(run_id), self._files)
+
     def curve(self, run_id: str, name: str) -> list[tuple[int, float]]:
         """A metric by step, in the order of steps; empty when it was never recorded."""
         history = self._client.get_metric_history(run_id, name)

@@ -26,6 +26,7 @@ Status = Literal["finished", "failed", "stopped", "running", "interrupted"]
 Curve = tuple[tuple[int, float], ...]
 Value = TypeVar("Value")
 
+_ENDS: dict[str, Status] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 _CURVES = ("train_loss", "validation_loss")
 _HARDWARE = ("platform", "processor", "cores", "memory_gib", "accelerator", "threads")
 # what MLflow holds of a run beside the numbers that say how good it is
@@ -200,7 +201,7 @@ def _history(workspace: Workspace) -> History | None:
 
 
 def _tracked(workspace: Workspace, history: History, one: Recorded) -> TrackedRun:
-    status = _status(workspace, one)
+    one, status = _now(workspace, history, one)
     is_finished = status == "finished"
     prefix = BEST if is_finished else ""
     return TrackedRun(
@@ -217,13 +218,15 @@ def _tracked(workspace: Workspace, history: History, one: Recorded) -> TrackedRu
     )
 
 
-def _status(workspace: Workspace, one: Recorded) -> Status:
-    known: dict[str, Status] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
-    if one.status in known:
-        return known[one.status]
+def _now(workspace: Workspace, history: History, one: Recorded) -> tuple[Recorded, Status]:
+    """A run and its status; read again where it may have ended since it was read."""
+    if one.status in _ENDS:
+        return one, _ENDS[one.status]
     underway = Underway(workspace.runs / one.tags["torchyard.key"])
-    is_running = underway.run_id == one.id and underway.is_running()
-    return "running" if is_running else "interrupted"
+    if underway.run_id == one.id and underway.is_running():
+        return one, "running"
+    one = history.run(one.id)
+    return one, _ENDS.get(one.status, "interrupted")
 
 
 def _seconds(history: History, one: Recorded, status: Status) -> float:
