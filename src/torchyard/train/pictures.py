@@ -1,14 +1,12 @@
 """A run in pictures, PNG: its curve, its confusion matrix, its reliability diagram.
 
-Drawn with matplotlib's own objects and no state that other code could see or change. The same
-numbers give the same bytes. Texts are shown as they are: a class called ``$x$`` is no formula.
+Texts are shown as they are: a class called ``$x$`` is no formula.
+How they look is ``drawing.py``'s.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +14,19 @@ import numpy as np
 
 from torchyard.records.evidence import ReliabilityBin
 from torchyard.records.training import Epoch
+from torchyard.train.drawing import (
+    BLUE,
+    GRID,
+    INK,
+    ORANGE,
+    PALE,
+    as_png,
+    empty_figure,
+    set_title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -28,9 +35,6 @@ _NUMBERED_CLASSES = 12
 _LONGEST_NAME = 24
 _SIDE_INCHES = 5.6
 _LETTERS_ACROSS = 40
-_DOTS_PER_INCH = 130
-_INK, _PALE, _GRID = "#1f2933", "#7b8794", "#e4e7eb"
-_BLUE, _ORANGE = "#2b6cb0", "#dd6b20"
 
 
 def draw_curve(curve: Sequence[Epoch], *, best_epoch: int) -> bytes:
@@ -43,26 +47,26 @@ def draw_curve(curve: Sequence[Epoch], *, best_epoch: int) -> bytes:
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _figure(6.4, 3.8)
+    figure, axes = empty_figure(6.4, 3.8)
     numbers = [epoch.number for epoch in curve]
     for name, color, losses in (
-        ("training", _BLUE, [epoch.train_loss for epoch in curve]),
-        ("validation", _ORANGE, [epoch.validation_loss for epoch in curve]),
+        ("training", BLUE, [epoch.train_loss for epoch in curve]),
+        ("validation", ORANGE, [epoch.validation_loss for epoch in curve]),
     ):
         axes.plot(numbers, losses, color=color, linewidth=2, marker="o", markersize=3.5, label=name)
     best = next(epoch for epoch in curve if epoch.number == best_epoch)
     axes.plot(
         [best.number], [best.validation_loss], marker="o", markersize=10, markerfacecolor="none",
-        markeredgecolor=_ORANGE, markeredgewidth=1.5, linestyle="none",
+        markeredgecolor=ORANGE, markeredgewidth=1.5, linestyle="none",
         label=f"kept: epoch {best.number}, {best.validation_loss:.4f}",
     )  # fmt: skip
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss (nats)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.legend(frameon=False, labelcolor=_INK)
-    _title(axes, "Loss by epoch")
-    return _png(figure)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.legend(frameon=False, labelcolor=INK)
+    set_title(axes, "Loss by epoch")
+    return as_png(figure)
 
 
 def draw_confusion(counts: Counts, classes: Sequence[str], *, of: str = "") -> bytes:
@@ -82,12 +86,12 @@ def draw_confusion(counts: Counts, classes: Sequence[str], *, of: str = "") -> b
     shares = (counts / np.maximum(rows, 1))[np.ix_(shown, shown)]
     side = _SIDE_INCHES if len(shown) <= _NUMBERED_CLASSES else 1.5 * _SIDE_INCHES
     is_crowded = max(map(len, names)) * len(names) > _LETTERS_ACROSS
-    figure, axes = _figure(side + 0.8, side)
+    figure, axes = empty_figure(side + 0.8, side)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=_PALE, labelsize=8, length=0)
-    bar.set_label("share of the class", color=_INK, fontsize=9)
+    bar.ax.tick_params(colors=PALE, labelsize=8, length=0)
+    bar.set_label("share of the class", color=INK, fontsize=9)
     places = range(len(shown))
     axes.set_xticks(places, names, rotation=45 if is_crowded else 0, parse_math=False)
     if is_crowded:
@@ -101,8 +105,8 @@ def draw_confusion(counts: Counts, classes: Sequence[str], *, of: str = "") -> b
     for spine in axes.spines.values():
         spine.set_visible(False)
     part = "" if len(shown) == len(classes) else f", {len(shown)} of {len(classes)} classes"
-    _title(axes, f"Confusion matrix{_on(of)}{part}")
-    return _png(figure)
+    set_title(axes, f"Confusion matrix{_on(of)}{part}")
+    return as_png(figure)
 
 
 def draw_reliability(bins: Sequence[ReliabilityBin], *, whose: str = "", of: str = "") -> bytes:
@@ -117,49 +121,29 @@ def draw_reliability(bins: Sequence[ReliabilityBin], *, whose: str = "", of: str
         whose: whose probability it is, for example ``of the answer``.
         of: which rows, for the title, for example ``validation``.
     """
-    figure, axes = _figure(4.8, 4.8)
-    axes.plot([0, 1], [0, 1], color=_PALE, linewidth=1, linestyle=(0, (4, 3)), label="ideal")
+    figure, axes = empty_figure(4.8, 4.8)
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle=(0, (4, 3)), label="ideal")
     predicted = [one.predicted for one in bins]
     observed = [one.observed for one in bins]
     errors = [math.sqrt(one.observed * (1 - one.observed) / one.rows) for one in bins]
     most = max((one.rows for one in bins), default=1)
-    axes.errorbar(predicted, observed, yerr=errors, color=_BLUE, linewidth=1.5, elinewidth=1)
+    axes.errorbar(predicted, observed, yerr=errors, color=BLUE, linewidth=1.5, elinewidth=1)
     axes.scatter(
-        predicted, observed, s=[12 + 70 * one.rows / most for one in bins], color=_BLUE,
+        predicted, observed, s=[12 + 70 * one.rows / most for one in bins], color=BLUE,
         edgecolors="white", linewidths=0.8, zorder=3, label=f"{len(bins)} bins of equal mass",
     )  # fmt: skip
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xlabel(f"predicted probability {whose}".strip(), parse_math=False)
     axes.set_ylabel("observed rate")
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.legend(frameon=False, loc="upper left", labelcolor=_INK)
-    _title(axes, f"Reliability{_on(of)}")
-    return _png(figure)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty picture, in inches."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH)
-    axes = figure.add_subplot()
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_PALE, labelcolor=_INK, labelsize=9, length=0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_PALE)
-    return figure, axes
-
-
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=11, fontweight="bold", color=_INK, parse_math=False)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=_INK, fontsize=9)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.legend(frameon=False, loc="upper left", labelcolor=INK)
+    set_title(axes, f"Reliability{_on(of)}")
+    return as_png(figure)
 
 
 def _write_counts(axes: Axes, counts: Counts, shares: np.ndarray[Any, Any]) -> None:
     for (down, across), count in np.ndenumerate(counts):
-        color = "white" if shares[down, across] > 0.55 else _INK
+        color = "white" if shares[down, across] > 0.55 else INK
         axes.text(across, down, f"{count:,}", ha="center", va="center", color=color, fontsize=9)
 
 
@@ -178,18 +162,3 @@ def _on(of: str) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-
-
-def _png(figure: Figure) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        # a name in a script that the font lacks is drawn as boxes
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(
-            file, format="png", facecolor="white", bbox_inches="tight", pad_inches=0.15,
-            metadata={"Software": None},
-        )  # fmt: skip
-    return file.getvalue()
