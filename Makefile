@@ -28,6 +28,10 @@ examples: $(VENV)/.ready
 	@for name in employment fashion sentiment; do \
 	  echo "examples/$$name:"; \
 	  (cd examples/$$name && ../../$(BIN)/python fetch.py && ../../$(BIN)/torchyard ship) || exit 1; done
+	@for name in own_loop lightning_module given_weights; do \
+	  echo "examples/ways/$$name:"; \
+	  (cd examples/ways/$$name && { [ ! -e elsewhere.py ] || ../../../$(BIN)/python elsewhere.py; } && \
+	  ../../../$(BIN)/torchyard ship) || exit 1; done
 	@echo "examples/sentiment/minilm:"
 	@cd examples/sentiment/minilm && ../../../$(BIN)/python ../fetch.py --minilm && ../../../$(BIN)/torchyard ship
 
@@ -49,7 +53,7 @@ format: $(VENV)/.ready
 	$(BIN)/ruff check --fix src tests benchmarks examples
 
 clean:
-	rm -rf examples/*/.torchyard examples/sentiment/minilm/.torchyard .mypy_cache .ruff_cache .hypothesis
+	rm -rf examples/*/.torchyard examples/*/*/.torchyard examples/ways/given_weights/weights.pt .mypy_cache .ruff_cache .hypothesis
 
 bench: $(VENV)/.ready
 	@for script in $(filter-out benchmarks/ten_million.py,$(sort $(wildcard benchmarks/*.py))); do echo "$$script:"; $(BIN)/python $$script || exit 1; done

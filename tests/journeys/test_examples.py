@@ -46,7 +46,8 @@ def examples(tmp_path: Path) -> Path:
 
 def test_there_are_examples() -> None:
     names = {str(path.parent.relative_to(EXAMPLES)) for path in PROJECTS}
-    assert names == {"flights", "employment", "fashion", "sentiment", "sentiment/minilm"}
+    ways = {"ways/own_loop", "ways/lightning_module", "ways/given_weights"}
+    assert names == {"flights", "employment", "fashion", "sentiment", "sentiment/minilm", *ways}
 
 
 @pytest.mark.parametrize("path", PROJECTS, ids=lambda path: path.parent.name)

@@ -7,12 +7,13 @@ from typing import Any
 
 import typer
 
-from torchyard.core.errors import BadData, BadProject, BadUsage, YardError
+from torchyard.core.errors import BadData, BadProject, BadUsage, NotReady, YardError
 
 TRAINING_LIBRARIES = {
     "fsspec", "lance", "lightning_fabric", "mlflow", "onnx", "onnxscript", "pyarrow",
     "safetensors", "sklearn", "torch",
 }  # fmt: skip
+LIGHTNING = {"lightning", "pytorch_lightning"}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 # what typer raises for a command line that it cannot read; it gives that class no public name
 _MISWORDED = typer.BadParameter.__mro__[1]
@@ -26,6 +27,8 @@ def as_refusal(error: Exception) -> YardError | None:
         return _misworded(error)
     if isinstance(error, ModuleNotFoundError):
         library = (error.name or "").partition(".")[0]
+        if library in LIGHTNING:
+            return _needs_lightning(error)
         return _needs_training(error) if library in TRAINING_LIBRARIES else None
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _no_room(error)
@@ -55,6 +58,15 @@ def _needs_training(error: ModuleNotFoundError) -> BadProject:
         found=f"no library '{error.name}'",
         expected="the libraries that data, training and releases need",
         remedy="Install them with: pip install 'torchyard[train]'",
+    )
+
+
+def _needs_lightning(error: ModuleNotFoundError) -> NotReady:
+    return NotReady(
+        where="this installation",
+        found=f"no library '{error.name}'",
+        expected="Lightning, which a LightningModule is of",
+        remedy="Install it with: pip install 'torchyard[lightning]'",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from torchyard.data.rules import Checks
 from torchyard.project.features import FeatureSet
 from torchyard.project.needs import need_texts
 from torchyard.project.references import check_transform, need_fields
+from torchyard.project.search import check_search
 from torchyard.project.settings import check_objective, check_training
 from torchyard.records.dataset import SplitRule
 from torchyard.records.evidence import Gate, Objective
 from torchyard.records.schema import FieldKind, Schema, Task
+from torchyard.records.search import SearchSpace
 from torchyard.records.training import FeatureGraph, Training
 
 if TYPE_CHECKING:
@@ -69,6 +72,7 @@ class Project:
             or a ``state_dict`` saved by ``torch.save``. A path is relative to ``project.py``.
         gates: limits that every shipped variant must clear.
         objective: the service level.
+        search: what ``torchyard tune`` may change, see ``ty.Search``.
         slices: category or boolean fields whose every value is reported alone.
         checks: rules beyond the schema, and when data is refused.
         description: a sentence for the model card: who uses the answers, and for what.
@@ -88,6 +92,7 @@ class Project:
     training: Training = Training()
     fit: Callable[[Any], nn.Module] | None = None
     weights: str | None = None
+    search: SearchSpace | None = None
     gates: tuple[Gate, ...] | list[Gate] = ()
     objective: Objective = Objective()
     slices: tuple[str, ...] | list[str] = ()
@@ -101,6 +106,8 @@ class Project:
         object.__setattr__(self, "slices", slices)
         self._check_names()
         check_training(self.training)
+        if self.search is not None:
+            check_search(self.search, self.training, self.model)
         check_objective(self.objective)
         for transform in self.features:
             check_transform(transform, self.schema, f"features: {transform.output}")
@@ -123,12 +130,16 @@ class Project:
         is_made = hasattr(self.model, "state_dict") and not isinstance(self.model, type)
         if is_made or not callable(self.model):
             raise _misfit("model", self.model, "an nn.Module class, or a function that makes one")
-        if self.fit is not None and not callable(self.fit):
-            raise _misfit("fit", self.fit, "a function that trains, or nothing")
+        if self.fit is not None and not _takes_one(self.fit):
+            raise _misfit("fit", self.fit, "a function of one argument, a ty.Fitting, or nothing")
         if self.weights is not None and not (isinstance(self.weights, str) and self.weights):
             raise _misfit("weights", self.weights, "a path as text, or nothing")
         if self.fit is not None and self.weights is not None:
             raise _misfit("fit", self.fit, "nothing beside weights=, which are trained already")
+        if self.search is not None and not isinstance(self.search, SearchSpace):
+            raise _misfit("search", self.search, "ty.Search(...), or nothing")
+        if self.search is not None and self.weights is not None:
+            raise _misfit("search", "a search", "nothing beside weights=, trained already")
 
     def _check_names(self) -> None:
         if not is_name(self.name):
@@ -192,6 +203,19 @@ class Project:
                     expected="a field listed in slices=",
                     remedy=f"Add slices=['{gate.per_slice}'] to the project.",
                 )
+
+
+def _takes_one(function: object) -> bool:
+    """Whether something can be called with one argument."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # of what has no signature to look at
+        return True
+    return True
 
 
 def _misfit(name: str, found: object, expected: str) -> BadProject:
