@@ -20,7 +20,7 @@ from torchyard.records.training import Run
 WAYS = Path(__file__).parents[2] / "examples" / "ways"
 NAMES = {"own_loop": "fit", "lightning_module": "lightning", "given_weights": "weights"}
 # so many epochs that a run is still going on when it is killed
-LONG = ["--set", "max_epochs=150", "--set", "patience=150", "--set", "checkpoint_seconds=0"]
+LONG = ["--set", "max_epochs=40", "--set", "patience=40", "--set", "checkpoint_seconds=0"]
 
 pytestmark = pytest.mark.slow
 
