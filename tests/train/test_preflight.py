@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torchyard.records.training import Check, Training
 from torchyard.train import Examples, Watch, train
 from torchyard.train.extremes import EXTREMES, RealRow, check_extremes, extremes_of
 from torchyard.train.preflight import Preflight, preflight, stopping
-from torchyard.train.preflight_answers import INPUTS, SAVING, SERVING
+from torchyard.train.preflight_answers import ALONE, INPUTS, SAVING, SERVING
 from torchyard.train.preflight_learning import GRADIENTS, OVERFITS, check_overfits
 from torchyard.train.preflight_memory import (
     MEMORY,
@@ -189,7 +190,7 @@ def test_a_legitimate_model_is_not_stopped(build: Any, tensor: str, classes: int
     if build in (Linear, ZeroAtFirst):  # one may not fit all of eight rows
         wrong.pop(OVERFITS, None)
     assert not wrong
-    assert list(found) == [OVERFITS, GRADIENTS, INPUTS, SAVING, MEMORY]
+    assert list(found) == [OVERFITS, GRADIENTS, INPUTS, ALONE, SAVING, MEMORY]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -324,6 +325,19 @@ def test_a_gradient_that_is_zero_in_every_step_warns_by_name() -> None:
     assert check.outcome == "warn"
     assert check.found.startswith("exactly zero in every step for 'layers.0.weight'")
     assert "a ReLU after large negative weights" in check.remedy
+
+
+class Centred(Perceptron):
+    def forward(self, x: torch.Tensor) -> Any:
+        return super().forward(x - x.mean(0))
+
+
+def test_an_answer_that_depends_on_the_other_rows_of_its_batch_fails() -> None:
+    check = fly(Centred)[ALONE]
+    assert check.outcome == "fail"
+    assert check.found.startswith("other answers, by up to ")
+    assert check.found.endswith("when other rows are in the batch")
+    assert "Take what reduces over rows out of forward" in check.remedy
 
 
 class InAList(nn.Module):
@@ -573,6 +587,23 @@ def test_memory_that_does_not_suffice_names_the_parts_that_fit() -> None:
     assert check_memory(trial, examples("x"), fabric, available=lambda d: free).outcome == "pass"
 
 
+def test_processes_on_one_processor_share_its_memory() -> None:
+    trial, fabric = trial_and_fabric(Wide, dataclasses.replace(SETTINGS, devices=2))
+    needs = measure_needs(trial, examples("x"), fabric)
+    enough = round(1.25 * 2 * needs.of(16)) + 1
+    check = check_memory(trial, examples("x"), fabric, available=lambda device: enough)
+    assert check.outcome == "pass"
+    assert "for a part of 16 rows on each of 2 devices) of " in check.found
+    check = check_memory(trial, examples("x"), fabric, available=lambda device: enough // 2)
+    assert check.outcome == "fail"
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_memory_is_measured_in_the_precision_of_the_run(precision: str) -> None:
+    trial, fabric = trial_and_fabric(Wide, dataclasses.replace(SETTINGS, precision=precision))
+    assert check_memory(trial, examples("x"), fabric).outcome == "pass"
+
+
 def test_memory_that_barely_suffices_warns_and_a_model_too_large_has_another_remedy() -> None:
     trial, fabric = trial_and_fabric(Wide)
     needs = measure_needs(trial, examples("x"), fabric)
@@ -608,7 +639,11 @@ def test_the_way_to_serving_is_compared_with_pytorch() -> None:
 
 
 def test_a_module_that_cannot_be_exported_fails_with_the_exporters_words() -> None:
+    line = 0
+
     def serve(module: nn.Module) -> float:
+        nonlocal line
+        line = inspect.currentframe().f_lineno + 1  # type: ignore[union-attr]
         raise BadModel(
             where="Net, export to ONNX", found="a branch on a tensor", expected="none",
             remedy="Take it out.",
@@ -616,7 +651,8 @@ def test_a_module_that_cannot_be_exported_fails_with_the_exporters_words() -> No
 
     check = fly(Linear, serve=serve)[SERVING]
     assert (check.outcome, check.remedy) == ("fail", "Take it out.")
-    assert check.found == "Net, export to ONNX: a branch on a tensor"
+    assert check.found.startswith("Net, export to ONNX (")
+    assert check.found.endswith(f"test_preflight.py:{line}): a branch on a tensor")
 
 
 def test_a_failed_check_is_the_reason_and_the_others_are_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,14 @@ project = ty.Project(
 """
 UNUSED = ("nn.Identity()", "nn.Linear(2, 2)")
 FORGETS = ("self.kind(kind)]", "0 * self.kind(kind)]")
-BRANCHES = ("return self.layers(", "x = x + 1 if x.mean() > 0 else x\n        return self.layers(")
+BRANCHES = (
+    "return self.layers(",
+    "x = x if self.kind.weight.sum() > 0 else -x\n        return self.layers(",
+)
 NAMES = [
     "overfits eight rows", "a gradient reaches every parameter", "answers depend on every input",
-    "saving and loading", "extreme but valid rows", "memory", "to serving",
+    "a row's answer is its own", "saving and loading", "extreme but valid rows", "memory",
+    "to serving",
 ]  # fmt: skip
 
 
@@ -109,7 +114,7 @@ def test_a_run_is_checked_once_and_what_was_found_is_kept(
     checks = preflight.checked(opened, featured, underway)
     assert [check.name for check in checks] == NAMES
     assert {check.outcome for check in checks} == {"pass"}
-    assert told(opened)[-1].startswith("pre-flight: 7 passed, ")
+    assert told(opened)[-1].startswith("pre-flight: 8 passed, ")
     count = len(told(opened))
     assert preflight.checked(opened, featured, underway) == checks
     assert (len(unexported), len(told(opened))) == (1, count)
@@ -209,7 +214,12 @@ def test_a_module_that_cannot_be_exported_is_found_before_the_run(tmp_path: Path
     with pytest.raises(BadModel) as refused:
         preflight.checked(opened, featured, underway)
     assert refused.value.where == "pre-flight, 'to serving'"
-    assert refused.value.found.startswith("Net, export to ONNX: ")
+    line = (
+        PROJECT.replace(*BRANCHES)
+        .splitlines()
+        .index("        x = x if self.kind.weight.sum() > 0 else -x")
+    )
+    assert re.match(rf"Net, export to ONNX \(.*project\.py:{line + 1}\): ", refused.value.found)
     assert refused.value.remedy.startswith("Take Python branches on tensor values out of forward.")
 
 

@@ -47,6 +47,16 @@ def place_of(error: BaseException, module: nn.Module) -> Place:
     return Place(line, layer, kind, given)
 
 
+def line_of(error: BaseException, module: nn.Module) -> str:
+    """The project's line behind an exception, or behind what it was raised from; empty for none."""
+    cause: BaseException | None = error
+    line = ""
+    while cause is not None:
+        line = place_of(cause, module).line or line
+        cause = cause.__cause__
+    return line
+
+
 def line_now() -> str:
     """The project's innermost line that is running, ``model.py:12``; empty where there is none."""
     frame: FrameType | None = sys._getframe(1)

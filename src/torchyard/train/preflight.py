@@ -17,9 +17,11 @@ from torchyard.records.training import Check, Training
 from torchyard.train.extremes import EXTREMES, RealRow, check_extremes
 from torchyard.train.feed import Table
 from torchyard.train.preflight_answers import (
+    ALONE,
     INPUTS,
     SAVING,
     SERVING,
+    check_alone,
     check_inputs,
     check_saving,
     check_serving,
@@ -124,6 +126,7 @@ def _checks(
         return
     yield check_gradients(practised)
     yield _guarded(INPUTS, lambda: check_inputs(trial, practised))
+    yield _guarded(ALONE, lambda: check_alone(trial, practised))
     yield _guarded(SAVING, lambda: check_saving(trial, practised))
     if row is not None:
         yield _guarded(EXTREMES, lambda: check_extremes(practised.module, row, settings=settings))

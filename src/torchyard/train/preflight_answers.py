@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torchyard.core.errors import BadModel
 from torchyard.core.wording import listed
 from torchyard.records.training import Check
 from torchyard.train.feed import Examples
+from torchyard.train.places import line_of
 from torchyard.train.preflight_trial import Practised, Trial, logits_of
 from torchyard.train.weights import load_weights, save_weights
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 SAVING = "saving and loading"
 INPUTS = "answers depend on every input"
+ALONE = "a row's answer is its own"
 SERVING = "to serving"
 # as golden requests are compared with: see docs/format.md
 TOLERANCE = 1e-4
@@ -117,17 +120,50 @@ def check_inputs(trial: Trial, practised: Practised) -> Check:
     )
 
 
+def check_alone(trial: Trial, practised: Practised) -> Check:
+    """Answer rows together and in twos: what else is in a batch must change no answer.
+
+    A server puts together whichever rows come at one time.
+
+    Raises:
+        BadModel: the module fails.
+    """
+    import torch
+
+    rows = trial.batches()[0]
+    module = practised.module.eval()
+    with torch.no_grad():
+        together = logits_of(module, rows, settings=trial.settings)
+        twos = [rows.read(first, first + 2) for first in range(0, rows.rows, 2)]
+        parts = [logits_of(module, two, settings=trial.settings) for two in twos]
+    gap = _gap(together, torch.cat(parts))
+    if gap > TOLERANCE:
+        return Check(
+            name=ALONE, outcome="fail",
+            found=f"other answers, by up to {gap:.2g}, when other rows are in the batch",
+            remedy="Take what reduces over rows out of forward: a mean or maximum over dimension "
+            "0, or of a whole tensor; in evaluation mode a row is to be answered by itself.",
+        )  # fmt: skip
+    return Check(name=ALONE, outcome="pass", found=f"{rows.rows} rows together and in twos")
+
+
 def check_serving(practised: Practised, serve: Callable[[nn.Module], float]) -> Check:
     """Take a module the whole way to serving, and compare what comes out with PyTorch.
 
     Args:
         practised: the module.
-        serve: gives the largest difference between probabilities on either way.
-
-    Raises:
-        BadModel: the module cannot be exported, or what was exported does not run.
+        serve: gives the largest difference between probabilities on either way; raises
+            ``BadModel`` when the module cannot be exported, or what was exported does not run.
     """
-    gap = serve(practised.module.cpu().eval())
+    module = practised.module.cpu().eval()
+    try:
+        gap = serve(module)
+    except BadModel as error:
+        line = line_of(error, module)
+        return Check(
+            name=SERVING, outcome="fail", remedy=error.remedy,
+            found=f"{error.where}{f' ({line})' if line else ''}: {error.found}",
+        )  # fmt: skip
     if gap > TOLERANCE:
         return Check(
             name=SERVING, outcome="fail",

@@ -70,16 +70,20 @@ def check_memory(
     needs = measure_needs(trial, validation, fabric)
     free = (available or free_bytes)(fabric.device)
     settings = trial.settings
-    rows = -(-min(settings.batch_size, trial.training.rows) // settings.accumulate)
-    whole = needs.of(rows)
+    rows = -(-min(settings.batch_size, trial.training.rows) // _parts(settings))
+    # processes that share the processor share its memory
+    copies = settings.devices if fabric.device.type == "cpu" else 1
+    whole = needs.of(rows) * copies
+    free, shared = free // copies, free
     told = (
-        f"about {_shown(whole)} ({_shown(needs.per_row * rows)} of it for a part of {rows:,} "
-        f"rows) of {_shown(free)} that are free"
+        f"about {_shown(whole)} ({_shown(needs.per_row * rows * copies)} of it for a part of "
+        f"{rows:,} rows{f' on each of {copies} devices' if copies > 1 else ''}) of "
+        f"{_shown(shared)} that are free"
     )
-    if whole * _SPARE <= free:
+    if whole * _SPARE <= shared:
         return Check(name=MEMORY, outcome="pass", found=told)
     return Check(
-        name=MEMORY, outcome="fail" if whole > free else "warn", found=told,
+        name=MEMORY, outcome="fail" if whole > shared else "warn", found=told,
         remedy=_remedy(needs, free, settings),
     )  # fmt: skip
 
@@ -191,8 +195,14 @@ def _remedy(needs: Needs, free: int, settings: Training) -> str:
             "Make the module smaller, lower memory_mib so that fewer rows are held, or use a "
             "machine with more memory."
         )
-    parts = -(-settings.batch_size // rows)
-    return f"Set accumulate={parts}, which computes a batch in parts, or batch_size={rows}."
+    parts = -(-settings.batch_size // (rows * settings.devices))
+    fitting = rows * settings.devices * settings.accumulate
+    return f"Set accumulate={parts}, which computes a batch in parts, or batch_size={fitting}."
+
+
+def _parts(settings: Training) -> int:
+    """In how many parts a batch is computed, one after another or on several devices."""
+    return settings.accumulate * settings.devices
 
 
 def _shown(count: int) -> str:

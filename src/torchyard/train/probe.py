@@ -165,8 +165,9 @@ def _check_labels(table: Table, task: Task) -> None:
     import torch
 
     truth = table.truth()
-    labels = torch.from_numpy(truth.astype(np.float32) if truth.dtype == np.bool_ else truth)
-    found = outside_classes(labels, len(task.classes))
+    if truth.dtype == np.bool_:
+        return
+    found = outside_classes(torch.from_numpy(truth), len(task.classes))
     if found:
         raise BadData(
             where=f"label '{task.label}', training rows",
