@@ -217,6 +217,16 @@ def test_a_function_that_returns_when_it_was_told_to_stop_is_not_finished() -> N
         fit(obeys, watch=Asked())
 
 
+def test_asked_in_its_last_step_it_is_finished() -> None:
+    def heard(context: Fitting) -> nn.Module:
+        module = context.build()
+        for batch in context.batches(1, start=BATCHES - 1):
+            assert batch.rows == 51
+        return module
+
+    assert fit(heard, watch=Asked()).best_epoch == 1
+
+
 def test_per_epoch_saves_go_on_from_there(tmp_path: Path) -> None:
     seen: list[int] = []
 

@@ -106,6 +106,7 @@ class Fitting:
         self._logged: tuple[int, dict[str, float]] | None = None
         self._told = 0.0
         self._asked = ""
+        self._knows = False
 
     def build(self) -> nn.Module:
         """The project's untrained module, on the device.
@@ -237,7 +238,8 @@ class Fitting:
         this was true counts as stopped, not as finished.
         """
         self._asked = self._asked or self._watch.should_stop()
-        return bool(self._asked)
+        self._knows = bool(self._asked)
+        return self._knows
 
     def save(self, state: Plain) -> None:
         """Keep a state to go on from, if it is time to (see ``checkpoint_seconds``).
@@ -253,7 +255,7 @@ class Fitting:
             BadModel: the state holds something else, such as an object.
             Stopped: the run was asked to stop; the state is kept.
         """
-        stop = self.should_stop
+        stop = self._asked = self._asked or self._watch.should_stop()
         if self._checkpoints is not None and (stop or self._checkpoints.is_due()):
             standing, now = self._standing, time.monotonic()
             standing.seconds = now - self._began
@@ -264,7 +266,7 @@ class Fitting:
                 "standing": standing.plain(),
             })  # fmt: skip
         if stop:
-            raise stopped(self._asked, where=self._place())
+            raise stopped(stop, where=self._place())
 
     def finish(self, returned: object) -> Trained:
         """Take the module that the function returned.
@@ -275,7 +277,7 @@ class Fitting:
         """
         from torch import nn
 
-        if self._asked:
+        if self._knows:
             raise self._stopped()
         if not isinstance(returned, nn.Module):
             raise BadModel(

@@ -33,6 +33,7 @@ from torchyard.train.lightning_parts import (
     lightning_package,
     quiet,
 )
+from torchyard.train.notes import epoch_notes
 from torchyard.train.pace import Pace
 from torchyard.train.packing import Plain
 from torchyard.train.places import place_of
@@ -277,6 +278,11 @@ class _Run:
         if metrics:
             self._watch.on_metrics(epoch.number, metrics)
         self._watch.on_epoch(epoch)
+        for note in epoch_notes(
+            standing.trace.losses, steps=done, curve=standing.curve, said=standing.notes
+        ):
+            standing.notes.append(note)
+            self._watch.on_note(note)
         if standing.is_over(self._settings):
             trainer.should_stop = True
 
