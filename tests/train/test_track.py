@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from torchyard.core.errors import BadModel
 from torchyard.train import ActiveRun, Tracker, capture_environment
 from torchyard.train.environment import uncommitted_diff
 from torchyard.train.system import SystemSamples
-from torchyard.train.track import Point, thinned
+from torchyard.train.track import Batch, Point, thinned
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -134,6 +136,45 @@ def test_a_run_that_is_gone_begins_anew(tracker: Tracker) -> None:
         assert active.id != "0" * 32
 
 
+def test_points_are_sent_together_every_few_seconds(tracker: Tracker, folder: Path) -> None:
+    now = [100.0]
+    with tracker.run("demo", parameters={}, tags={}) as active:
+        with Batch.to(active, every=5, clock=lambda: now[0]) as batch:
+            batch.add([Point("loss", 1, 0.5)])
+            batch.send_if_due()
+            assert history(folder, active.id, "loss") == []
+            now[0] += 5
+            batch.add([Point("loss", 2, 0.4)])
+            batch.send_if_due()
+            assert sorted(history(folder, active.id, "loss")) == [(1, 0.5), (2, 0.4)]
+            batch.add([Point("loss", 3, 0.3)])
+            batch.send_if_due()
+            assert len(history(folder, active.id, "loss")) == 2
+        assert len(history(folder, active.id, "loss")) == 3
+
+
+def test_a_batch_is_sent_when_the_run_fails_and_hides_no_error(
+    tracker: Tracker, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(active: ActiveRun) -> None:
+        with Batch.to(active) as batch:
+            batch.add([Point("loss", 1, 0.5)])
+            raise ValueError("broken")
+
+    with tracker.run("demo", parameters={}, tags={}) as active:
+        with pytest.raises(ValueError, match="broken"):
+            fails(active)
+        assert history(folder, active.id, "loss") == [(1, 0.5)]
+
+        def full(*arguments: object) -> None:
+            raise OSError("disk full")
+
+        monkeypatch.setattr(active, "add", full)
+        with pytest.raises(ValueError, match="broken") as caught:
+            fails(active)
+        assert any("disk full" in note for note in caught.value.__notes__)
+
+
 def test_more_points_than_mlflow_takes_at_once(tracker: Tracker, folder: Path) -> None:
     with tracker.run("demo", parameters={}, tags={}) as active:
         active.complete([Point("loss", step, float(step)) for step in range(2500)])
@@ -212,6 +253,26 @@ def test_a_diff_is_what_git_knows_and_has_changed(tmp_path: Path) -> None:
     assert environment.git_diff_sha256 == digest_bytes(diff)
     assert environment.git_commit is not None
     assert len(environment.git_commit) == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "from torchyard.train.track import open_client; open_client(uri)",
+        "from torchyard.release.registry import _quiet_client\nwith _quiet_client(uri): pass",
+    ],
+)
+def test_nobody_is_told_that_mlflow_is_used(tmp_path: Path, opening: str) -> None:
+    known = ("PYTEST", "CI", "GITHUB", "MLFLOW", "DO_NOT_TRACK")  # what turns it off as well
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(known)}
+    probe = (
+        f"uri = 'sqlite:///{tmp_path / 'mlflow.db'}'\n{opening}\n"
+        "import mlflow.telemetry.utils as utils\n"
+        "from mlflow.telemetry import get_telemetry_client\n"
+        "assert utils.is_telemetry_disabled() and get_telemetry_client() is None"
+    )
+    subprocess.run([sys.executable, "-c", probe], check=True, env=environment)
 
 
 def test_the_environment_names_what_matters(tmp_path: Path) -> None:

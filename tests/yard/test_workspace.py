@@ -8,8 +8,8 @@ import pytest
 from torchyard.core.errors import BadProject, BadUsage
 from torchyard.records.training import Training
 from torchyard.yard.init import init_project, made_up_customers
+from torchyard.yard.settings import changed
 from torchyard.yard.workspace import Workspace, load_project
-from torchyard.yard.yard import changed
 
 PROJECT = """
 import torchyard as ty

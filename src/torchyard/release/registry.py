@@ -6,6 +6,7 @@ MLflow only mirrors. What serves is decided by channel events, what a release is
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,6 +117,8 @@ def _quiet_client(tracking_uri: str) -> Iterator[MlflowClient]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"mlflow\..*")
         warnings.filterwarnings("ignore", message=r".*``noload`` loader strategy.*")
+        # as soon as it is loaded, MLflow calls its makers' servers
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
         logger = logging.getLogger("mlflow")

@@ -70,11 +70,6 @@ class SystemSamples:
             samples._sample()
             record(samples.take())
 
-    @property
-    def waiting(self) -> int:
-        """How many points have not been taken."""
-        return len(self._points)
-
     def take(self) -> list[Point]:
         """What was seen since the last time."""
         taken = []

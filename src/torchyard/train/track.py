@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import os
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from torchyard.core.errors import Stopped, YardError
 from torchyard.core.record import Json
@@ -56,11 +57,11 @@ class ActiveRun:
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
         """Record numbers of one step, but for those that an earlier sitting recorded."""
-        self._record([
-            Point(name, step, value)
-            for name, value in values.items()
-            if (name, step) not in self._before
-        ])  # fmt: skip
+        self.add([Point(name, step, value) for name, value in values.items()])
+
+    def add(self, points: Iterable[Point]) -> None:
+        """Record some points, but for those that an earlier sitting recorded."""
+        self._record([one for one in points if (one.name, one.step) not in self._before])
 
     def complete(self, points: Iterable[Point]) -> None:
         """Record those of some points that neither this sitting nor an earlier one has."""
@@ -113,6 +114,52 @@ class ActiveRun:
             metrics = [Metric(one.name, one.value, one.at_ms, one.step) for one in batch]
             self._client.log_batch(self.id, metrics=metrics)
             self._told.update((one.name, one.step) for one in batch)
+
+
+@final
+class Batch:
+    """Points on their way to a run, recorded together every few seconds.
+
+    Each time takes MLflow some 16 ms, however many they are: an epoch of a small model, and a
+    project's own numbers several times a second, would wait for it.
+    """
+
+    def __init__(self, active: ActiveRun, every: float, clock: Callable[[], float]) -> None:
+        self._active = active
+        self._every = every
+        self._clock = clock
+        self._points: list[Point] = []
+        self._sent = clock()
+
+    @classmethod
+    @contextmanager
+    def to(
+        cls, active: ActiveRun, *, every: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> Iterator[Batch]:
+        """A batch for a run, which is sent when the block ends, however it ends."""
+        batch = cls(active, every, clock)
+        try:
+            yield batch
+        except BaseException as error:
+            with _noted(error):
+                batch.send()
+            raise
+        batch.send()
+
+    def add(self, points: Iterable[Point]) -> None:
+        """Put points in."""
+        self._points += points
+
+    def send_if_due(self) -> None:
+        """Record what is in it, if the last time is some seconds ago."""
+        if self._points and self._clock() - self._sent >= self._every:
+            self.send()
+
+    def send(self) -> None:
+        """Record what is in it."""
+        points, self._points = self._points, []
+        self._sent = self._clock()
+        self._active.add(points)
 
 
 class Tracker:
@@ -187,6 +234,8 @@ def thinned(losses: Sequence[float], *, most: int = 1000) -> list[tuple[int, flo
 
 def open_client(uri: str) -> Any:
     """MLflow's client of a tracking URI; loading MLflow takes seconds."""
+    # as soon as it is loaded, MLflow calls its makers' servers
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
 
     # MLflow and its migrations narrate every table they make
@@ -237,14 +286,21 @@ def _record_parameters(client: Any, run_id: str, parameters: Mapping[str, Json])
 
 def _end_badly(client: Any, run: ActiveRun, error: BaseException) -> None:
     """Record how a run ended; what keeps it from being recorded does not hide the error itself."""
-    from mlflow.exceptions import MlflowException
-
     was_stopped = isinstance(error, (KeyboardInterrupt, SystemExit, Stopped))
     found = describe_error(error)
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
-    try:
+    with _noted(error):
         client.set_terminated(run.id, "KILLED" if was_stopped else "FAILED")
         run.tag({"error": found["text"][:_LONGEST_ERROR]})
         run.record(f"{ERRORS}/{moment}.json", found)
+
+
+@contextmanager
+def _noted(error: BaseException) -> Iterator[None]:
+    """What fails in the block, after an error that ends a run, is noted on that error."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
     except (MlflowException, OSError) as failure:
         error.add_note(f"The run's end could not be recorded either: {failure}")

@@ -24,15 +24,13 @@ from torchyard.yard.workspace import PROJECT_FILE, LoadedProject
 if TYPE_CHECKING:
     from torchyard.train import ActiveRun, StopSignals, Tracker, Trained, Watch
     from torchyard.train.system import SystemSamples
-    from torchyard.train.track import Point
+    from torchyard.train.track import Batch, Point
 
 CODE = "code"
 ENVIRONMENT = "environment.json"
 REQUIREMENTS = "requirements.txt"
 DIFF = "uncommitted.diff"
 BEST = "best_"
-# a minute of them at a time, where epochs are longer than that
-_MOST_SAMPLES = 60
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Recording:
     active: ActiveRun
     environment: Environment
     samples: SystemSamples
+    batch: Batch
 
     def watch(self, signals: StopSignals) -> Watch:
         """Tells the screen and MLflow what goes on, and stops at a signal."""
@@ -55,6 +54,7 @@ class Recording:
         from torchyard.train.track import Point, thinned
 
         project, active = self.opened.project, self.active
+        self.batch.send()
         steps = [Point("step_loss", n, loss) for n, loss in thinned(trained.trace.losses)]
         active.complete([*itertools.chain(*map(_points, trained.curve)), *steps])
         active.record("run.json", to_json(run))
@@ -95,6 +95,7 @@ def recorded(
     from torchyard.train import capture_environment
     from torchyard.train.environment import uncommitted_diff
     from torchyard.train.system import SystemSamples
+    from torchyard.train.track import Batch
 
     project = opened.project
     key = underway.folder.name
@@ -117,8 +118,9 @@ def recorded(
         environment = capture_environment(opened.workspace.folder, diff=diff)
         _record_origin(active, opened.loaded, environment, diff)
         first = active.next_step("system/memory_mib")
-        with SystemSamples.kept(active.complete, first=first) as samples:
-            yield Recording(opened, featured, active, environment, samples)
+        with Batch.to(active) as batch, SystemSamples.kept(batch.add, first=first) as samples:
+            batch.send()
+            yield Recording(opened, featured, active, environment, samples, batch)
 
 
 def _record_origin(
@@ -157,9 +159,14 @@ def _points(epoch: Epoch) -> list[Point]:
 
 def _watch(recording: Recording, signals: StopSignals) -> Watch:
     from torchyard.train import Moment, Watch
+    from torchyard.train.track import Point
 
     rows = recording.featured.examples("train").rows
-    progress, active = recording.opened.progress, recording.active
+    progress = recording.opened.progress
+
+    def tell(points: list[Point]) -> None:
+        recording.batch.add([*points, *recording.samples.take()])
+        recording.batch.send_if_due()
 
     class Told(Watch):
         def on_moment(self, moment: Moment) -> None:
@@ -169,18 +176,17 @@ def _watch(recording: Recording, signals: StopSignals) -> Watch:
                 f"{moment.batches:,} steps, loss {moment.loss:.4f}, "
                 f"{moment.rows_per_second:,.0f} rows/s, at most {minutes}:{seconds:02d} left ..."
             )
-            if recording.samples.waiting >= _MOST_SAMPLES:
-                active.complete(recording.samples.take())
+            tell([])
 
         def on_epoch(self, epoch: Epoch) -> None:
             progress.note(
                 f"epoch {epoch.number}: loss {epoch.train_loss:.4f}, validation "
                 f"{epoch.validation_loss:.4f} ({rows / epoch.seconds:,.0f} rows/s)"
             )
-            active.complete([*_points(epoch), *recording.samples.take()])
+            tell(_points(epoch))
 
         def on_metrics(self, step: int, values: Mapping[str, float]) -> None:
-            active.metrics(values, step=step)
+            tell([Point(name, step, value) for name, value in values.items()])
 
         def on_note(self, text: str) -> None:
             progress.note(text)
