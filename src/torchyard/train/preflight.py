@@ -16,6 +16,7 @@ from torchyard.core.errors import BadModel
 from torchyard.records.training import Check, Training
 from torchyard.train.extremes import EXTREMES, RealRow, check_extremes
 from torchyard.train.feed import Table
+from torchyard.train.kernels import choose_workspace, deterministic
 from torchyard.train.preflight_answers import (
     ALONE,
     INPUTS,
@@ -85,8 +86,10 @@ def preflight(
             probabilities and PyTorch's; without it this is not tried.
     """
     started = time.monotonic()
-    with chance_restored():
+    choose_workspace()  # as training does, which begins on a device that has started then
+    with chance_restored(), deterministic([]):
         checks = tuple(_checks(build, training, validation, settings, row, serve))
+    _give_back()
     return Preflight(checks, time.monotonic() - started)
 
 
@@ -133,6 +136,14 @@ def _checks(
     yield _guarded(MEMORY, lambda: check_memory(trial, validation, fabric))
     if serve is not None:
         yield _guarded(SERVING, lambda: check_serving(practised, serve))
+
+
+def _give_back() -> None:
+    """Let go of an accelerator's memory that is kept for later: how rows are held looks at it."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
