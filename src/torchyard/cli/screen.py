@@ -31,6 +31,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 _TITLES = {
     "data": "Reading and checking data",
     "features": "Fitting features",
+    "environment": "Building the environment of the run",
     "train": "Training",
     "evaluate": "Evaluating",
     "optimize": "Building and measuring variants",

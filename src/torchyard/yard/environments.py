@@ -129,6 +129,11 @@ def find_uv() -> tuple[str, ...]:
     return (found,)
 
 
+def is_built(lock: Lock, folder: Path) -> bool:
+    """Whether a folder of environments holds that of a lock already, whole."""
+    return (folder / lock.digest / _READY).exists()
+
+
 def build_environment(
     lock: Lock, folder: Path, *, uv: Sequence[str], settings: Mapping[str, str] | None = None
 ) -> Path:
@@ -146,7 +151,7 @@ def build_environment(
     target = folder / lock.digest
     python = target / "bin" / "python"
     with locked(folder / f"{lock.digest}.lock"):
-        if (target / _READY).exists():
+        if is_built(lock, folder):
             return python
         shutil.rmtree(target, ignore_errors=True)  # what a killed one left
         folder.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,8 @@ class Recalled:
             NotFound: the run keeps none.
         """
         folder = self.folder / CODE
-        files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*.py"))}
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = {str(path.relative_to(folder)): path for path in paths}
         if PROJECT_FILE not in files:
             commit = self.run.environment.git_commit
             raise NotFound(

@@ -1,9 +1,9 @@
 """A run trained again from what was recorded of it, and held against it bit by bit.
 
-Everything happens in ``reproductions/<run>/`` of the project's state: the run's code as it was, the
-dataset version that it learnt from, features fitted anew, its settings, seed and threads, and the
-same stages. One that was stopped goes on; one that is finished leaves its weights, its trace and
-the answer.
+Everything happens in ``reproductions/<run>/<environment>/`` of the project's state: the run's code
+as it was, the dataset version that it learnt from, features fitted anew, its settings, seed and
+threads, and the same stages. One that was stopped goes on; one that is finished leaves its weights,
+its trace and the answer.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from torchyard.core.errors import NotReady
 from torchyard.core.files import held, write_atomically
-from torchyard.core.record import from_json, to_json, write_record
+from torchyard.core.record import Json, from_json, to_json, write_record
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.reproduction import Changed, Reproduction
 from torchyard.records.training import Environment
@@ -28,6 +29,7 @@ from torchyard.yard.environments import (
     check_own_version,
     environment_difference,
     find_uv,
+    is_built,
     run_inside,
 )
 from torchyard.yard.featuring import fit_features
@@ -36,6 +38,7 @@ from torchyard.yard.recall import Recalled, recall
 from torchyard.yard.results import OpenProject, TrainedModel
 from torchyard.yard.stages import Progress, Stages
 from torchyard.yard.training import train_model
+from torchyard.yard.tuned import with_tuned
 from torchyard.yard.workspace import LoadedProject, Workspace, load_project
 
 HERE = "here"
@@ -77,8 +80,16 @@ def _elsewhere(
 ) -> Reproduction:
     """The same, inside an environment that is built as the run's was."""
     check_own_version(recalled.run.environment)
-    progress.note(f"another environment than the run's: {lock.digest} is built for it, once")
+    started = time.monotonic()
+    progress.begin("environment")
+    is_there = is_built(lock, workspace.environments)
     python = build_environment(lock, workspace.environments, uv=find_uv())
+    progress.end(
+        "environment",
+        f"{lock.digest}: Python {lock.python}, {len(lock.packages)} packages, as the run had them",
+        seconds=time.monotonic() - started,
+        skipped=is_there,
+    )
     answer = run_inside(
         python,
         ["reproduce", recalled.id, "--here", "--json", "--project", str(workspace.folder)],
@@ -91,7 +102,9 @@ def _elsewhere(
 def _trained_again(
     workspace: Workspace, recalled: Recalled, version: DatasetVersion, progress: Progress
 ) -> Reproduction:
-    folder = workspace.reproductions / recalled.id
+    # MLflow's database stays: another version of it could not open it, and this one holds it open
+    environment = Lock.of(_environment(workspace)).digest
+    folder = workspace.reproductions / recalled.id / environment
     with _held(folder, recalled), _threads(recalled.run.environment.threads):
         opened = _rebuilt(workspace, recalled, folder, progress)
         trained = train_model(opened, fit_features(opened, version))
@@ -99,7 +112,7 @@ def _trained_again(
         for path in trained.folder.iterdir():
             path.replace(folder / path.name)
         write_record(folder / "reproduction.json", found)
-        shutil.rmtree(opened.workspace.state)
+        _clear_state(opened.workspace)
     return found
 
 
@@ -141,34 +154,45 @@ def _rebuilt(
     if project.weights is not None:  # beside the project, or anywhere
         weights = str(workspace.folder / project.weights)
         project = dataclasses.replace(project, weights=weights)
-    return OpenProject(
+    opened = OpenProject(
         LoadedProject(project, again, loaded.imported), Stages(again.stages, progress)
     )
+    return with_tuned(opened, recalled.run.tuned)
 
 
-def _clear(again: Workspace, now: object) -> None:
-    """Take away an earlier reproduction, but for one that was stopped in this environment."""
+def _clear(again: Workspace, now: Json) -> None:
+    """Take away an earlier reproduction, but for one that was stopped in such an environment."""
     kept = again.state / _ENVIRONMENT
-    goes_on = kept.exists() and json.loads(kept.read_text()) == now
+    if not (kept.exists() and json.loads(kept.read_text()) == now):
+        _clear_state(again)
     for path in again.folder.iterdir():
-        if goes_on and path == again.state:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        if path != again.state:
+            _remove(path)
     write_atomically(kept, json.dumps(now).encode())
+
+
+def _clear_state(again: Workspace) -> None:
+    for path in again.state.iterdir() if again.state.exists() else ():
+        if path != again.tracking_database:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _link_others(source: Path, target: Path) -> None:
     """Files beside the code that are no code, such as a tokenizer's, are those of today."""
     for path in source.iterdir():
         place = target / path.name
-        if path.name.startswith((".", "__")) or path.suffix == ".py":
+        if path.name.startswith(".") or path.name == "__pycache__" or path.suffix == ".py":
             continue
-        if place.is_dir() and not place.is_symlink():
+        if place.is_dir():
             _link_others(path, place)
-        else:
+        elif not place.exists():
             place.symlink_to(path)
 
 
