@@ -7,14 +7,21 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import torchyard as ty
+from tests.support.rows import body
+from tests.support.transforms import SCHEMA
 from tests.yard.test_featuring import Told
 from torchyard.cli.main import app, run
 from torchyard.core.errors import BadModel, BadUsage, Stopped
+from torchyard.features.columns import column_from_values
+from torchyard.records.schema import Field, Schema
 from torchyard.records.training import Training
+from torchyard.serve.decode import RowDecoder
+from torchyard.train.extremes import extremes_of
 from torchyard.yard import preflight
 from torchyard.yard.datasets import add_data
 from torchyard.yard.featuring import fit_features
@@ -59,6 +66,16 @@ project = ty.Project(
     model=Net, training=ty.Training(max_epochs=2, batch_size=50),
 )
 """
+BOUNDED = ty.Schema(
+    near=ty.number(ge=-0.5, le=0.25),
+    whole=ty.integer(ge=0.5, le=7.5, optional=True),
+    plan=ty.category(["basic", "family"]),
+    code=ty.id(pattern="N[0-9]+"),
+    short=ty.category(max_length=3),
+    long=ty.text(min_length=3, max_length=12),
+    codes=ty.tensor((2, 2), dtype="int64", ge=0, le=5),
+    shares=ty.tensor((3,), ge=0, le=1),
+)
 UNUSED = ("nn.Identity()", "nn.Linear(2, 2)")
 FORGETS = ("self.kind(kind)]", "0 * self.kind(kind)]")
 BRANCHES = (
@@ -267,3 +284,18 @@ def test_a_run_that_was_stopped_keeps_its_checks_and_its_weights(
     unchecked = train_model(whole, fit_features(whole, add_data(whole))).run
     assert unchecked.checks == ()
     assert unchecked.weights_sha256 == stopped.weights_sha256
+
+
+@pytest.mark.parametrize("field", [*SCHEMA.fields, *BOUNDED.fields], ids=lambda field: field.name)
+def test_every_extreme_is_one_that_a_client_could_send(field: Field) -> None:
+    schema = Schema(fields=(field,))
+    extremes = [one.value for one in extremes_of(field)]
+    if not extremes:
+        assert field.pattern is not None
+        return
+    sent = [{field.name: one.tolist() if hasattr(one, "tolist") else one} for one in extremes]
+    decoder = RowDecoder(schema, max_rows=len(sent))
+    decoded = decoder.columns(decoder.decode(body(sent)).rows)[field.name]
+    expected = column_from_values(field, extremes)
+    assert decoded.dtype == expected.dtype
+    assert np.array_equal(decoded, expected, equal_nan=expected.dtype == np.float64)
