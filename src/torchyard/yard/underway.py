@@ -1,7 +1,8 @@
 """Runs that are under way: what a run needs to go on after it was stopped or killed.
 
 It lies in ``runs/<key>/`` of the project's state, ``key`` being that of the train stage, and goes
-when the run is finished: its id, its lock, and its checkpoints.
+when the run is finished: its id, its lock, and its checkpoints. A run that nobody goes on with, such
+as one whose settings were changed since, goes after thirty days.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,24 @@ from torchyard.core.files import locked, write_atomically
 
 if TYPE_CHECKING:
     from torchyard.train import Checkpoints
+
+
+_FORGOTTEN_SECONDS = 30 * 24 * 3600.0
+_LOCK = "lock"
+
+
+def clear_forgotten(runs: Path, *, now: float) -> None:
+    """Remove the runs that nothing was saved of for thirty days; not one that a process is at.
+
+    Args:
+        runs: the folder of all runs that are under way.
+        now: seconds since 1970.
+    """
+    for folder in sorted(runs.glob("*")):
+        underway = Underway(folder)
+        with suppress(BlockingIOError, FileNotFoundError), locked(folder / _LOCK, wait=False):
+            if now - underway.touched() > _FORGOTTEN_SECONDS:
+                underway.clear()
 
 
 @dataclass(frozen=True)
@@ -72,12 +91,17 @@ class Underway:
         except BlockingIOError:
             return True
 
+    def touched(self) -> float:
+        """When something of it was written last, in seconds since 1970."""
+        files = [path for path in self.folder.rglob("*") if path.is_file() and path.name != _LOCK]
+        return max(path.stat().st_mtime for path in (files or [self.folder / _LOCK]))
+
     def clear(self) -> None:
         """Forget it: the run is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _locked(self) -> AbstractContextManager[None]:
-        return locked(self.folder / "lock", wait=False)
+        return locked(self.folder / _LOCK, wait=False)
 
     def _taken(self) -> NotReady:
         return NotReady(
