@@ -15,8 +15,9 @@ from torch import nn
 from torchyard.core.errors import BadModel, Stopped
 from torchyard.records.training import Epoch, FeatureGraph, FeatureTensor, Training
 from torchyard.train import Checkpoints, Examples, Moment, Trained, Watch, first_difference
-from torchyard.train.fitting import Fitting, train_by_fit
+from torchyard.train.fitting import Fitting
 from torchyard.train.loop import train
+from torchyard.train.own_fit import train_by_fit
 from torchyard.train.trace import digest_tensors
 
 SETTINGS = Training(
@@ -267,7 +268,7 @@ def divides_by_zero(context: Fitting) -> Any:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda context: None, "fit: found a return of NoneType; expected the trained nn.Module"),
+        (lambda context: None, "found a return of NoneType; expected the trained nn.Module"),
         (lambda context: nn.Linear(7, 1), r"missing: layers.0.weight \[8, 3\].*unknown: weight"),
         (nan_weights, r"'layers.4.bias': found 1 of 1 values NaN"),
         (nan_loss, "fit, epoch 1, step 1, parameter 'layers.4.bias'"),

@@ -8,10 +8,11 @@ Never: touches the test split; decides whether the model is good.
 from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.environment import capture_environment
 from torchyard.train.feed import Examples, StoredExamples, Table
-from torchyard.train.fitting import Fitting, train_by_fit
+from torchyard.train.fitting import Fitting
 from torchyard.train.given import digest_weights, train_by_weights
 from torchyard.train.lightning_module import train_lightning
 from torchyard.train.loop import train
+from torchyard.train.own_fit import train_by_fit
 from torchyard.train.predict import predict_logits
 from torchyard.train.probe import probe
 from torchyard.train.standing import Trained

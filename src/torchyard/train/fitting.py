@@ -1,26 +1,23 @@
-"""Training by a function of the project's own: what it is given, and what is held against it."""
+"""What a project's own training function is given: rows, a device, a log, checkpoints."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
-from torchyard.core.errors import BadModel, Stopped, YardError
+from torchyard.core.errors import BadModel, Stopped
 from torchyard.records.training import Epoch, FeatureGraph, Training
 from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.epochs import batch_sizes, epoch_batches, hold
 from torchyard.train.faults import not_finite
 from torchyard.train.feed import Examples, Table, in_order
-from torchyard.train.given import fill
-from torchyard.train.kernels import deterministic
 from torchyard.train.pace import Pace
 from torchyard.train.packing import Plain
-from torchyard.train.places import place_of
 from torchyard.train.predict import cross_entropy, mean_loss
 from torchyard.train.randomness import random_state, restore_random_state, seed_everything
-from torchyard.train.standing import Standing, Trained
+from torchyard.train.standing import Standing
 from torchyard.train.watch import Watch, stopped
 
 if TYPE_CHECKING:
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 _BETWEEN_LOGS = 0.5
-_SAME = 1e-6  # two losses of the same weights
 
 
 @final
@@ -65,6 +61,7 @@ class Fitting:
         device: where batches come, an accelerator when there is one.
         training: how many rows there are to learn from.
         validation: how many rows there are to choose by.
+        was_told_to_stop: whether ``should_stop`` was true.
         resumed: what was saved last by a run that was stopped or killed, its tensors on the CPU;
             None in a run that begins.
     """
@@ -79,6 +76,8 @@ class Fitting:
         features: FeatureGraph,
         watch: Watch | None = None,
         checkpoints: Checkpoints | None = None,
+        standing: Standing | None = None,
+        saved: Plain | None = None,
     ) -> None:
         import torch
 
@@ -93,11 +92,10 @@ class Fitting:
         self._training, self._validation = hold(training, validation, settings, self.device)
         self._watch = watch or Watch()
         self._checkpoints = checkpoints
-        saved = checkpoints.newest() if checkpoints else None
         self.resumed: Plain | None = saved["state"] if saved else None
         self._random: Plain | None = saved["random"] if saved else None
         self._saves: int = saved["saves"] if saved else 0
-        self._standing = Standing.from_plain(saved["standing"]) if saved else Standing()
+        self._standing = standing or Standing()
         self._pace = Pace(self._watch, settings, len(self._sizes), self._standing.trace.steps)
         self._began = time.monotonic() - self._standing.seconds
         self._epoch_began = time.monotonic() - self._standing.epoch_seconds
@@ -106,7 +104,7 @@ class Fitting:
         self._logged: tuple[int, dict[str, float]] | None = None
         self._told = 0.0
         self._asked = ""
-        self._knows = False
+        self.was_told_to_stop = False
 
     def build(self) -> nn.Module:
         """The project's untrained module, on the device.
@@ -147,7 +145,7 @@ class Fitting:
             return
         for batch in epoch_batches(self._training, self.settings, epoch, start):
             if self._asked:
-                raise self._stopped()
+                raise unsaved(self._asked, where=self._place())
             self._asked = self._watch.should_stop()
             self._batch = batch.to(self.device)
             self._standing.batch += 1
@@ -194,7 +192,14 @@ class Fitting:
         now = time.monotonic()
         if now - self._told >= _BETWEEN_LOGS:
             self._told = now
-            self._hand_on()
+            self.flush()
+
+    def flush(self) -> None:
+        """Record what was logged last and is not recorded yet; it is done at an epoch's end too."""
+        if self._logged is not None:
+            step, values = self._logged
+            self._logged = None
+            self._watch.on_metrics(step, values)
 
     def epoch(self, train_loss: float, validation_loss: float) -> bool:
         """Put an epoch on the run's curve.
@@ -228,7 +233,7 @@ class Fitting:
         )
         standing.curve.append(epoch)
         self._epoch_began = now
-        self._hand_on()
+        self.flush()
         self._watch.on_epoch(epoch)
         return epoch.validation_loss < before
 
@@ -238,8 +243,8 @@ class Fitting:
         this was true counts as stopped, not as finished.
         """
         self._asked = self._asked or self._watch.should_stop()
-        self._knows = bool(self._asked)
-        return self._knows
+        self.was_told_to_stop = bool(self._asked)
+        return self.was_told_to_stop
 
     def save(self, state: Plain) -> None:
         """Keep a state to go on from, if it is time to (see ``checkpoint_seconds``).
@@ -268,45 +273,6 @@ class Fitting:
         if stop:
             raise stopped(stop, where=self._place())
 
-    def finish(self, returned: object) -> Trained:
-        """Take the module that the function returned.
-
-        Raises:
-            BadModel: it is none, or another than the project's, or its weights are not finite.
-            Stopped: the function was told to stop, and returned.
-        """
-        from torch import nn
-
-        if self._knows:
-            raise self._stopped()
-        if not isinstance(returned, nn.Module):
-            raise BadModel(
-                where="fit",
-                found=f"a return of {type(returned).__name__}",
-                expected="the trained nn.Module",
-                remedy="End the function with: return module",
-            )
-        self._hand_on()
-        module = fill(self._build(), returned.state_dict(), where="the module that fit returned")
-        best = self._kept(module.to(self.device))
-        standing = self._standing
-        return Trained(
-            module.cpu().eval(), tuple(standing.curve), best, time.monotonic() - self._began,
-            standing.trace, standing.resumes, tuple(standing.notes),
-        )  # fmt: skip
-
-    def _kept(self, module: nn.Module) -> int:
-        """The epoch whose weights these are; one more on the curve where they are of none."""
-        loss = mean_loss(module, self._validation)
-        curve = self._standing.curve
-        for epoch in reversed(curve):
-            if math.isclose(epoch.validation_loss, loss, rel_tol=_SAME):
-                return epoch.number
-        if curve:
-            self._standing.notes.append("the weights that fit returned are of no epoch it told of")
-        self.epoch(mean_loss(module, self._training), loss)
-        return len(curve)
-
     def _step(self, step: int, loss: float) -> None:
         if not math.isfinite(loss):
             where = f"fit, epoch {self._standing.epoch}, step {step}"
@@ -321,80 +287,16 @@ class Fitting:
             self._standing.trace.mark(self._module)
         self._pace.tell(self._standing)
 
-    def _hand_on(self) -> None:
-        """Give the watch the numbers that were logged last."""
-        if self._logged is not None:
-            step, values = self._logged
-            self._logged = None
-            self._watch.on_metrics(step, values)
-
     def _place(self) -> str:
         return f"fit, epoch {self._standing.epoch}, step {self._standing.batch}"
 
-    def _stopped(self) -> Stopped:
-        return Stopped(
-            where=self._place(),
-            found=self._asked,
-            expected="training to its end",
-            remedy="What was saved last is kept: run the same command again, and it goes on from "
-            "there. A function that calls save(state) after every step loses nothing.",
-        )
 
-
-def train_by_fit(
-    fit: Callable[[Fitting], Any],
-    build: Callable[[], nn.Module],
-    *,
-    training: Table,
-    validation: Table,
-    settings: Training,
-    features: FeatureGraph,
-    watch: Watch | None = None,
-    checkpoints: Checkpoints | None = None,
-) -> Trained:
-    """Train by a function of the project's own; see ``Fitting`` for what it is given.
-
-    The curve is what the function told of. Where the weights that it returned are of none of those
-    epochs, one more is measured: cross-entropy over all training and all validation rows.
-
-    Args:
-        fit: takes a ``Fitting`` and returns the trained module.
-        build: makes the untrained module.
-        training: rows to learn from, in memory or in files.
-        validation: rows to choose by.
-        settings: the seed, and what ``fit`` makes of the others.
-        features: the feature graph.
-        watch: told what goes on, and asked whether to stop.
-        checkpoints: where ``save`` saves, and from which to go on when it holds a state.
-
-    Raises:
-        BadModel: the function raised, or returned something else than the project's module with
-            finite weights.
-        Stopped: ``watch`` asked for it.
-    """
-    context = Fitting(
-        build, training=training, validation=validation, settings=settings, features=features,
-        watch=watch, checkpoints=checkpoints,
-    )  # fmt: skip
-    seed_everything(settings.seed)
-    with deterministic(context._standing.notes):
-        try:
-            returned = fit(context)
-        except YardError:
-            raise
-        except Exception as error:
-            raise _raised(error, fit) from error
-        return context.finish(returned)
-
-
-def _raised(error: Exception, fit: Callable[..., Any]) -> BadModel:
-    from torch import nn
-
-    line = place_of(error, nn.Module()).line
-    name = getattr(fit, "__name__", type(fit).__name__)
-    return BadModel(
-        where=f"{name}, {line}" if line else name,
-        found=f"{type(error).__name__}: {' '.join(str(error).split())}",
-        expected="a fit function that trains and returns the module",
-        remedy="Mend that line of the project's own training.",
+def unsaved(why: str, *, where: str) -> Stopped:
+    """The error that ends a run which was asked to stop and did not save where it stood."""
+    return Stopped(
+        where=where,
+        found=why,
+        expected="training to its end",
+        remedy="What was saved last is kept: run the same command again, and it goes on from "
+        "there. A function that calls save(state) after every step loses nothing.",
     )
