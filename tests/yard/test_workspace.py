@@ -42,6 +42,26 @@ def test_the_project_is_found_from_below(folder: Path) -> None:
     assert "model" not in sys.modules
 
 
+def test_what_is_installed_in_the_projects_folder_is_not_the_projects(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = folder / ".venv" / "lib" / "site-packages" / "a_library.py"
+    library.parent.mkdir(parents=True)
+    library.write_text("def layers():\n    return 1 / 0\n")
+    monkeypatch.setattr(sys, "prefix", str(folder / ".venv"))
+    monkeypatch.syspath_prepend(str(library.parent))
+    (folder / "project.py").write_text(f"import a_library\n{PROJECT}")
+    assert load_project(Workspace(folder)).imported == (folder / "model.py",)
+    assert sys.modules.pop("a_library")
+    (folder / "project.py").write_text("import a_library\na_library.layers()")
+    with pytest.raises(BadProject, match=r"project.py line 2: found ZeroDivisionError"):
+        load_project(Workspace(folder))
+    del sys.modules["a_library"]
+    # an interpreter that lies above the folder makes nothing in it its own
+    monkeypatch.setattr(sys, "prefix", str(folder.parent))
+    assert Workspace(folder).owns(str(folder / "model.py"))
+
+
 def test_outside_of_a_project_the_error_says_how_to_start(tmp_path: Path) -> None:
     with pytest.raises(BadProject, match=r"no project.py here or above.*torchyard init NAME"):
         Workspace.find(tmp_path)

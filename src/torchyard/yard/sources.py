@@ -7,7 +7,6 @@ be in here: what was left out would be trained on silently as it was before the 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +53,7 @@ class _Sources:
     """
 
     def __init__(self, loaded: LoadedProject) -> None:
-        self._folder = loaded.workspace.folder
+        self._workspace = loaded.workspace
         self._seen: list[object] = []
 
     def of(self, value: Any) -> Json:
@@ -83,7 +82,7 @@ class _Sources:
     def _is_own(self, item: FunctionType | type) -> bool:
         """Whether it was written in the project's folder."""
         if isinstance(item, FunctionType):
-            return Path(item.__code__.co_filename).is_relative_to(self._folder)
+            return self._workspace.owns(item.__code__.co_filename)
         methods = [item for item in vars(item).values() if isinstance(item, FunctionType)]
         return item.__module__ == "project" or any(map(self._is_own, methods))
 

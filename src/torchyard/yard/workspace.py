@@ -41,6 +41,12 @@ class Workspace:
             remedy="Change into one, or make one with: torchyard init NAME",
         )
 
+    def owns(self, file: str) -> bool:
+        """Whether a file is the project's: in its folder, and of no environment that lies there."""
+        prefix = Path(sys.prefix)
+        is_installed = prefix.is_relative_to(self.folder) and Path(file).is_relative_to(prefix)
+        return Path(file).is_relative_to(self.folder) and not is_installed
+
     @property
     def state(self) -> Path:
         """Everything the project makes; deleting it starts anew."""
@@ -70,6 +76,16 @@ class Workspace:
     def environments(self) -> Path:
         """Environments that runs are trained again in, by the digest of their lock."""
         return self.state / "environments"
+
+    @property
+    def studies(self) -> Path:
+        """What searches found, by their key."""
+        return self.state / "studies"
+
+    @property
+    def studies_url(self) -> str:
+        """Optuna's database of searches."""
+        return f"sqlite:///{self.state / 'studies.db'}"
 
     @property
     def releases(self) -> Path:
@@ -175,7 +191,7 @@ def load_project(workspace: Workspace) -> LoadedProject:
         ) from error
     finally:
         sys.path.remove(str(workspace.folder))
-        imported = _forget(set(sys.modules) - before, workspace.folder)
+        imported = _forget(set(sys.modules) - before, workspace)
     return LoadedProject(_bound_project(module, path), workspace, imported)
 
 
@@ -204,12 +220,12 @@ def _line(error: BaseException, workspace: Workspace) -> str:
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(workspace.folder)
+        if workspace.owns(frame.filename)
     ]
     return f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else PROJECT_FILE
 
 
-def _forget(names: set[str], folder: Path) -> tuple[Path, ...]:
+def _forget(names: set[str], workspace: Workspace) -> tuple[Path, ...]:
     """Drop the project's own modules, so that another project's ``model`` is not mistaken.
 
     Returns:
@@ -218,7 +234,7 @@ def _forget(names: set[str], folder: Path) -> tuple[Path, ...]:
     files = []
     for name in names:
         file = getattr(sys.modules[name], "__file__", None)
-        if file and Path(file).is_relative_to(folder):
+        if file and workspace.owns(file):
             files.append(Path(file))
             del sys.modules[name]
     return tuple(sorted(files))
