@@ -28,6 +28,7 @@ __all__ = [
     "Objective",
     "Project",
     "Schema",
+    "Search",
     "Training",
     "Yard",
     "__version__",
@@ -36,6 +37,7 @@ __all__ = [
     "bucket",
     "calendar_time",
     "category",
+    "choice",
     "clip",
     "cross",
     "custom",
@@ -48,6 +50,7 @@ __all__ = [
     "impute",
     "integer",
     "log",
+    "log_uniform",
     "lookup",
     "multi_hot",
     "multiclass_classification",
@@ -68,6 +71,8 @@ __all__ = [
     "text",
     "timestamp",
     "tokenize",
+    "uniform",
+    "whole",
 ]
 
 _HOME_OF = dict.fromkeys(__all__, "torchyard.project") | {

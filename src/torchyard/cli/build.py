@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from torchyard.cli.options import HERE, AsJson, ProjectFolder, Set, parse_settings
+from torchyard.cli.options import HERE, AsJson, ProjectFolder, Set, Tuned, parse_settings
 from torchyard.cli.screen import Drawn, say, show_json, table
 from torchyard.core.digest import short
 from torchyard.core.record import to_json
@@ -24,7 +24,12 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def train(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+def train(
+    project: ProjectFolder = HERE,
+    settings: Set = None,
+    tuned: Tuned = False,
+    as_json: AsJson = False,
+) -> None:
     """Train the model on the training split, tracked in MLflow.
 
     Example: torchyard train --set max_epochs=3
@@ -32,7 +37,7 @@ def train(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson =
     from torchyard.yard import Yard
 
     training = parse_settings(settings)
-    trained = Yard(project, progress=Drawn()).train(training=training)
+    trained = Yard(project, progress=Drawn()).train(training=training, tuned=tuned)
     run = trained.run
     if as_json:
         show_json({
@@ -49,7 +54,12 @@ def train(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson =
     say(f"Run {run.id}: weights {short(run.weights_sha256)}, {chosen}.")
 
 
-def evaluate(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+def evaluate(
+    project: ProjectFolder = HERE,
+    settings: Set = None,
+    tuned: Tuned = False,
+    as_json: AsJson = False,
+) -> None:
     """Calibrate on validation, judge on test: intervals, baselines, groups, slices.
 
     Example: torchyard evaluate --json
@@ -57,14 +67,19 @@ def evaluate(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJso
     from torchyard.yard import Yard
 
     training = parse_settings(settings)
-    report = Yard(project, progress=Drawn()).evaluate(training=training).report
+    report = Yard(project, progress=Drawn()).evaluate(training=training, tuned=tuned).report
     if as_json:
         show_json(to_json(report))
         return
     show_report(report)
 
 
-def optimize(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+def optimize(
+    project: ProjectFolder = HERE,
+    settings: Set = None,
+    tuned: Tuned = False,
+    as_json: AsJson = False,
+) -> None:
     """Build the variants and measure each one's speed, size and quality.
 
     Example: torchyard optimize
@@ -73,7 +88,7 @@ def optimize(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJso
     from torchyard.yard.wording import headline_name, headline_value
 
     training = parse_settings(settings)
-    optimized = Yard(project, progress=Drawn()).optimize(training=training)
+    optimized = Yard(project, progress=Drawn()).optimize(training=training, tuned=tuned)
     if as_json:
         show_json({"variants": to_json(optimized.variants)})
         return
@@ -94,7 +109,12 @@ def optimize(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJso
     table(headings, rows, right=headings[1:])
 
 
-def release(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+def release(
+    project: ProjectFolder = HERE,
+    settings: Set = None,
+    tuned: Tuned = False,
+    as_json: AsJson = False,
+) -> None:
     """Judge every variant by the gates, and seal a signed release of those that pass.
 
     Example: torchyard release
@@ -102,10 +122,15 @@ def release(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson
     from torchyard.yard import Yard
 
     training = parse_settings(settings)
-    _show_released(Yard(project, progress=Drawn()).release(training=training), as_json)
+    _show_released(Yard(project, progress=Drawn()).release(training=training, tuned=tuned), as_json)
 
 
-def ship(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = False) -> None:
+def ship(
+    project: ProjectFolder = HERE,
+    settings: Set = None,
+    tuned: Tuned = False,
+    as_json: AsJson = False,
+) -> None:
     """Go from data to a verified release; the first one is deployed.
 
     Stages whose inputs have not changed are skipped.
@@ -115,7 +140,7 @@ def ship(project: ProjectFolder = HERE, settings: Set = None, as_json: AsJson = 
     from torchyard.yard import Yard
 
     training = parse_settings(settings)
-    _show_released(Yard(project, progress=Drawn()).ship(training=training), as_json)
+    _show_released(Yard(project, progress=Drawn()).ship(training=training, tuned=tuned), as_json)
 
 
 def show_report(report: Report) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import typer
 
-from torchyard.cli import build, data, live, package, preflight, reproduce, runs, start
+from torchyard.cli import build, data, live, package, preflight, reproduce, runs, start, tune
 from torchyard.cli.refusals import as_refusal, asks_for_help
 from torchyard.cli.screen import err, show_error, stop_spinning
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 start.register(app)
 data.register(app)
 preflight.register(app)
+tune.register(app)
 build.register(app)
 runs.register(app)
 reproduce.register(app)

@@ -22,6 +22,8 @@ Set = Annotated[
     ),
 ]
 
+Tuned = Annotated[bool, typer.Option("--tuned", help="Take what the latest fitting search chose.")]
+
 HERE = Path()
 
 

@@ -44,6 +44,7 @@ from torchyard.project.numbers import (
     standardize,
 )
 from torchyard.project.project import Project
+from torchyard.project.search import Search, choice, log_uniform, uniform, whole
 from torchyard.project.tasks import (
     binary_classification,
     gate,
@@ -59,11 +60,13 @@ __all__ = [
     "Features",
     "Project",
     "Schema",
+    "Search",
     "binary_classification",
     "boolean",
     "bucket",
     "calendar_time",
     "category",
+    "choice",
     "clip",
     "cross",
     "custom",
@@ -76,6 +79,7 @@ __all__ = [
     "impute",
     "integer",
     "log",
+    "log_uniform",
     "lookup",
     "multi_hot",
     "multiclass_classification",
@@ -95,4 +99,6 @@ __all__ = [
     "text",
     "timestamp",
     "tokenize",
+    "uniform",
+    "whole",
 ]

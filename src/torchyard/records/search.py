@@ -84,6 +84,11 @@ class Trial:
     reason: str
     run: str
 
+    @property
+    def chosen(self) -> dict[str, Json]:
+        """All that it chose, arguments of the model as ``model.hidden``."""
+        return {**self.settings, **{f"model.{name}": item for name, item in self.model.items()}}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:

@@ -98,11 +98,13 @@ class Trying:
         return min(self._losses.values(), default=None)
 
     def report(self, epoch: int, loss: float) -> None:
-        """A validation loss, in nats, after an epoch, from 1.
+        """A validation loss, in nats, after an epoch, from 1; each epoch counts once.
 
         The epochs before the first one that is reported are those of earlier attempts at the trial,
         which it goes on from.
         """
+        if epoch in self._losses:
+            return
         earlier = range(1, epoch) if not self._losses else ()
         known = {step: self._before[step] for step in earlier if step in self._before}
         for step, value in (*known.items(), (epoch, loss)):
@@ -122,10 +124,15 @@ class Trying:
         outcome: Literal["complete", "pruned", "failed"],
         *,
         seconds: float,
-        value: float | None = None,
         reason: str = "",
     ) -> None:
-        """It has ended: with its lowest validation loss, or for a reason."""
+        """It has ended: with its lowest validation loss, or for a reason.
+
+        Args:
+            outcome: how.
+            seconds: of wall time.
+            reason: why it failed.
+        """
         from optuna.trial import TrialState
 
         about = {"epochs": self.epochs, "seconds": seconds, "lowest": self.lowest}
@@ -135,6 +142,7 @@ class Trying:
         states = {
             "complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL
         }  # fmt: skip
+        value = self.lowest if outcome == "complete" else None
         self._study.tell(self._trial, value, state=states[outcome])
 
     def interrupt(self) -> None:

@@ -36,6 +36,15 @@ class Decision:
     workers: tuple[WorkerState, ...]
 
 
+@dataclass(frozen=True)
+class Status:
+    """Models by name, the running server (None when there is none) and its workers."""
+
+    models: dict[str, ModelState]
+    server: ServerState | None
+    workers: tuple[WorkerState, ...]
+
+
 def serve(
     workspace: Workspace,
     *,

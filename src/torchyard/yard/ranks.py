@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from torchyard.core.errors import BadProject
-from torchyard.core.record import from_json, to_json
+from torchyard.core.record import Json, from_json, to_json
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.training import Training
 from torchyard.train import Checkpoints, train
@@ -18,6 +18,7 @@ from torchyard.train.rank import Launch, following, leading, reported, take_seat
 from torchyard.train.ranks import ALONE, Ranks
 from torchyard.yard.results import Featured, OpenProject
 from torchyard.yard.sources import model_source
+from torchyard.yard.tuned import with_arguments
 from torchyard.yard.workspace import PROJECT_FILE, Workspace, load_project
 
 
@@ -34,6 +35,7 @@ def ranks_of(
             "project": str(opened.workspace.folder),
             "source": model_source(opened.loaded),
             "training": to_json(opened.project.training),
+            "arguments": dict(opened.arguments),
             "features": str(featured.folder),
             "version": to_json(featured.version),
             "checkpoints": str(checkpoints.folder),
@@ -49,6 +51,8 @@ def main() -> None:
     with reported(seat):
         order = seat.order
         loaded = load_project(Workspace(Path(str(order["project"]))))
+        arguments = from_json(dict[str, Json], order["arguments"], where="arguments")
+        loaded = with_arguments(loaded, arguments)
         if model_source(loaded) != order["source"]:
             raise BadProject(
                 where=PROJECT_FILE,

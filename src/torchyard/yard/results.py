@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchyard.core.record import from_json, read_record
+from torchyard.core.record import Json, from_json, read_record
 from torchyard.project import Project
 from torchyard.records.dataset import DatasetVersion, Finding, Split
 from torchyard.records.evidence import Calibration, Report, Variant
 from torchyard.records.schema import Schema
-from torchyard.records.training import FeatureGraph, Run
+from torchyard.records.training import FeatureGraph, Run, Tuned
 from torchyard.yard.rowfile import Places, read_chunks, read_places
 from torchyard.yard.stages import Progress, Stages
 from torchyard.yard.workspace import LoadedProject, Workspace
@@ -35,10 +35,16 @@ LEAKS = "findings.json"
 
 @dataclass(frozen=True)
 class OpenProject:
-    """An opened project: its declaration, its folders, its stages."""
+    """An opened project: its declaration, its folders, its stages.
+
+    Where a search chose its settings, ``arguments`` are the keyword arguments of its model that are
+    bound in ``project.model``, and ``tuned`` says which search it was.
+    """
 
     loaded: LoadedProject
     stages: Stages
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    tuned: Tuned | None = None
 
     @property
     def project(self) -> Project:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from torchyard.yard.results import Featured, OpenProject, TrainedModel
 from torchyard.yard.sources import model_source
 from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import Recording, recorded
-from torchyard.yard.underway import Underway
+from torchyard.yard.underway import Underway, clear_forgotten
 from torchyard.yard.ways import Way, train_in, way_of, weights_file
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def train_model(opened: OpenProject, featured: Featured) -> TrainedModel:
 
     folder = opened.stages.run("train", inputs, make, summarize)
     underway.clear()
+    clear_forgotten(opened.workspace.runs, now=time.time())
     return TrainedModel(folder, featured)
 
 
@@ -67,6 +69,8 @@ def _inputs(opened: OpenProject, featured: Featured) -> dict[str, Json]:
         from torchyard.train import digest_weights
 
         inputs["weights"] = digest_weights(path)
+    if opened.tuned is not None:  # it decides what the run's record says
+        inputs["tuned"] = to_json(opened.tuned)
     return inputs
 
 
@@ -136,4 +140,5 @@ class _Stage:
             environment=recording.environment,
             checks=checks,
             notes=trained.notes,
+            tuned=self._opened.tuned,
         )

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff
-from torchyard.records.live import ModelState, MonitorReport, ServerState, WorkerState
+from torchyard.records.live import MonitorReport
 from torchyard.release import Release
 from torchyard.yard import datasets, operate, runs
 from torchyard.yard.featuring import fit_features
@@ -26,34 +25,29 @@ from torchyard.yard.lifecycle import evaluate_model, optimize_model
 from torchyard.yard.operate import Decision
 from torchyard.yard.preflight import fly
 from torchyard.yard.releasing import Released, release
-from torchyard.yard.results import Evaluated, OpenProject, Optimized, TrainedModel
+from torchyard.yard.results import Evaluated, Featured, OpenProject, Optimized, TrainedModel
 from torchyard.yard.runs import RunComparison, RunDetails, TrackedRun
 from torchyard.yard.settings import Settings, changed
 from torchyard.yard.stages import Progress, Silent, Stages
 from torchyard.yard.training import train_model
-from torchyard.yard.workspace import LoadedProject, Workspace, load_project
+from torchyard.yard.tuned import with_latest_study
+from torchyard.yard.workspace import Workspace, load_project
 
 if TYPE_CHECKING:
     from torchyard.data.check import Validation
     from torchyard.data.versions import Dataset
     from torchyard.package import OnnxPackage
     from torchyard.records.reproduction import Reproduction
+    from torchyard.records.search import Study
     from torchyard.train.preflight import Preflight
-
-
-@dataclass(frozen=True)
-class Status:
-    """Models by name, the running server (None when there is none) and its workers."""
-
-    models: dict[str, ModelState]
-    server: ServerState | None
-    workers: tuple[WorkerState, ...]
 
 
 class Yard:
     """A project's folder, and one call per stage of its lifecycle.
 
     Each call does what is still to be done before it: ``ship`` on a fresh folder does everything.
+    ``training`` are settings that replace those of the project file for one call; with ``tuned`` it
+    takes what the latest search that fits the project chose (``NotFound`` where there is none).
 
     Args:
         folder: at or below the one that holds ``project.py``.
@@ -85,9 +79,6 @@ class Yard:
     def open(self, training: Settings | None = None) -> OpenProject:
         """Load ``project.py``.
 
-        Args:
-            training: settings that replace those of the project file for this call.
-
         Raises:
             BadProject: the file does not load, or a gate names a metric that the task has not.
             BadUsage: ``training`` names a setting that does not exist, has another type or is out
@@ -101,7 +92,7 @@ class Yard:
         if training:
             settings = changed(loaded.project.training, training)
             project = dataclasses.replace(loaded.project, training=settings)
-            loaded = LoadedProject(project, self.workspace, loaded.imported)
+            loaded = dataclasses.replace(loaded, project=project)
         return OpenProject(loaded, Stages(self.workspace.stages, self._progress))
 
     def dataset(self, name: str = datasets.DEFAULT) -> Dataset:
@@ -202,9 +193,27 @@ class Yard:
         )
         return diff(first, second, key=key)
 
-    def train(self, *, training: Settings | None = None) -> TrainedModel:
+    def train(self, *, training: Settings | None = None, tuned: bool = False) -> TrainedModel:
         """Data, features and training."""
-        return _train(self.open(training))
+        return train_model(*self._featured(training, tuned))
+
+    def tune(
+        self,
+        *,
+        trials: int | None = None,
+        minutes: float | None = None,
+        training: Settings | None = None,
+    ) -> Study:
+        """Search for the settings with the lowest validation loss, or go on with a search.
+
+        As ``tuning.tune``: until there are so many ``trials`` in all, or the ``minutes`` are over.
+
+        Raises:
+            BadProject: the project declares no search.
+        """
+        from torchyard.yard.tuning import tune
+
+        return tune(*self._featured(training, tuned=False), trials=trials, minutes=minutes)
 
     def preflight(self, *, training: Settings | None = None) -> Preflight:
         """Data, features, and the checks that ``train`` makes before its first step.
@@ -212,8 +221,7 @@ class Yard:
         Raises:
             BadModel: the module does not take the features, or gives no logits.
         """
-        opened = self.open(training)
-        return fly(opened, fit_features(opened, datasets.training_data(opened)))
+        return fly(*self._featured(training, tuned=False))
 
     def runs(self, *, limit: int | None = None) -> tuple[TrackedRun, ...]:
         """Every run that was recorded, or the newest ones, newest first.
@@ -260,25 +268,25 @@ class Yard:
 
         return reproduce(self.workspace, run, here=here, progress=self._progress)
 
-    def evaluate(self, *, training: Settings | None = None) -> Evaluated:
+    def evaluate(self, *, training: Settings | None = None, tuned: bool = False) -> Evaluated:
         """Everything up to the report on the test split."""
-        opened = self.open(training)
-        return evaluate_model(opened, _train(opened))
+        opened, featured = self._featured(training, tuned)
+        return evaluate_model(opened, train_model(opened, featured))
 
-    def optimize(self, *, training: Settings | None = None) -> Optimized:
+    def optimize(self, *, training: Settings | None = None, tuned: bool = False) -> Optimized:
         """Everything up to measured variants."""
-        return _optimize(self.open(training))
+        return _optimize(*self._featured(training, tuned))
 
-    def release(self, *, training: Settings | None = None) -> Released:
+    def release(self, *, training: Settings | None = None, tuned: bool = False) -> Released:
         """Everything up to a sealed release. Traffic is not touched.
 
         Raises:
             Refused: no variant clears every required gate.
         """
-        opened = self.open(training)
-        return release(opened, _optimize(opened))
+        opened, featured = self._featured(training, tuned)
+        return release(opened, _optimize(opened, featured))
 
-    def ship(self, *, training: Settings | None = None) -> Released:
+    def ship(self, *, training: Settings | None = None, tuned: bool = False) -> Released:
         """Everything up to a release; the model's first one is deployed.
 
         A later release waits for a decision: ``deploy`` gives it all traffic or a canary's share.
@@ -286,8 +294,8 @@ class Yard:
         Raises:
             Refused: no variant clears every required gate.
         """
-        opened = self.open(training)
-        made = release(opened, _optimize(opened))
+        opened, featured = self._featured(training, tuned)
+        made = release(opened, _optimize(opened, featured))
         if opened.project.name not in operate.states(self.workspace):
             self.deploy(made.id, reason="first release")
             self.mirror_names(opened.project.name)
@@ -334,10 +342,10 @@ class Yard:
         """
         return operate.mirror_names(self.workspace, model)
 
-    def status(self) -> Status:
+    def status(self) -> operate.Status:
         """Who serves what share of each model's traffic, and the server, if one runs."""
         server, workers = operate.running(self.workspace)
-        return Status(operate.states(self.workspace), server, workers)
+        return operate.Status(operate.states(self.workspace), server, workers)
 
     def monitor(
         self,
@@ -379,10 +387,14 @@ class Yard:
 
         return package_onnx(self.find_release(release), Path(path), force=force)
 
+    def _featured(self, training: Settings | None, tuned: bool) -> tuple[OpenProject, Featured]:
+        """The project, with what a search chose if that is asked for, and its features."""
+        opened = self.open(training)
+        featured = fit_features(opened, datasets.training_data(opened))
+        if tuned:
+            opened = with_latest_study(opened, featured, given=training or {})
+        return opened, featured
 
-def _train(opened: OpenProject) -> TrainedModel:
-    return train_model(opened, fit_features(opened, datasets.training_data(opened)))
 
-
-def _optimize(opened: OpenProject) -> Optimized:
-    return optimize_model(opened, evaluate_model(opened, _train(opened)))
+def _optimize(opened: OpenProject, featured: Featured) -> Optimized:
+    return optimize_model(opened, evaluate_model(opened, train_model(opened, featured)))
