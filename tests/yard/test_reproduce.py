@@ -259,7 +259,7 @@ def test_it_is_identical_whatever_became_of_the_project(copy: Workspace) -> None
         assert found.metrics["validation_loss"].now == run.losses["validation_loss"]
     assert torch.get_num_threads() == threads
     (folder,) = (copy.reproductions / run.id).iterdir()
-    assert [path.name for path in (folder / ".torchyard").iterdir()] == ["mlflow.db"]
+    assert [path.name for path in (folder / "copy" / ".torchyard").iterdir()] == ["mlflow.db"]
     assert digest_file(folder / "weights.safetensors") == run.weights_sha256
     assert read_record(Run, folder / "run.json").id != run.id
     assert read_record(Reproduction, folder / "reproduction.json") == found
@@ -324,12 +324,21 @@ def test_another_number_of_threads_shows_in_the_first_loss(copy: Workspace) -> N
 
 
 @pytest.mark.slow
-def test_weights_that_were_given_are_found_from_the_project_s_folder(copy: Workspace) -> None:
+def test_what_lies_beside_the_project_s_folder_is_found(
+    copy: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
     given = recall(copy).weights
     assert given is not None
     shutil.copyfile(given, copy.folder.parent / "given.safetensors")
     code = artifacts(copy) / "code" / "project.py"
-    code.write_text(PROJECT.replace('name="demo",', 'name="demo", weights="../given.safetensors",'))
+    changed = PROJECT.replace('name="demo",', 'name="demo", weights="../given.safetensors",')
+    (copy.folder.parent / "beside.py").write_text("NAME = 'demo'\n")
+    # code beside the project's folder is found too
+    path = (
+        "import sys\nsys.path.insert(0, str(Path(__file__).resolve().parents[1]))\nimport beside\n"
+    )
+    code.write_text(changed.replace("import torchyard", f"{path}import torchyard"))
     assert again(copy).identical
 
 
@@ -353,7 +362,7 @@ def test_one_that_was_stopped_goes_on(copy: Workspace) -> None:
         assert json.loads(process.stdout.read().splitlines()[-1])["error"] == "stopped"
     assert process.returncode == 143
     (folder,) = (copy.reproductions / run.id).iterdir()
-    assert (folder / ".torchyard" / "runs").exists()
+    assert (folder / "copy" / ".torchyard" / "runs").exists()
     again(copy)
     assert read_record(Run, folder / "run.json").resumes == 1
 

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torchyard.core.errors import NotReady
@@ -104,14 +104,14 @@ def _trained_again(
 ) -> Reproduction:
     # MLflow's database stays: another version of it could not open it, and this one holds it open
     environment = Lock.of(_environment(workspace)).digest
-    folder = workspace.reproductions / recalled.id / environment
-    with _held(folder, recalled), _threads(recalled.run.environment.threads):
-        opened = _rebuilt(workspace, recalled, folder, progress)
+    place = workspace.reproductions / recalled.id / environment
+    with _held(place, recalled), _threads(recalled.run.environment.threads):
+        opened = _rebuilt(workspace, recalled, place, progress)
         trained = train_model(opened, fit_features(opened, version))
         found = _compared(recalled, opened, trained)
         for path in trained.folder.iterdir():
-            path.replace(folder / path.name)
-        write_record(folder / "reproduction.json", found)
+            path.replace(place / path.name)
+        write_record(place / "reproduction.json", found)
         _clear_state(opened.workspace)
     return found
 
@@ -136,16 +136,16 @@ def _compared(recalled: Recalled, opened: OpenProject, trained: TrainedModel) ->
 
 
 def _rebuilt(
-    workspace: Workspace, recalled: Recalled, folder: Path, progress: Progress
+    workspace: Workspace, recalled: Recalled, place: Path, progress: Progress
 ) -> OpenProject:
-    """The project as it was, in a folder of its own; the data stays where it is."""
-    again, now = Workspace(folder), to_json(_environment(workspace))
+    """The project as it was, in a folder of the same name; the data stays where it is."""
+    again, now = Workspace(place / workspace.folder.name), to_json(_environment(workspace))
     _clear(again, now)
     for name, path in recalled.code.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / name)
-    _link_others(workspace.folder, folder)
-    again.state.mkdir(exist_ok=True)
+        (again.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, again.folder / name)
+    _link_others(workspace.folder, again.folder)
+    _link_beside(workspace.folder, place)
     if not again.data.is_symlink():
         again.data.symlink_to(os.path.relpath(workspace.data, again.state))
     loaded = load_project(again)
@@ -163,16 +163,17 @@ def _rebuilt(
 def _clear(again: Workspace, now: Json) -> None:
     """Take away an earlier reproduction, but for one that was stopped in such an environment."""
     kept = again.state / _ENVIRONMENT
+    again.state.mkdir(parents=True, exist_ok=True)
     if not (kept.exists() and json.loads(kept.read_text()) == now):
         _clear_state(again)
-    for path in again.folder.iterdir():
-        if path != again.state:
+    for path in (*again.folder.iterdir(), *again.folder.parent.iterdir()):
+        if path not in (again.state, again.folder):
             _remove(path)
     write_atomically(kept, json.dumps(now).encode())
 
 
 def _clear_state(again: Workspace) -> None:
-    for path in again.state.iterdir() if again.state.exists() else ():
+    for path in again.state.iterdir():
         if path != again.tracking_database:
             _remove(path)
 
@@ -194,6 +195,15 @@ def _link_others(source: Path, target: Path) -> None:
             _link_others(path, place)
         elif not place.exists():
             place.symlink_to(path)
+
+
+def _link_beside(source: Path, place: Path) -> None:
+    """Modules beside the project's folder, which its code may have put on the path."""
+    with suppress(OSError):  # a folder that may not be listed
+        for path in source.parent.iterdir():
+            is_module = path.suffix == ".py" or (path / "__init__.py").exists()
+            if is_module and path != source:
+                (place / path.name).symlink_to(path)
 
 
 def _environment(workspace: Workspace) -> Environment:
