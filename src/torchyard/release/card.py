@@ -22,6 +22,7 @@ from torchyard.records.evidence import (
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.release.card_classes import confusion, per_class, shown
 from torchyard.release.card_rows import training_rows
+from torchyard.release.card_search import searched
 from torchyard.release.contents import Contents
 from torchyard.release.limits import find_limits
 from torchyard.release.page import (
@@ -68,7 +69,7 @@ def compose_card(contents: Contents) -> Page:
         Section(title="Variants", blocks=_variants(contents)),
         Section(title="Gates", blocks=_gates(contents.evidence.verdicts)),
         Section(title="Limits", blocks=(Bullets(find_limits(contents, report)),)),
-        Section(title="Lineage", blocks=(_lineage(contents),)),
+        Section(title="Lineage", blocks=(_lineage(contents), *searched(contents.run))),
     )
     return Page(
         title=contents.model,

@@ -30,6 +30,7 @@ def find_limits(contents: Contents, report: Report) -> tuple[str, ...]:
         *_open_gates(contents),
         *_set_aside(contents),
         *_missing_variants(contents),
+        *_chosen_among_many(contents),
     )
     always = (
         f"Measured on one set of {report.split} rows; quality on later or other rows is what "
@@ -99,3 +100,12 @@ def _missing_variants(contents: Contents) -> Iterator[str]:
     for variant in contents.evidence.variants:
         if variant.finding is not None:
             yield f"Variant '{variant.name}' is not there: {variant.finding}"
+
+
+def _chosen_among_many(contents: Contents) -> Iterator[str]:
+    tuned = contents.run.tuned
+    if tuned is not None:
+        yield (
+            f"Its settings were chosen among {tuned.tried:,} tried, by a validation loss of "
+            f"{tuned.value:.4f} that such a choice makes look better than it is."
+        )

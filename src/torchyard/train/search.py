@@ -13,8 +13,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
@@ -30,19 +33,19 @@ MODEL = "model."
 # complete trials from which on half of the others may be pruned, after this many epochs
 _UNPRUNED_TRIALS, _UNPRUNED_EPOCHS = 5, 2
 # proposals that repeat an earlier trial before one is drawn that does not
-_REPEATS = 10
+_REPEATS = 3
 _FEWEST_TO_EXPLAIN = 4
 
 
 @contextmanager
-def opened_search(url: str, name: str, space: SearchSpace, *, seed: int) -> Iterator[Search]:
+def opened_search(path: Path, name: str, space: SearchSpace, *, seed: int) -> Iterator[Search]:
     """A new search, or one that goes on, while the block lasts; its caller keeps others away.
 
     Trials that were under way when their process was killed are marked as failed; they are tried
     again, being no result.
 
     Args:
-        url: of the storage, ``sqlite:///...``.
+        path: of the storage, a SQLite database; made when it is not there.
         name: of the study in it.
         space: what may be changed.
         seed: of what is proposed.
@@ -52,7 +55,8 @@ def opened_search(url: str, name: str, space: SearchSpace, *, seed: int) -> Iter
     from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = RDBStorage(url)
+    connect = partial(_connect, path)
+    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"creator": connect})
     try:
         study = optuna.create_study(
             storage=storage, study_name=name, direction="minimize", load_if_exists=True,
@@ -257,6 +261,14 @@ class Search:
             values = {name: _drawn(one, draw) for name, one in ranges.items()}
             if _key(values) not in known:
                 return values
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection whose every write need not wait for the disk: a kill loses nothing that way."""
+    connection = sqlite3.connect(path, timeout=60.0, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
 
 
 def _ranges(space: SearchSpace) -> dict[str, Range]:

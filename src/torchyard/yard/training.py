@@ -13,6 +13,7 @@ from torchyard.yard.results import Featured, OpenProject, TrainedModel
 from torchyard.yard.sources import model_source
 from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import Recording, recorded
+from torchyard.yard.tuned import study_tags
 from torchyard.yard.underway import Underway, clear_forgotten
 from torchyard.yard.ways import Way, train_in, way_of, weights_file
 
@@ -95,7 +96,7 @@ class _Stage:
             training = featured.examples("train")
             module = project.model(featured.graph)
             way = way_of(project, module)
-            recording.active.tag({"torchyard.way": way})
+            recording.active.tag({"torchyard.way": way, **study_tags(self._opened)})
             probe(module, featured.graph, training, project.task)
             checks = checked(self._opened, featured, self._underway)
             recording.active.record("checks.json", to_json(checks))

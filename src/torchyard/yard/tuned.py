@@ -136,6 +136,13 @@ def differing(study: Study, inputs: Mapping[str, Json]) -> list[str]:
     ]
 
 
+def study_tags(opened: OpenProject) -> dict[str, str]:
+    """The labels of a run whose settings a search chose; none where there was none."""
+    if opened.tuned is None:
+        return {}
+    return {"torchyard.study": opened.tuned.study, "torchyard.trial": str(opened.tuned.trial)}
+
+
 def _not_found(found: str, remedy: str) -> NotFound:
     return NotFound(
         where="--tuned",

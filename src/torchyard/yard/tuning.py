@@ -96,7 +96,7 @@ class _Sitting:
         seed = self._opened.project.training.seed
         with (
             StopSignals.heard() as signals,
-            opened_search(workspace.studies_url, key, self._space, seed=seed) as search,
+            opened_search(workspace.studies_database, key, self._space, seed=seed) as search,
         ):
             before = len(search.trials)
             if before >= wanted and self._is_kept(before):

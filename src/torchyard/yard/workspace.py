@@ -83,9 +83,9 @@ class Workspace:
         return self.state / "studies"
 
     @property
-    def studies_url(self) -> str:
+    def studies_database(self) -> Path:
         """Optuna's database of searches."""
-        return f"sqlite:///{self.state / 'studies.db'}"
+        return self.state / "studies.db"
 
     @property
     def releases(self) -> Path:
