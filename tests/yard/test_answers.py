@@ -44,8 +44,9 @@ def featured() -> Featured:
         assert part == "validation"
         return np.sort(np.random.default_rng(seed).choice(ROWS, count, replace=False))
 
-    def rows_at(part: str, places: Any, columns: Any) -> pl.DataFrame:
-        return rows.select(columns)[places.tolist()]
+    def rows_at(part: str, places: Any, columns: list[str]) -> pl.DataFrame:
+        chosen: pl.DataFrame = rows.select(columns)[places.tolist()]
+        return chosen
 
     version = SimpleNamespace(schema=SCHEMA)
     return cast(Featured, SimpleNamespace(version=version, sample=sample, rows_at=rows_at))

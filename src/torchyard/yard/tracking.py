@@ -35,7 +35,16 @@ BEST = "best_"
 
 @dataclass(frozen=True)
 class Recording:
-    """A run that is being recorded: its id, and where it happens."""
+    """A run that is being recorded.
+
+    Attributes:
+        opened: the project.
+        featured: what is learnt from.
+        active: the run in MLflow.
+        environment: where it happens.
+        samples: what it takes of its machine.
+        batch: metrics that are on their way.
+    """
 
     opened: OpenProject
     featured: Featured
