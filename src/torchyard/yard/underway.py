@@ -1,8 +1,8 @@
 """Runs that are under way: what a run needs to go on after it was stopped or killed.
 
 It lies in ``runs/<key>/`` of the project's state, ``key`` being that of the train stage, and goes
-when the run is finished: its id, its lock, and its checkpoints. A run that nobody goes on with, such
-as one whose settings were changed since, goes after thirty days.
+when the run is finished: its id, its lock, and its checkpoints. A run that nobody goes on with, as
+when its settings were changed, goes after thirty days.
 """
 
 from __future__ import annotations
