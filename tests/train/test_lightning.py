@@ -134,7 +134,12 @@ def fit(
 
 @pytest.mark.parametrize(
     ("build", "changes"),
-    [(Net, {}), (Net, {"accumulate": 3}), (OnPlateau, {}), (ByHand, {})],
+    [
+        (Net, {}),
+        pytest.param(Net, {"accumulate": 3}, marks=pytest.mark.slow),
+        pytest.param(OnPlateau, {}, marks=pytest.mark.slow),
+        pytest.param(ByHand, {}, marks=pytest.mark.slow),
+    ],
 )
 def test_stopped_at_every_step_it_ends_with_the_same_weights(
     tmp_path: Path, build: Any, changes: dict[str, Any]

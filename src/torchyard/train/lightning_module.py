@@ -243,7 +243,10 @@ class _Run:
 
         # Lightning divides each part's loss by how many parts there are
         losses = torch.stack(self._losses).double().cpu().numpy() * self._parts
-        self._standing.trace.losses.append(float(np.average(losses, weights=self._done_rows)))
+        loss = float(np.average(losses, weights=self._done_rows))
+        if not math.isfinite(loss) and self._batch:  # an accelerator's is known only now
+            raise not_finite(self._module, self._batch, where=self._place())
+        self._standing.trace.losses.append(loss)
         self._standing.batch += 1
         self._losses.clear()
         self._done_rows.clear()
