@@ -28,7 +28,7 @@ class Killed(BaseException):
 
 
 @cache
-def _migrated() -> bytes:
+def migrated() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         with Tracker(f"sqlite:///{path}", Path(folder)).run("none", parameters={}, tags={}):
@@ -41,7 +41,7 @@ def workspace_in(folder: Path) -> Workspace:
     (folder / "project.py").write_text("raise AssertionError\n")
     workspace = Workspace(folder)
     workspace.state.mkdir()
-    workspace.tracking_database.write_bytes(_migrated())
+    workspace.tracking_database.write_bytes(migrated())
     return workspace
 
 
