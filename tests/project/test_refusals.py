@@ -173,6 +173,11 @@ def declare(**changes: Any) -> ty.Project:
         ({"training": ty.Training(max_epochs=0)}, "max_epochs=0; expected at least 1"),
         ({"training": ty.Training(batch_size=-1)}, "batch_size=-1"),
         ({"training": ty.Training(patience=0)}, "patience=0"),
+        ({"training": ty.Training(devices=0)}, "devices=0; expected at least 1"),
+        (
+            {"training": ty.Training(devices=3, batch_size=2)},
+            "devices=3; expected at most batch_size, 2",
+        ),
         ({"training": ty.Training(memory_mib=0)}, "memory_mib=0"),
         ({"training": ty.Training(learning_rate=-1)}, "learning_rate=-1; expected above 0"),
         ({"training": ty.Training(learning_rate=NAN)}, "learning_rate: found nan"),

@@ -26,8 +26,9 @@ from torchyard.records.training import Training
 from torchyard.train import StoredExamples, Trained, Watch, predict_logits
 from torchyard.train.epochs import batch_sizes, epoch_batches
 from torchyard.train.feed import part_of
+from torchyard.train.followers import Launch
 from torchyard.train.learner import Learner
-from torchyard.train.rank import Launch, leading, threads_each
+from torchyard.train.rank import leading, threads_each
 from torchyard.train.ranks import ALONE, Ranks, Together, share
 
 ROOT = Path(__file__).parents[2]

@@ -174,7 +174,10 @@ class Together:
         from torch import distributed
 
         for buffer in module.buffers():
-            distributed.broadcast(buffer, src=0)
+            content = buffer.contiguous()
+            distributed.broadcast(content, src=0)
+            if content is not buffer and self.rank:
+                buffer.copy_(content)
 
     def _of_all(self, tensor: torch.Tensor) -> list[torch.Tensor]:
         import torch

@@ -14,7 +14,8 @@ from torchyard.core.record import Json, from_json, to_json
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.training import Training
 from torchyard.train import Checkpoints, train
-from torchyard.train.rank import Launch, following, leading, reported, take_seat
+from torchyard.train.followers import Launch
+from torchyard.train.rank import following, leading, reported, take_seat
 from torchyard.train.ranks import ALONE, Ranks
 from torchyard.yard.results import Featured, OpenProject
 from torchyard.yard.sources import model_source
