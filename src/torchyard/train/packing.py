@@ -67,7 +67,8 @@ def state_bytes(state: Plain) -> bytes:
 
     tensors: dict[str, torch.Tensor] = {}
     layout = json.dumps(_pack(state, tensors, "state")).encode()
-    return len(layout).to_bytes(8, "big") + layout + save(tensors)
+    content: bytes = save(tensors)
+    return len(layout).to_bytes(8, "big") + layout + content
 
 
 def state_of(content: bytes) -> Plain:
