@@ -46,7 +46,7 @@ def test_stopped_at_every_step_it_ends_with_the_same_weights(
     assert result_of(resumed) == result_of(whole)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(cuts=st.lists(st.integers(1, 7), min_size=1, max_size=6), damaged=st.booleans())
 def test_stopped_anywhere_even_with_a_truncated_checkpoint(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], damaged: bool

@@ -150,9 +150,14 @@ class Batch:
         """Put points in."""
         self._points += points
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the last time is some seconds ago."""
+        return self._clock() - self._sent >= self._every
+
     def send_if_due(self) -> None:
         """Record what is in it, if the last time is some seconds ago."""
-        if self._points and self._clock() - self._sent >= self._every:
+        if self._points and self.is_due:
             self.send()
 
     def send(self) -> None:

@@ -185,7 +185,8 @@ def _watch(recording: Recording, signals: StopSignals) -> Watch:
                 f"{moment.batches:,} steps, loss {moment.loss:.4f}, "
                 f"{moment.rows_per_second:,.0f} rows/s, at most {minutes}:{seconds:02d} left ..."
             )
-            tell([])
+            step = (moment.epoch - 1) * moment.batches + moment.batch
+            tell([Point("live_loss", step, moment.loss)] if recording.batch.is_due else [])
 
         def on_epoch(self, epoch: Epoch) -> None:
             progress.note(
