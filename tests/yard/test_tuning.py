@@ -289,3 +289,57 @@ def test_a_run_takes_what_the_latest_fitting_search_chose(make: Make) -> None:
     changed = make(("nn.ReLU", "nn.Tanh"), again=True)
     with pytest.raises(NotFound, match=r"none that fits: the latest one, .* differs in code"):
         changed.train(tuned=True)
+
+
+LIGHTNING = (
+    ("from torch import nn\n", "from torch import nn\nfrom lightning import LightningModule\n"),
+    ("class Net(nn.Module)", "class Net(LightningModule)"),
+    ("    def forward(", """    def training_step(self, batch, number):
+        tensors, labels = batch
+        logits = self(**tensors)
+        return nn.functional.binary_cross_entropy_with_logits(logits, labels)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.rate)
+
+    def forward("""),
+    ("dummy=0.0):", "dummy=0.0, rate=0.1):"),
+    ("super().__init__()\n", "super().__init__()\n        self.rate = rate\n"),
+)  # fmt: skip
+FIT = (
+    ("project = ty.Project(", """def fit(context):
+    module = context.build()
+    optimizer = torch.optim.SGD(module.parameters(), lr=context.settings.learning_rate)
+    for epoch in range(1, context.settings.max_epochs + 1):
+        for batch in context.batches(epoch):
+            loss = context.loss(module, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        context.epoch(loss.item(), context.validation_loss(module))
+    return module
+
+
+project = ty.Project("""),
+    ("model=Net,", "model=Net, fit=fit,"),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_trials_of_a_projects_own_fit_are_pruned_too(make: Make) -> None:
+    study = make(*FIT).tune(trials=10)
+    assert study.pruned
+    assert not study.failed
+    assert study.pruned + len(study.ranked) == 10
+
+
+@pytest.mark.slow
+def test_trials_of_a_lightning_module_search_what_it_takes(make: Make) -> None:
+    rate = ("learning_rate=ty.log_uniform(1e-4, 1e-1),", "batch_size=ty.choice(40, 80),")
+    model = ("dummy=ty.uniform(0, 1)", "rate=ty.log_uniform(1e-4, 1.0)")
+    study = make(*LIGHTNING, rate, model).tune(trials=10)
+    assert study.pruned
+    assert not study.failed
+    assert next(iter(study.importance)) == "model.rate"
+    with pytest.raises(BadModel, match="a setting that a LightningModule does not use"):
+        make(*LIGHTNING, name="unused").tune()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, final
 
-from torchyard.core.errors import Stopped, YardError
+from torchyard.core.errors import BadProject, Stopped, YardError
 from torchyard.core.record import Json, to_json
 from torchyard.records.search import Trial
 from torchyard.records.training import Epoch
@@ -20,7 +20,7 @@ from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import BEST, tracker_of
 from torchyard.yard.tuned import with_chosen
 from torchyard.yard.underway import Underway
-from torchyard.yard.ways import train_in, way_of
+from torchyard.yard.ways import Way, train_in, way_of
 from torchyard.yard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,12 +28,11 @@ if TYPE_CHECKING:
     from torchyard.train.search import Trying
 
 _LATE = "the time is over"
+_HOPELESS = "worse than half of the trials before it"
+# what a LightningModule's own optimizers decide
+_MODULES_OWN = ("learning_rate", "weight_decay", "optimizer", "schedule", "warmup")
 # what keeps the record of a trial: a fault of theirs says nothing about its settings
 _RECORDERS = ("mlflow", "sqlalchemy", "sqlite3", "optuna")
-
-
-class _Pruned(Exception):
-    """Ends a trial that stands worse than half of those before it."""
 
 
 @final
@@ -152,13 +151,16 @@ def _train(
     module = project.model(featured.graph)
     way = way_of(project, module)
     active.tag({"torchyard.way": way})
+    _check_used(way, trying)
     probe(module, featured.graph, featured.examples("train"), project.task)
     del module
     checkpoints = underway.checkpoints(every=project.training.checkpoint_seconds)
     watch = _watch(chosen, trying, limits, active)
     try:
         trained = train_in(way, chosen, featured, watch=watch, checkpoints=checkpoints)
-    except _Pruned:
+    except Stopped as error:
+        if error.found != _HOPELESS:
+            raise
         seconds = time.monotonic() - began
         active.metrics({f"{BEST}validation_loss": trying.lowest or 0.0, "seconds": seconds})
         active.tag({"torchyard.outcome": "pruned"})
@@ -167,6 +169,22 @@ def _train(
         trying.report(epoch.number, epoch.validation_loss)
     _record(trained, active)
     return "complete", trained.seconds
+
+
+def _check_used(way: Way, trying: Trying) -> None:
+    """Refuse to search what changes nothing.
+
+    Raises:
+        BadProject: the module is Lightning's and does not use a setting.
+    """
+    unused = [name for name in _MODULES_OWN if name in trying.settings]
+    if way == "lightning" and unused:
+        raise BadProject(
+            where=f"ty.Search(..., {unused[0]}=)",
+            found="a setting that a LightningModule does not use: its optimizers are its own",
+            expected="an argument of the module",
+            remedy=f"Let it take one, and search it: model=dict({unused[0]}=...).",
+        )
 
 
 def _record(trained: Trained, active: ActiveRun) -> None:
@@ -182,6 +200,7 @@ def _record(trained: Trained, active: ActiveRun) -> None:
 
 def _watch(opened: OpenProject, trying: Trying, limits: Limits, active: ActiveRun) -> Watch:
     from torchyard.train import Moment, Watch
+    from torchyard.train.watch import stopped
 
     last = opened.project.training.max_epochs
 
@@ -198,7 +217,7 @@ def _watch(opened: OpenProject, trying: Trying, limits: Limits, active: ActiveRu
             trying.report(epoch.number, epoch.validation_loss)
             # after its last epoch there is nothing left to save
             if epoch.number < last and trying.is_hopeless():
-                raise _Pruned
+                raise stopped(_HOPELESS, where=f"trial {trying.number}")
 
         def should_stop(self) -> str:
             return limits.why_stop()
