@@ -15,7 +15,7 @@ from torchyard.cli.main import app, run
 COMMANDS = {
     "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
     "promote", "rollback", "status", "monitor", "releases", "card",
-    "package", "preflight", "runs",
+    "package", "preflight", "reproduce", "runs", "tune",
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
@@ -25,26 +25,28 @@ FLAGS = {
     "delete": {"--where", "--reason", "--name", "--project", "--json"},
     "deploy": {"--canary", "--reason", "--project", "--json"},
     "diff": {"--key", "--project", "--json"},
-    "evaluate": {"--project", "--set", "--json"},
+    "evaluate": {"--project", "--set", "--tuned", "--json"},
     "init": {"--json"},
     "log": {"--name", "--project", "--json"},
     "monitor": {"--every", "--time", "--release", "--model", "--project", "--json"},
     "onnx": {"--output", "--force", "--project", "--json"},
-    "optimize": {"--project", "--set", "--json"},
+    "optimize": {"--project", "--set", "--tuned", "--json"},
     "preflight": {"--project", "--set", "--json"},
     "propose": {"--label", "--seed", "--json"},
     "promote": {"--model", "--reason", "--project", "--json"},
     "quarantine": {"--rows", "--project", "--json"},
-    "release": {"--project", "--set", "--json"},
+    "release": {"--project", "--set", "--tuned", "--json"},
     "releases": {"--project", "--json"},
+    "reproduce": {"--here", "--project", "--json"},
     "rollback": {"--model", "--reason", "--project", "--json"},
     "runs": {"--limit", "--project", "--json"},
     "serve": {"--host", "--port", "--workers", "--project", "--json"},
-    "ship": {"--project", "--set", "--json"},
+    "ship": {"--project", "--set", "--tuned", "--json"},
     "show": {"--project", "--json"},
     "status": {"--project", "--json"},
     "tag": {"--move", "--project", "--json"},
-    "train": {"--project", "--set", "--json"},
+    "train": {"--project", "--set", "--tuned", "--json"},
+    "tune": {"--trials", "--minutes", "--project", "--set", "--json"},
     "validate": {"--project", "--json"},
 }
 

@@ -152,6 +152,16 @@ def die_and_go_on(folder: Path, deaths: list[tuple[int, bool]], whole: tuple[Tri
         assert made(search, longest) == whole[:longest]
 
 
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "{SCHEMA_VERSION} 100%?#ü"
+    folder.mkdir()
+    with search_in(folder) as search:
+        made(search, 1)
+    with search_in(folder) as search:
+        assert len(search.trials) == 1
+    assert [one.name for one in folder.iterdir()] == ["studies.db"]
+
+
 def test_what_was_asked_to_stop_is_no_result_and_is_proposed_again(tmp_path: Path) -> None:
     with search_in(tmp_path) as search:
         trying = search.ask()

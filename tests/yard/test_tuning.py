@@ -343,3 +343,16 @@ def test_trials_of_a_lightning_module_search_what_it_takes(make: Make) -> None:
     assert next(iter(study.importance)) == "model.rate"
     with pytest.raises(BadModel, match="a setting that a LightningModule does not use"):
         make(*LIGHTNING, name="unused").tune()
+
+
+@pytest.mark.slow
+def test_every_process_of_a_shared_trial_has_the_arguments(make: Make) -> None:
+    yard = make(
+        ("preflight=False", "preflight=False, devices=2, batch_size=60"), ("batch_size=50, ", "")
+    )
+    study = yard.tune(trials=1)
+    assert not study.failed, study.trials[0].reason
+    run = yard.train(tuned=True).run
+    assert run.best is not None
+    assert run.best.validation_loss == study.trials[0].value
+    assert run.parameters == 3 * study.trials[0].model["hidden"] + 1

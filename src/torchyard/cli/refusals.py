@@ -28,7 +28,9 @@ def as_refusal(error: Exception) -> YardError | None:
     if isinstance(error, ModuleNotFoundError):
         library = (error.name or "").partition(".")[0]
         if library in LIGHTNING:
-            return _needs_lightning(error)
+            return _needs(error, "Lightning, which a LightningModule is of", extra="lightning")
+        if library == "optuna":
+            return _needs(error, "Optuna, which searches", extra="tune")
         return _needs_training(error) if library in TRAINING_LIBRARIES else None
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _no_room(error)
@@ -61,12 +63,12 @@ def _needs_training(error: ModuleNotFoundError) -> BadProject:
     )
 
 
-def _needs_lightning(error: ModuleNotFoundError) -> NotReady:
+def _needs(error: ModuleNotFoundError, what: str, *, extra: str) -> NotReady:
     return NotReady(
         where="this installation",
         found=f"no library '{error.name}'",
-        expected="Lightning, which a LightningModule is of",
-        remedy="Install it with: pip install 'torchyard[lightning]'",
+        expected=what,
+        remedy=f"Install it with: pip install 'torchyard[{extra}]'",
     )
 
 

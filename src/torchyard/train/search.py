@@ -56,7 +56,8 @@ def opened_search(path: Path, name: str, space: SearchSpace, *, seed: int) -> It
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     connect = partial(_connect, path)
-    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"creator": connect})
+    # the path is not in the URL: it may hold what a URL, or Optuna's templates of them, cannot
+    storage = RDBStorage("sqlite:///studies.db", engine_kwargs={"creator": connect})
     try:
         study = optuna.create_study(
             storage=storage, study_name=name, direction="minimize", load_if_exists=True,
