@@ -23,7 +23,9 @@ from torchyard.train import Trace, first_difference
 pytestmark = pytest.mark.slow
 
 TORCHYARD = str(Path(sys.executable).parent / "torchyard")
-QUICK = {"batch_size": 256, "max_epochs": 8, "checkpoint_seconds": 0}
+# many steps, so that whoever looks on is never too late
+QUICK = {"batch_size": 64, "max_epochs": 8, "checkpoint_seconds": 0}
+SELDOM = {**QUICK, "checkpoint_seconds": 3600.0}
 
 
 def words(settings: dict[str, Any]) -> list[str]:
@@ -49,7 +51,7 @@ def saved(folder: Path, process: subprocess.Popen[str], *, more_than: int = -1) 
     """Wait until a run has saved a later step than that."""
     while last_step(folder) <= more_than:
         assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
+        time.sleep(0.001)
 
 
 def last_step(folder: Path) -> int:
@@ -78,7 +80,7 @@ def whole(featured: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any
     """What an uninterrupted run says and leaves."""
     folder = tmp_path_factory.mktemp("whole") / "churn"
     shutil.copytree(featured, folder)
-    status, said, _ = ended(start(folder, QUICK))
+    status, said, _ = ended(start(folder, SELDOM))
     assert status == 0
     return said, *run_of(folder)
 
@@ -92,8 +94,7 @@ def test_killed_and_stopped_it_goes_on_and_ends_as_if_it_had_not_been(
     reached = -1
     for _ in range(2):
         process = start(folder, QUICK)
-        saved(folder, process, more_than=reached)
-        time.sleep(draw.uniform(0, 0.3))
+        saved(folder, process, more_than=reached + draw.randint(0, 20))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         reached = last_step(folder)
@@ -111,7 +112,7 @@ def test_killed_and_stopped_it_goes_on_and_ends_as_if_it_had_not_been(
     assert (status, refusal["error"], refusal["found"]) == (143, "stopped", "SIGTERM")
     assert "run the same command again, and it goes on" in refusal["remedy"]
 
-    status, said, _ = ended(start(folder, QUICK))
+    status, said, _ = ended(start(folder, SELDOM))
     assert status == 0
     expected, run, trace = whole
     assert said["weights_sha256"] == expected["weights_sha256"]
@@ -136,15 +137,14 @@ def test_killed_while_the_stage_is_published(
 ) -> None:
     folder = tmp_path / "churn"
     shutil.copytree(featured, folder)
-    settings = {**QUICK, "checkpoint_seconds": 3600.0}
     process = begin(
-        train_project_until, folder, settings, "torchyard.yard.stages", "publish_folder", 1, after
+        train_project_until, folder, SELDOM, "torchyard.yard.stages", "publish_folder", 1, after
     )
     process.join()
     assert process.exitcode == -signal.SIGKILL
     published = list((folder / ".torchyard" / "stages" / "train").glob("[!.]*"))
     assert len(published) == after
-    process = begin(train_project, folder, settings)
+    process = begin(train_project, folder, SELDOM)
     process.join()
     assert process.exitcode == 0
     run, trace = run_of(folder)
@@ -155,12 +155,12 @@ def test_killed_while_the_stage_is_published(
 
 
 def test_two_devices_are_stopped_by_one_signal_and_go_on(featured: Path, tmp_path: Path) -> None:
-    settings = {**QUICK, "devices": 2, "preflight": False}
     found = []
     for name, is_stopped in (("whole", False), ("stopped", True)):
         folder = tmp_path / name
         shutil.copytree(featured, folder)
-        process = start(folder, settings)
+        settings = {**SELDOM, "max_epochs": 3, "devices": 2, "preflight": False}
+        process = start(folder, {**settings, "checkpoint_seconds": 0} if is_stopped else settings)
         if is_stopped:
             saved(folder, process)
             process.send_signal(signal.SIGTERM)
