@@ -11,7 +11,7 @@ from pathlib import Path
 from torchyard.core.record import to_json
 from torchyard.records.training import Environment
 from torchyard.train import ActiveRun, Tracker
-from torchyard.train.track import open_client
+from torchyard.train.database import open_client
 from torchyard.yard.tracking import ENVIRONMENT
 from torchyard.yard.underway import Underway
 from torchyard.yard.workspace import Workspace

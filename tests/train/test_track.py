@@ -261,7 +261,7 @@ def test_a_diff_is_what_git_knows_and_has_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "opening",
     [
-        "from torchyard.train.track import open_client; open_client(uri)",
+        "from torchyard.train.database import open_client; open_client(uri)",
         "from torchyard.release.registry import _quiet_client\nwith _quiet_client(uri): pass",
     ],
 )

@@ -20,7 +20,7 @@ import pytest
 from tests.support.tracked import HERE, Killed, finish, recording, workspace_in
 from torchyard.core.errors import BadModel, BadUsage, NotFound, NotReady, Stopped
 from torchyard.core.files import locked
-from torchyard.train.track import open_client
+from torchyard.train.database import open_client
 from torchyard.yard import Yard
 from torchyard.yard.runs import Change, Pair, Status
 from torchyard.yard.underway import Underway

@@ -9,7 +9,7 @@ from typing import Any, final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from torchyard.train.track import open_client
+from torchyard.train.database import open_client
 
 _PAGE = 200
 

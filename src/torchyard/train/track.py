@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import math
-import os
 import tempfile
 import time
 import traceback
@@ -18,6 +16,7 @@ from typing import Any, final
 
 from torchyard.core.errors import Stopped, YardError
 from torchyard.core.record import Json
+from torchyard.train.database import open_client
 
 # MLflow refuses more
 _LONGEST_PARAMETER = 6000
@@ -235,18 +234,6 @@ def thinned(losses: Sequence[float], *, most: int = 1000) -> list[tuple[int, flo
     stretches = [losses[first : first + length] for first in range(0, len(losses), length or 1)]
     ends = itertools.accumulate(map(len, stretches))
     return [(end, math.fsum(one) / len(one)) for end, one in zip(ends, stretches, strict=True)]
-
-
-def open_client(uri: str) -> Any:
-    """MLflow's client of a tracking URI; loading MLflow takes seconds."""
-    # as soon as it is loaded, MLflow calls its makers' servers
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
-
-    # MLflow and its migrations narrate every table they make
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def describe_error(error: BaseException) -> dict[str, Json]:

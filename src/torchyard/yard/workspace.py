@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from torchyard.core.errors import BadProject, NotReady, YardError
+from torchyard.core.uris import sqlite_uri
 from torchyard.project import Project
 
 PROJECT_FILE = "project.py"
@@ -125,7 +126,7 @@ class Workspace:
     @property
     def tracking_url(self) -> str:
         """MLflow's database."""
-        return f"sqlite:///{self.tracking_database}"
+        return sqlite_uri(self.tracking_database)
 
     @property
     def tracking_database(self) -> Path:
@@ -140,7 +141,7 @@ class Workspace:
     @property
     def channels_url(self) -> str:
         """The channel events' database."""
-        return f"sqlite:///{self.state / 'channels.db'}"
+        return sqlite_uri(self.state / "channels.db")
 
 
 @dataclass(frozen=True)
