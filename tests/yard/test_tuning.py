@@ -264,6 +264,11 @@ def test_limits_that_leave_nothing_to_do_are_refused(
         make().tune(**given)  # type: ignore[arg-type]
 
 
+def test_a_setting_that_is_searched_cannot_be_given(make: Make) -> None:
+    with pytest.raises(BadUsage, match=r"found learning_rate, which ty.Search chooses.*Leave"):
+        make().tune(training={"learning_rate": 0.1, "seed": 4})
+
+
 @pytest.mark.slow
 def test_a_run_takes_what_the_latest_fitting_search_chose(make: Make) -> None:
     yard = make()

@@ -106,6 +106,7 @@ def make_trial(
     """
     underway = trial_underway(opened.workspace, study, trying)
     began = time.monotonic()
+    outcome: Literal["complete", "pruned", "failed"]
     try:
         with (
             underway.held(),
@@ -125,12 +126,13 @@ def make_trial(
     except Exception as error:  # whatever a project's code raises for some settings
         if _is_of_the_record(error):
             raise
+        outcome = "failed"
         reason = " ".join(f"{_kind(error)}{error}".split())
         trying.end("failed", seconds=time.monotonic() - began, reason=reason)
     else:
         trying.end(outcome, seconds=seconds)
     underway.clear()
-    _release_memory()
+    _release_memory(failed=outcome == "failed")
     return True
 
 
@@ -259,10 +261,13 @@ def _is_of_the_record(error: Exception) -> bool:
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _RECORDERS
 
 
-def _release_memory() -> None:
-    """Give back what a trial took, so that the next one finds all of it."""
+def _release_memory(*, failed: bool) -> None:
+    """Give back what a trial took, so that the next one finds all of it.
+
+    Python's own count of references does most of that: to look for cycles takes half a second.
+    """
     import torch
 
-    gc.collect()
-    if torch.cuda.is_available():
+    if failed or torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()

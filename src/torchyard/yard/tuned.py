@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,7 @@ def with_tuned(opened: OpenProject, tuned: Tuned | None) -> OpenProject:
 
 
 def with_latest_study(
-    opened: OpenProject, featured: Featured, *, given: Mapping[str, object]
+    opened: OpenProject, featured: Featured, *, given: Collection[str]
 ) -> OpenProject:
     """The project with the best trial of the latest search that fits it.
 
@@ -90,15 +90,25 @@ def with_latest_study(
             f"search {fitting[-1].key}, with no trial that was trained to its end",
             "Go on with it: torchyard tune",
         )
-    both = [name for name in given if name in tuned.chosen]
+    by = f"search {tuned.study} chose"
+    refuse_both(given, tuned.chosen, where="--set beside --tuned", by=by)
+    return with_tuned(opened, tuned)
+
+
+def refuse_both(given: Collection[str], searched: Collection[str], *, where: str, by: str) -> None:
+    """Refuse a setting that the caller gives and a search chooses.
+
+    Raises:
+        BadUsage: there is one.
+    """
+    both = [name for name in given if name in searched]
     if both:
         raise BadUsage(
-            where="--set beside --tuned",
-            found=f"{listed(both)}, which search {tuned.study} chose",
+            where=where,
+            found=f"{listed(both)}, which {by}",
             expected="one of both",
-            remedy="Leave --set out for what was searched.",
+            remedy="Leave --set out for what is searched.",
         )
-    return with_tuned(opened, tuned)
 
 
 def find_studies(workspace: Workspace) -> list[Study]:

@@ -7,6 +7,7 @@ of it in ``studies.db`` (Optuna's), ``studies/<key>/`` and MLflow. The test spli
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from torchyard.yard.sources import model_source
 from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import Recording, recorded
 from torchyard.yard.trying import Limits, make_trial, trial_underway
-from torchyard.yard.tuned import STUDY, study_inputs, with_chosen
+from torchyard.yard.tuned import STUDY, refuse_both, study_inputs, with_chosen
 from torchyard.yard.underway import Underway
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def tune(
     *,
     trials: int | None = None,
     minutes: float | None = None,
+    given: Collection[str] = (),
 ) -> Study:
     """Search for the settings with the lowest validation loss, or go on with a search.
 
@@ -44,15 +46,18 @@ def tune(
         featured: its data and features.
         trials: how many there shall be in all; as declared when None.
         minutes: when to end at the latest; the trial under way then goes on next time.
+        given: settings that the caller replaced.
 
     Raises:
         BadProject: the project declares no search.
-        BadUsage: there are no trials or minutes to search in.
+        BadUsage: there are no trials or minutes to search in, or the caller replaced a setting that
+            is searched.
         BadModel: a check before the first trial fails, or the first five trials do.
         NotReady: another process is at the same search.
         Stopped: a signal asked for it; what was tried is kept.
     """
     space = _searched(opened, trials, minutes)
+    refuse_both(given, space.settings, where="--set", by="ty.Search chooses")
     inputs = study_inputs(opened, featured)
     key = _key(inputs, space)
     underway = Underway(opened.workspace.runs / key)

@@ -198,12 +198,9 @@ class Yard:
         return train_model(*self._featured(training, tuned))
 
     def tune(
-        self,
-        *,
-        trials: int | None = None,
-        minutes: float | None = None,
+        self, *, trials: int | None = None, minutes: float | None = None,
         training: Settings | None = None,
-    ) -> Study:
+    ) -> Study:  # fmt: skip
         """Search for the settings with the lowest validation loss, or go on with a search.
 
         As ``tuning.tune``: until there are so many ``trials`` in all, or the ``minutes`` are over.
@@ -213,7 +210,8 @@ class Yard:
         """
         from torchyard.yard.tuning import tune
 
-        return tune(*self._featured(training, tuned=False), trials=trials, minutes=minutes)
+        opened, featured = self._featured(training, tuned=False)
+        return tune(opened, featured, trials=trials, minutes=minutes, given=training or {})
 
     def preflight(self, *, training: Settings | None = None) -> Preflight:
         """Data, features, and the checks that ``train`` makes before its first step.
