@@ -62,7 +62,7 @@ def test_the_best_are_shown_and_how_far_to_believe_them(
     assert lines[0] == ["trial", "validation", "loss", "epochs", "learning_rate", "model.hidden"]
     assert lines[1] == ["2", "0.2500", "3", "0.005", "16"]
     assert [line[0] for line in lines[1:11]] == [*"21", *map(str, range(5, 13))]
-    assert "variance: learning_rate 0.88, model.hidden 0.12." in out
+    assert "themselves: learning_rate 0.88, model.hidden 0.12." in out
     assert "14 tried, 1 of them pruned and 1 failed." in out
     assert "The best of 14 is optimistic" in out
     assert "on the test rows, once: torchyard evaluate --tuned" in out

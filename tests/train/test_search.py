@@ -236,6 +236,7 @@ def test_the_best_is_the_lowest_of_those_trained_to_the_end(whole: tuple[Trial, 
         lambda trials: trials,
         lambda trials: [one for one in trials if one.outcome == "pruned"],
         lambda trials: [dataclasses.replace(trials[0], outcome="failed", value=None)],
+        lambda trials: [trials[0], dataclasses.replace(trials[1], value=1e6)],
     ],
 )
 def test_pictures_are_the_same_bytes_for_the_same_trials(

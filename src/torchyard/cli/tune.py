@@ -74,7 +74,7 @@ def _show(study: Study) -> None:
         table(headings, [_row(one, names) for one in ranked[:_SHOWN]], right=headings)
     if study.importance:
         shares = ", ".join(f"{name} {share:.2f}" for name, share in study.importance.items())
-        say(f"What matters, as shares of the loss's variance: {shares}.")
+        say(f"What matters, as shares of what settings explain by themselves: {shares}.")
     elif ranked:
         say("Too few trials, or all alike: what matters cannot be said.")
     say(

@@ -101,8 +101,8 @@ class Study:
             settings of training that it does not change.
         space: what it may change.
         trials: those that have ended, in their order.
-        importance: the share of what varies in the loss that each setting explains; they sum up to
-            1; none where there are too few trials to say.
+        importance: how much of the loss's variance each setting explains by itself, as shares that
+            sum up to 1; none where there are too few trials to say.
         updated: when its last trial ended, UTC, ISO 8601.
     """
 

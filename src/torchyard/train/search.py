@@ -202,10 +202,11 @@ class Search:
         raise AssertionError("unreachable")
 
     def importance(self) -> dict[str, float]:
-        """The share of the variance of complete trials' losses that each setting explains alone.
+        """How much of the variance of complete trials' losses each setting explains by itself.
 
-        Arguments of the model are called ``model.hidden``. Largest first; they sum up to 1. Empty
-        where there are fewer than four complete trials, or their losses are all the same.
+        As shares of what all of them do so, so they sum up to 1: what settings explain only
+        together is left out. Arguments of the model are called ``model.hidden``. Largest first.
+        Empty where there are fewer than four complete trials, or their losses are all the same.
         """
         import optuna
         from optuna.trial import TrialState

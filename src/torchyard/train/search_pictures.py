@@ -10,12 +10,14 @@ from torchyard.train.drawing import BLUE, GRID, INK, ORANGE, PALE, as_png, empty
 
 _MOST_BARS = 20
 _BAR_INCHES = 0.32
+_STRETCH = 5.0
 
 
 def draw_trials(trials: Sequence[Trial]) -> bytes:
     """Every trial's lowest validation loss by its number, and the lowest so far.
 
-    Pruned trials are hollow; failed ones have no loss and are crosses along the bottom.
+    Pruned trials are hollow; failed ones have no loss and are crosses along the bottom. Where some
+    losses are many times others, as of trials that diverged, the axis is logarithmic.
 
     Example:
         >>> trial = Trial(number=1, outcome="complete", value=0.6, settings={}, model={}, epochs=3,
@@ -52,6 +54,9 @@ def draw_trials(trials: Sequence[Trial]) -> bytes:
             failed, [0.03] * len(failed), s=28, marker="x", color=INK, zorder=3, label="failed",
             transform=axes.get_xaxis_transform(),
         )  # fmt: skip
+    found = [loss for _, loss in (*complete, *pruned)]
+    if found and max(found) > _STRETCH * min(found) > 0:
+        axes.set_yscale("log")
     axes.set_xlabel("trial")
     axes.set_ylabel("lowest validation loss (nats)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -62,7 +67,7 @@ def draw_trials(trials: Sequence[Trial]) -> bytes:
 
 
 def draw_importance(importance: Mapping[str, float], *, of: int) -> bytes:
-    """The share of the loss's variance that each setting explains, largest on top.
+    """How much of the loss's variance each setting explains by itself, largest on top.
 
     Args:
         importance: shares by name, each 0 to 1; the first 20 are drawn.
@@ -82,6 +87,6 @@ def draw_importance(importance: Mapping[str, float], *, of: int) -> bytes:
     axes.set_yticks(places, [name for name, _ in shown], parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0.0, 1.08)
-    axes.set_xlabel("share of the variance of the validation loss")
+    axes.set_xlabel("share of what settings explain by themselves")
     set_title(axes, f"What matters, by {of:,} complete trials")
     return as_png(figure)
