@@ -32,11 +32,15 @@ def words(settings: dict[str, Any]) -> list[str]:
     return [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
 
 
-def start(folder: Path, settings: dict[str, Any]) -> subprocess.Popen[str]:
+def start(
+    folder: Path, settings: dict[str, Any], *, threads: int | None = None
+) -> subprocess.Popen[str]:
     command = [TORCHYARD, "train", "--json", *words(settings)]
+    chosen = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **chosen},
+    )  # fmt: skip
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, Any, str]:
@@ -112,13 +116,14 @@ def test_killed_and_stopped_it_goes_on_and_ends_as_if_it_had_not_been(
     assert (status, refusal["error"], refusal["found"]) == (143, "stopped", "SIGTERM")
     assert "run the same command again, and it goes on" in refusal["remedy"]
 
-    status, said, _ = ended(start(folder, SELDOM))
+    # it goes on with as many threads as it began with, whatever is asked for now
+    status, said, _ = ended(start(folder, SELDOM, threads=1 + (os.cpu_count() or 1)))
     assert status == 0
     expected, run, trace = whole
     assert said["weights_sha256"] == expected["weights_sha256"]
     assert said["metrics"] == expected["metrics"]
     again, again_trace = run_of(folder)
-    assert again.resumes == 3
+    assert (again.resumes, again.environment.threads) == (3, run.environment.threads)
     assert first_difference(again_trace, trace) is None
     assert [(e.train_loss, e.validation_loss) for e in again.curve] == [
         (e.train_loss, e.validation_loss) for e in run.curve

@@ -21,6 +21,7 @@ from torchyard.yard.environments import (
     check_own_version,
     environment_difference,
     find_uv,
+    moved,
     run_inside,
 )
 from torchyard.yard.stages import Silent
@@ -217,3 +218,13 @@ def script(folder: Path, lines: str) -> Path:
     path.write_text(f"#!/bin/bash\n{lines}\n")
     path.chmod(0o755)
     return path
+
+
+def test_a_run_that_goes_on_elsewhere_says_what_it_finds_there() -> None:
+    assert moved(HERE, dataclasses.replace(HERE, threads=HERE.threads + 1)) == ""
+    packages = {**HERE.packages, "torch": "0.1"}
+    found = moved(HERE, dataclasses.replace(HERE, cores=HERE.cores + 1, packages=packages))
+    assert found == (
+        "goes on elsewhere than it began, perhaps to other bits: "
+        f"cores {HERE.cores + 1} instead of {HERE.cores}, torch 0.1 instead of 2.9.0+cpu"
+    )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 
+from tests.support.tracked import HERE
 from torchyard.core.errors import NotReady
 from torchyard.yard.underway import Underway, clear_forgotten
 
@@ -50,3 +52,13 @@ def test_one_process_at_a_time_is_at_a_run(tmp_path: Path) -> None:
     assert not one.is_running()
     one.clear()
     assert (one.run_id, one.folder.exists()) == (None, False)
+
+
+def test_a_run_remembers_where_it_began_once_it_has_saved(tmp_path: Path) -> None:
+    began = dataclasses.replace(HERE, threads=2)
+    later = dataclasses.replace(HERE, threads=4)
+    one = Underway(tmp_path / "run")
+    assert one.began_in(later) == later
+    assert one.began_in(began) == began  # nothing was saved: it begins anew
+    one.checkpoints(every=0).save(3, {"step": 3})
+    assert one.began_in(later) == began

@@ -50,3 +50,19 @@ def deterministic(notes: list[str]) -> Iterator[None]:
         finally:
             torch.use_deterministic_algorithms(before, warn_only=only_warn)
             torch.backends.cudnn.benchmark = is_benchmarking
+
+
+@contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    """So many threads for one operation while the block lasts.
+
+    Sums of floating-point numbers come out otherwise with another number of them.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

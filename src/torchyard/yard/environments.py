@@ -29,6 +29,7 @@ from torchyard.core.digest import digest_json, short
 from torchyard.core.errors import NotReady, YardError
 from torchyard.core.files import locked, write_atomically
 from torchyard.core.record import Json
+from torchyard.core.wording import listed
 from torchyard.records.reproduction import Changed, EnvironmentDifference
 from torchyard.records.training import Environment
 from torchyard.version import __version__
@@ -92,6 +93,19 @@ def environment_difference(recorded: Environment, now: Environment) -> Environme
     return EnvironmentDifference(
         python=python.get(""), packages=_differing(packages), hardware=_differing(hardware)
     )
+
+
+def moved(began: Environment, now: Environment) -> str:
+    """What a run that goes on elsewhere than it began finds there, in words; empty for the same.
+
+    Threads are not among it: a run goes on with as many as it began with.
+    """
+    found = environment_difference(began, now)
+    python = {} if found.python is None else {"Python": found.python}
+    hardware = {name: one for name, one in found.hardware.items() if name != "threads"}
+    changes = {**python, **hardware, **found.packages}
+    said = listed([f"{name} {one.now} instead of {one.recorded}" for name, one in changes.items()])
+    return f"goes on elsewhere than it began, perhaps to other bits: {said}" if changes else ""
 
 
 def check_own_version(recorded: Environment) -> None:

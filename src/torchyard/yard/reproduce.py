@@ -102,10 +102,12 @@ def _elsewhere(
 def _trained_again(
     workspace: Workspace, recalled: Recalled, version: DatasetVersion, progress: Progress
 ) -> Reproduction:
+    from torchyard.train.kernels import with_threads
+
     # MLflow's database stays: another version of it could not open it, and this one holds it open
     environment = Lock.of(_environment(workspace)).digest
     place = workspace.reproductions / recalled.id / environment
-    with _held(place, recalled), _threads(recalled.run.environment.threads):
+    with _held(place, recalled), with_threads(recalled.run.environment.threads):
         opened = _rebuilt(workspace, recalled, place, progress)
         trained = train_model(opened, fit_features(opened, version))
         found = _compared(recalled, opened, trained)
@@ -212,19 +214,6 @@ def _environment(workspace: Workspace) -> Environment:
 
     found = capture_environment(workspace.folder, diff=b"")
     return dataclasses.replace(found, git_commit=None, git_diff_sha256=None)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """As many threads for one operation as the run had: sums come out otherwise with another."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torchyard.core.digest import short
 from torchyard.core.record import to_json
 from torchyard.records.training import Environment, Epoch, Run
 from torchyard.yard.answers import record_answers
+from torchyard.yard.environments import moved
 from torchyard.yard.results import Featured, OpenProject
 from torchyard.yard.underway import Underway
 from torchyard.yard.workspace import PROJECT_FILE, LoadedProject
@@ -41,9 +42,10 @@ class Recording:
         opened: the project.
         featured: what is learnt from.
         active: the run in MLflow.
-        environment: where it happens.
+        environment: where it began.
         samples: what it takes of its machine.
         batch: metrics that are on their way.
+        notes: what its record should say besides.
     """
 
     opened: OpenProject
@@ -52,6 +54,7 @@ class Recording:
     environment: Environment
     samples: SystemSamples
     batch: Batch
+    notes: tuple[str, ...] = ()
 
     def watch(self, signals: StopSignals) -> Watch:
         """Tells the screen and MLflow what goes on, and stops at a signal."""
@@ -103,6 +106,7 @@ def recorded(
     """
     from torchyard.train import capture_environment
     from torchyard.train.environment import uncommitted_diff
+    from torchyard.train.kernels import with_threads
     from torchyard.train.system import SystemSamples
     from torchyard.train.track import Batch
 
@@ -124,12 +128,21 @@ def recorded(
             version.name, digest=short(version.digest), source=version.source, part="training"
         )
         diff = uncommitted_diff(opened.workspace.folder)
-        environment = capture_environment(opened.workspace.folder, diff=diff)
-        _record_origin(active, opened.loaded, environment, diff)
+        now = capture_environment(opened.workspace.folder, diff=diff)
+        environment = underway.began_in(now)
+        if environment is now:
+            _record_origin(active, opened.loaded, environment, diff)
+        notes = [note for note in (moved(environment, now),) if note]
+        for note in notes:
+            opened.progress.note(note)
         first = active.next_step("system/memory_mib")
-        with Batch.to(active) as batch, SystemSamples.kept(batch.add, first=first) as samples:
+        with (
+            Batch.to(active) as batch,
+            SystemSamples.kept(batch.add, first=first) as samples,
+            with_threads(environment.threads),
+        ):
             batch.send()
-            yield Recording(opened, featured, active, environment, samples, batch)
+            yield Recording(opened, featured, active, environment, samples, batch, tuple(notes))
 
 
 def _record_origin(

@@ -1,8 +1,8 @@
 """Runs that are under way: what a run needs to go on after it was stopped or killed.
 
 It lies in ``runs/<key>/`` of the project's state, ``key`` being that of the train stage, and goes
-when the run is finished: its id, its lock, and its checkpoints. A run that nobody goes on with, as
-when its settings were changed, goes after thirty days.
+when the run is finished: its id, its lock, where it began, and its checkpoints. A run that nobody
+goes on with, as when its settings were changed, goes after thirty days.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 
 from torchyard.core.errors import NotReady
 from torchyard.core.files import locked, write_atomically
+from torchyard.core.record import read_record, write_record
+from torchyard.records.training import Environment
 
 if TYPE_CHECKING:
     from torchyard.train import Checkpoints
 
-
 _FORGOTTEN_SECONDS = 30 * 24 * 3600.0
 _LOCK = "lock"
+_CHECKPOINTS = "checkpoints"
 
 
 def clear_forgotten(runs: Path, *, now: float) -> None:
@@ -56,11 +58,23 @@ class Underway:
         """Remember the run, so that the next sitting goes on with it."""
         write_atomically(self.folder / "run", run_id.encode())
 
+    def began_in(self, now: Environment) -> Environment:
+        """The environment of the sitting that the run goes on from; ``now`` where it begins.
+
+        Raises:
+            BadRecord: what is kept of it is damaged.
+        """
+        path = self.folder / "environment.json"
+        if path.exists() and any((self.folder / _CHECKPOINTS).glob("*")):
+            return read_record(Environment, path)
+        write_record(path, now)
+        return now
+
     def checkpoints(self, *, every: float) -> Checkpoints:
         """Where the run saves where it stands; ``every`` is in seconds."""
         from torchyard.train import Checkpoints
 
-        return Checkpoints(self.folder / "checkpoints", every=every)
+        return Checkpoints(self.folder / _CHECKPOINTS, every=every)
 
     @contextmanager
     def held(self) -> Iterator[None]:
