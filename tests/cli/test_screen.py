@@ -18,8 +18,8 @@ from rich.text import Text
 from torchyard.cli.findings import show_findings, show_row
 from torchyard.cli.main import run
 from torchyard.cli.refusals import as_refusal
-from torchyard.cli.screen import hang
-from torchyard.core.errors import YardError
+from torchyard.cli.screen import hang, show_error
+from torchyard.core.errors import BadUsage, Refused, Stopped, YardError
 from torchyard.records.dataset import Finding
 from torchyard.yard.init import init_project
 
@@ -195,3 +195,26 @@ def test_an_empty_log_names_another_dataset(
     capsys.readouterr()
     assert run(["data", "log"]) == 0
     assert "torchyard data log --name ages" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"), [(Refused, "Refused"), (BadUsage, "Wrong usage"), (Stopped, "Stopped")]
+)
+def test_how_a_command_ended_is_its_first_word(
+    kind: type[YardError], title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_error(kind(where="a", found="b", expected="c", remedy="d"), as_json=False)
+    assert capsys.readouterr().err.splitlines()[0] == title
+
+
+def test_with_json_standard_output_is_the_result_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the project's own code prints, with or without an end of line, goes elsewhere."""
+    init_project(tmp_path / "demo")
+    file = tmp_path / "demo" / "project.py"
+    file.write_text(f"print('loading', end='')\n{file.read_text()}")
+    assert run(["data", "add", "-C", str(tmp_path / "demo"), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["rows"] == 6000
+    assert "loading" in said.err

@@ -359,3 +359,23 @@ def test_memory_that_is_really_not_there_is_told_so() -> None:
     said = refusal(Huge)
     assert "found no memory for a part of 8 rows" in said
     assert "allocate" in said
+
+
+def test_one_row_for_batch_norm_names_the_settings() -> None:
+    class Normed(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8))
+
+    settings = dataclasses.replace(SETTINGS, batch_size=1, accumulate=1)
+    with pytest.raises(BadModel, match=r"layer 'block.1'.*Raise batch_size, or lower accumulate"):
+        train(Normed, training=examples(), validation=examples(), settings=settings)
+
+
+def test_an_error_that_is_no_matter_of_shapes_points_at_its_line() -> None:
+    class Looks(Net):
+        def forward(self, x: Any, carrier: Any) -> Any:
+            raise KeyError("weights")
+
+    with pytest.raises(BadModel, match=rf"{HERE}: found KeyError: 'weights'.*Mend that line"):
+        probe(Looks(), GRAPH, examples(), TWO)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import typer
 
 from torchyard.cli import build, data, live, package, preflight, reproduce, runs, start, tune
 from torchyard.cli.refusals import as_refusal, asks_for_help
-from torchyard.cli.screen import err, show_error, stop_spinning
+from torchyard.cli.screen import err, results_alone, show_error, stop_spinning
 
 _INTERRUPTED = 130
 
@@ -51,6 +51,11 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
+    with results_alone() if "--json" in arguments else nullcontext():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         command = typer.main.get_command(app)
         left = command.main(arguments, prog_name="torchyard", standalone_mode=False)

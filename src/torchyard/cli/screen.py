@@ -1,7 +1,7 @@
 """What a person sees: progress and tables on a terminal, or one JSON object for machines.
 
-Progress and errors go to standard error, results to standard output; with ``--json`` the last line
-of standard output is the result, whole. On a terminal, sentences are folded between words; in a
+Progress and errors go to standard error, results to standard output; with ``--json`` there is one
+line on standard output, the result, whole. On a terminal, sentences are folded between words; in a
 pipe they stay on one line.
 """
 
@@ -11,7 +11,8 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -19,7 +20,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from torchyard.core.errors import YardError
+from torchyard.core.errors import BadUsage, Stopped, YardError
 from torchyard.core.record import Json
 
 # a pipe has no width of its own: give tables room instead of folding them at 80
@@ -37,7 +38,12 @@ _TITLES = {
     "optimize": "Building and measuring variants",
     "release": "Sealing the release",
 }
+_ENDS = {
+    BadUsage.exit_status: ("Wrong usage", "bold red"),
+    Stopped.exit_status: ("Stopped", "bold yellow"),
+}
 _spinning: list[Status] = []
+_results: list[TextIO] = []
 
 
 class Drawn:
@@ -84,11 +90,23 @@ def stop_spinning() -> None:
         _spinning.pop().stop()
 
 
+@contextmanager
+def results_alone() -> Iterator[None]:
+    """Standard output is for results: what a project's own code prints goes to standard error."""
+    _results.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results.pop()
+
+
 def show_json(value: Json) -> None:
     """The result for machines, on one line."""
-    plain = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    stream = _results[-1] if _results else sys.stdout
+    plain = (stream.encoding or "utf-8").lower() not in ("utf-8", "utf8")
     line = json.dumps(value, ensure_ascii=plain, allow_nan=False)
-    print(line, flush=True)  # noqa: T201 - the output
+    print(line, file=stream, flush=True)
 
 
 def show_error(error: YardError, *, as_json: bool) -> None:
@@ -96,7 +114,8 @@ def show_error(error: YardError, *, as_json: bool) -> None:
     stop_spinning()
     if as_json:
         show_json(error.as_dict())
-    err.print(Text("Refused" if error.exit_status == 1 else "Wrong usage", style="bold red"))
+    title, style = _ENDS.get(error.exit_status, ("Refused", "bold red"))
+    err.print(Text(title, style=style))
     for name, text in (
         ("where", error.where),
         ("found", error.found),

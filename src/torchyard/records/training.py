@@ -93,7 +93,7 @@ class FeatureGraph:
         for tensor in self.tensors:
             if tensor.name == name:
                 return tensor
-        raise KeyError(name)
+        raise KeyError(f"no feature {name!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ def raised(
         where=f"{where}, {type(module).__name__}.forward{layer}{at}",
         found=f"{type(error).__name__}: {text}{into}",
         expected=f"an answer to tensors of these shapes: {shapes_of(tensors)}",
-        remedy=_remedy(text),
+        remedy=_remedy(error, text),
     )
 
 
@@ -202,8 +202,13 @@ def _no_memory(text: str, batch: Examples, *, settings: Training, where: str) ->
     )
 
 
-def _remedy(text: str) -> str:
-    """What to do about an exception, by what it says."""
+def _remedy(error: BaseException, text: str) -> str:
+    """What to do about an exception, by what it is and says."""
+    if "more than 1 value per channel" in text:
+        return (
+            "Raise batch_size, or lower accumulate: what normalizes over a batch, as BatchNorm "
+            "does, cannot learn from one row."
+        )
     if any(words in text for words in _IN_PLACE):
         return "Write y = y + 1 instead of y += 1 (or clone() before), where gradients pass."
     if "numpy() on" in text and "requires grad" in text:
@@ -215,6 +220,8 @@ def _remedy(text: str) -> str:
         )
     if "index out of range" in text or "out of bounds" in text:
         return "Give the embedding as many rows as its tensor's cardinality in the features."
+    if not isinstance(error, (RuntimeError, ValueError, IndexError)):
+        return "Mend that line; these tensors are what it was given."
     return "Compare the module's layers with the shapes of these tensors."
 
 

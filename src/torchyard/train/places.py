@@ -57,6 +57,16 @@ def line_of(error: BaseException, module: nn.Module) -> str:
     return line
 
 
+def line_where(error: BaseException) -> str:
+    """The project's innermost line that an exception came through; empty where there is none."""
+    lines = [
+        f"{_shown(frame.f_code.co_filename)}:{number}"
+        for frame, number in _frames(error)
+        if _is_own(frame.f_code.co_filename)
+    ]
+    return lines[-1] if lines else ""
+
+
 def line_now() -> str:
     """The project's innermost line that is running, ``model.py:12``; empty where there is none."""
     frame: FrameType | None = sys._getframe(1)

@@ -82,7 +82,7 @@ class StopSignals:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number).name
+        self.received = "Ctrl-C (SIGINT)" if number == signal.SIGINT else "SIGTERM"
 
 
 def stopped(why: str, *, where: str) -> Stopped:

@@ -17,6 +17,7 @@ from torchyard.core.record import to_json, write_record
 from torchyard.project import Project
 from torchyard.records.evidence import Report, Variant
 from torchyard.yard.answers import record_report
+from torchyard.yard.building import build_module
 from torchyard.yard.results import (
     YARDSTICK,
     Array,
@@ -184,7 +185,7 @@ def _logits(opened: OpenProject, trained: TrainedModel) -> dict[str, Array]:
 def _module(opened: OpenProject, trained: TrainedModel) -> Any:
     from torchyard.train import load_weights
 
-    return load_weights(opened.project.model(trained.featured.graph), trained.weights)
+    return load_weights(build_module(opened.project, trained.featured.graph), trained.weights)
 
 
 def _protected(project: Project) -> list[str]:

@@ -11,6 +11,7 @@ from torchyard.core.errors import BadModel
 from torchyard.project import Project
 from torchyard.records.evidence import Calibration, Measured
 from torchyard.records.reproduction import Compared, Parting
+from torchyard.yard.building import build_module
 from torchyard.yard.recall import Recalled
 from torchyard.yard.results import TrainedModel
 
@@ -102,7 +103,7 @@ def _sample(project: Project, trained: TrainedModel, weights: Path) -> Sample:
     from torchyard.train import load_weights, predict_logits
 
     featured = trained.featured
-    module = load_weights(project.model(featured.graph), weights)
+    module = load_weights(build_module(project, featured.graph), weights)
     logits = predict_logits(module, featured.examples("validation"))
     return Sample(
         task=project.task,

@@ -16,6 +16,7 @@ import numpy as np
 from torchyard.core.files import write_atomically
 from torchyard.core.record import from_json, to_json
 from torchyard.records.training import Check
+from torchyard.yard.building import build_module
 from torchyard.yard.results import Featured, OpenProject
 from torchyard.yard.underway import Underway
 
@@ -41,9 +42,9 @@ def fly(opened: OpenProject, featured: Featured) -> Preflight:
 
     project = opened.project
     training = featured.examples("train")
-    probe(project.model(featured.graph), featured.graph, training, project.task)
+    probe(build_module(project, featured.graph), featured.graph, training, project.task)
     return preflight(
-        lambda: project.model(featured.graph),
+        lambda: build_module(project, featured.graph),
         training=training,
         validation=featured.examples("validation"),
         settings=project.training,

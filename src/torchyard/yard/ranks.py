@@ -17,6 +17,7 @@ from torchyard.train import Checkpoints, train
 from torchyard.train.followers import Launch
 from torchyard.train.rank import following, leading, reported, take_seat
 from torchyard.train.ranks import ALONE, Ranks
+from torchyard.yard.building import build_module
 from torchyard.yard.results import Featured, OpenProject
 from torchyard.yard.sources import model_source
 from torchyard.yard.tuned import with_arguments
@@ -66,7 +67,7 @@ def main() -> None:
         featured = Featured(Path(str(order["features"])), version)
         with following(seat) as ranks:
             train(
-                lambda: loaded.project.model(featured.graph),
+                lambda: build_module(loaded.project, featured.graph),
                 training=featured.examples("train"),
                 validation=featured.examples("validation"),
                 settings=settings,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torchyard.core.record import Json, to_json, write_record
 from torchyard.records.training import Check, Run
+from torchyard.yard.building import build_module
 from torchyard.yard.preflight import checked
 from torchyard.yard.results import Featured, OpenProject, TrainedModel
 from torchyard.yard.sources import model_source
@@ -94,7 +95,7 @@ class _Stage:
             recorded(self._opened, featured, self._underway, source=self._source) as recording,
         ):
             training = featured.examples("train")
-            module = project.model(featured.graph)
+            module = build_module(project, featured.graph)
             way = way_of(project, module)
             recording.active.tag({"torchyard.way": way, **study_tags(self._opened)})
             probe(module, featured.graph, training, project.task)
@@ -140,6 +141,6 @@ class _Stage:
             weights_sha256=digest,
             environment=recording.environment,
             checks=checks,
-            notes=trained.notes,
+            notes=(*recording.notes, *trained.notes),
             tuned=self._opened.tuned,
         )

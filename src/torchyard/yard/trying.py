@@ -15,6 +15,7 @@ from torchyard.core.errors import BadProject, Stopped, YardError
 from torchyard.core.record import Json, to_json
 from torchyard.records.search import Trial
 from torchyard.records.training import Epoch
+from torchyard.yard.building import build_module
 from torchyard.yard.results import Featured, OpenProject
 from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import BEST, tracker_of
@@ -150,7 +151,7 @@ def _train(
     began = time.monotonic()
     chosen = with_chosen(opened, trying.settings, trying.model)
     project = chosen.project
-    module = project.model(featured.graph)
+    module = build_module(project, featured.graph)
     way = way_of(project, module)
     active.tag({"torchyard.way": way})
     _check_used(way, trying)

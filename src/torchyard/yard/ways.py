@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from torchyard.project import Project
+from torchyard.yard.building import build_module
 from torchyard.yard.results import Featured, OpenProject
 from torchyard.yard.workspace import LoadedProject
 
@@ -51,7 +52,7 @@ def train_in(
     path = weights_file(opened.loaded)
 
     def build() -> nn.Module:
-        return project.model(featured.graph)
+        return build_module(project, featured.graph)
 
     if path is not None:
         return train_by_weights(build, path, settings=settings)
