@@ -54,6 +54,21 @@ def test_quick_models_get_the_usual_calls() -> None:
     assert found.latency[0].spread == pytest.approx(0, abs=1e-6)
 
 
+def test_fewer_rows_than_a_batch_has_are_repeated() -> None:
+    asked: list[list[float]] = []
+
+    class Remembers(Works):
+        def run(self, columns: Any) -> Any:
+            asked.append(columns["x"][:, 0].tolist())
+            return super().run(columns)
+
+    clock = Clock()
+    few = {"x": np.arange(24.0)[:, None]}
+    (found,) = measure(candidates(Remembers(clock, 1e-4)), few, clock=clock)
+    assert [item.batch for item in found.latency] == [1, 32]
+    assert asked[-1] == [*range(24), *range(8)]
+
+
 @pytest.mark.parametrize("row_s", [0.02, 0.3, 4.0])
 def test_slow_models_get_fewer_calls_and_no_more_time(row_s: float) -> None:
     clock = Clock()

@@ -46,7 +46,8 @@ def measure(
 
     Args:
         candidates: what ``build_candidates`` made.
-        columns: raw columns of real rows, at least 32; each call takes the next rows of them.
+        columns: raw columns of real rows; each call takes the next rows of them. Where there are
+            fewer than a batch has, they are repeated.
         clock: seconds, from anywhere.
 
     Returns:
@@ -150,6 +151,9 @@ def _latency(times_ms: np.ndarray[Any, np.dtype[np.float64]], batch: int) -> Lat
 
 def _feeds(columns: Columns, batch: int) -> Sequence[Columns]:
     rows = len(next(iter(columns.values())))
+    if rows < batch:
+        repeated = np.arange(batch) % rows
+        return [{name: column[repeated] for name, column in columns.items()}]
     starts = range(0, rows - batch + 1, batch)
     return [
         {name: column[first : first + batch] for name, column in columns.items()}
