@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -56,6 +57,34 @@ def test_two_processes_make_one_together(tmp_path: Path) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_what_was_moved_or_copied_writes_where_it_is(tmp_path: Path, is_copied: bool) -> None:
+    was, now = tmp_path / "a b" / ".yard", tmp_path / "elsewhere" / ".yard"
+    was.mkdir(parents=True)
+    (was / "mlflow.db").write_bytes(migrated())
+    with Tracker(sqlite_uri(was / "mlflow.db"), was / "files").run(
+        "demo", parameters={}, tags={}
+    ) as first:
+        first.text("note.txt", "first")
+    client = open_client(sqlite_uri(was / "mlflow.db"))
+    other = client.create_experiment("other", artifact_location="s3://bucket/.yard/files")
+    shutil.copytree(was, now)
+    if not is_copied:
+        shutil.rmtree(was.parent)
+    before = sorted(tmp_path.rglob("a b/**/*"))
+    tracker = Tracker(sqlite_uri(now / "mlflow.db"), now / "files")
+    tracker.resume(first.id)
+    with tracker.run("demo", parameters={}, tags={}) as second:
+        second.text("note.txt", "second")
+    assert sorted(tmp_path.rglob("a b/**/*")) == before
+    assert (now / "files" / second.id / "artifacts" / "note.txt").exists()
+    client = open_client(sqlite_uri(now / "mlflow.db"))
+    assert client.get_experiment(other).artifact_location == "s3://bucket/.yard/files"
+    kept = now / "files" / first.id / "artifacts"
+    assert client.get_run(first.id).info.artifact_uri == kept.as_uri()
+    assert (kept / "note.txt").read_text() == "first"
 
 
 def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:

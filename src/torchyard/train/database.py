@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +26,59 @@ def open_client(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import DatabaseError
 
     # MLflow and its migrations narrate every table they make
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    database = make_url(uri).database if uri.startswith("sqlite") else None
-    if database is not None:
-        _make(Path(database))
+    path = _path_of(uri) if uri.startswith("sqlite") else None
+    if path is not None:
+        _make(path)
     try:
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (DatabaseError, MlflowException) as error:
         first, *_ = str(getattr(error, "orig", None) or error).splitlines()
         raise BadRecord(
-            where=database or uri,
+            where=str(path or uri),
             found=first,
             expected=f"the database of MLflow {mlflow.__version__} that holds the project's runs",
             remedy="Where an older MLflow wrote it: mlflow db upgrade URI. Where it is damaged, "
             "put back a copy, or move it away: runs begin anew, and releases stay.",
         ) from error
+
+
+def settle(uri: str, files: Path) -> None:
+    """Where a project was moved or copied, its runs' files are where it is now.
+
+    MLflow keeps the whole path of each run's files: without this a copy would write into the folder
+    that it was copied from, and a moved project would make its old folder again. Other experiments
+    that people keep in the database are left alone: those are ours whose folder has the same name,
+    in a folder of the same name.
+    """
+    if not uri.startswith("sqlite"):
+        return
+    now = files.as_uri()
+    with closing(sqlite3.connect(_path_of(uri), timeout=60.0)) as connection, connection:
+        for (before,) in connection.execute("SELECT artifact_location FROM experiments").fetchall():
+            if before == now or not _are_alike(before, now):
+                continue
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                connection.execute(
+                    f"UPDATE {table} SET {column} = :now || substr({column}, :length + 1) "
+                    f"WHERE substr({column} || '/', 1, :length + 1) = :before || '/'",
+                    {"now": now, "before": before, "length": len(before)},
+                )
+
+
+def _are_alike(before: str, now: str) -> bool:
+    return before.startswith("file:") and before.split("/")[-2:] == now.split("/")[-2:]
+
+
+def _path_of(uri: str) -> Path:
+    """The file of an SQLite address."""
+    from sqlalchemy.engine import make_url
+
+    return Path(make_url(uri).database or "")
 
 
 def _make(path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any, final
 
 from torchyard.core.errors import Stopped, YardError
 from torchyard.core.record import Json
-from torchyard.train.database import open_client
+from torchyard.train.database import open_client, settle
 
 # MLflow refuses more
 _LONGEST_PARAMETER = 6000
@@ -194,7 +194,7 @@ class Tracker:
             begun: the run that goes on, when it was stopped or killed before; a new one begins when
                 it is not given, or nowhere to be found.
         """
-        client = open_client(self._uri)
+        client = self._opened()
         run = _again(client, begun) if begun else None
         if run is None:
             started = client.create_run(self._experiment(client, experiment), tags=dict(tags))
@@ -210,7 +210,13 @@ class Tracker:
 
     def resume(self, run_id: str) -> ActiveRun:
         """A finished run, to add evidence to."""
-        return ActiveRun(open_client(self._uri), run_id)
+        return ActiveRun(self._opened(), run_id)
+
+    def _opened(self) -> Any:
+        """MLflow's client; a project that was moved or copied writes to its own folder."""
+        client = open_client(self._uri)
+        settle(self._uri, self._files)
+        return client
 
     def _experiment(self, client: Any, name: str) -> str:
         known = client.get_experiment_by_name(name)
