@@ -296,6 +296,12 @@ def test_a_tensor_of_another_shape_is_set_aside() -> None:
     assert found.accepted == 1
 
 
+def test_rows_whose_every_tensor_has_another_shape_are_set_aside() -> None:
+    found = checked(pl.DataFrame({"x": [[[1, 2, 3], [4, 5, 6]], [[1, 2]]]}), TENSOR)
+    assert counts(found)["x", "is not of shape [2, 2]"] == 2
+    assert found.accepted == 0
+
+
 @pytest.mark.parametrize("values", [[1.0], [[1.0]], [[["a"]]]])
 def test_a_column_without_such_dimensions_is_no_tensor(values: list[object]) -> None:
     with pytest.raises(BadData, match=r"expected float32 numbers in the shape \[2, 2\]"):

@@ -53,6 +53,8 @@ def test_it_reads_what_other_transforms_make() -> None:
             r"x = ty.custom\(Applied\(\)\).*the same bits.*element-wise",
         ),
         (lambda x: x - x.mean(dim=0), "values that change when rows come 2 at a time"),
+        (lambda x: x[:2], "200 rows made of 300 when they come 3 at a time.*as many rows"),
+        (lambda x: (x * 0 - 1).sqrt(), "900 of 900 values that are NaN or infinite.*above 0"),
         (lambda x: x.reshape(-1), r"sizes \[0\]"),
         (lambda x: (x > 0).long(), "output of type INT64"),
         (lambda x: (x, x + 1), "2 outputs"),

@@ -72,7 +72,7 @@ def _exported(module: nn.Module, width: int, where: str) -> onnx.ModelProto:
 def check_rows(
     encoders: Mapping[str, Any], columns: Mapping[str, Any], names: Mapping[str, str]
 ) -> None:
-    """Refuse custom transforms that give a row other bits in another batch.
+    """Refuse custom transforms that drop rows, make NaN, or give a row other bits in another batch.
 
     Args:
         encoders: opened graphs of the same transforms, by what to call them (threads).
@@ -93,16 +93,39 @@ def check_rows(
             made = {name: np.concatenate([part[name] for part in parts]) for name in names}
             reference = reference or made
             for name, module in names.items():
-                differing = int((made[name].view(np.int32) != reference[name].view(np.int32)).sum())
-                if differing:
-                    raise BadModel(
-                        where=f"features: {name} = ty.custom({module}())",
-                        found=f"{differing} of {made[name].size} values that change when rows come "
-                        f"{size} at a time, {words}",
-                        expected="the same bits for a row in every batch",
-                        remedy="Keep to element-wise arithmetic, comparisons and look-ups; move "
-                        "matrix products, exponentials and the like into the model.",
-                    )
+                where = f"features: {name} = ty.custom({module}())"
+                _check_numbers(made[name], rows, size, where)
+                _check_bits(made[name], reference[name], f"{size} at a time, {words}", where)
+
+
+def _check_numbers(made: Any, rows: int, size: int, where: str) -> None:
+    if len(made) != rows:
+        raise BadModel(
+            where=where,
+            found=f"{len(made)} rows made of {rows} when they come {size} at a time",
+            expected="one row made of each",
+            remedy="Return one tensor with as many rows as the input.",
+        )
+    if not np.isfinite(made).all():
+        raise BadModel(
+            where=where,
+            found=f"{int((~np.isfinite(made)).sum())} of {made.size} values that are NaN or "
+            "infinite, of real rows",
+            expected="finite numbers",
+            remedy="Keep what it divides by, or takes the root or logarithm of, above 0.",
+        )
+
+
+def _check_bits(made: Any, reference: Any, words: str, where: str) -> None:
+    differing = int((made.view(np.int32) != reference.view(np.int32)).sum())
+    if differing:
+        raise BadModel(
+            where=where,
+            found=f"{differing} of {made.size} values that change when rows come {words}",
+            expected="the same bits for a row in every batch",
+            remedy="Keep to element-wise arithmetic, comparisons and look-ups; move "
+            "matrix products, exponentials and the like into the model.",
+        )
 
 
 CUSTOM = {"custom": Operation(_custom)}

@@ -55,7 +55,7 @@ def rows_where(test: Callable[[Array], Array]) -> Callable[[pl.Series], pl.Serie
         present = series.is_not_null().to_numpy()
         values = series.drop_nulls().to_numpy()
         found = np.zeros(len(series), dtype=bool)
-        found[present] = test(values).reshape(len(values), -1).any(axis=1)
+        found[present] = test(values).any(axis=tuple(range(1, values.ndim)))
         return pl.Series(found)
 
     return rows
