@@ -299,6 +299,10 @@ def test_a_tensor_of_another_shape_is_set_aside() -> None:
 def test_rows_whose_every_tensor_has_another_shape_are_set_aside() -> None:
     found = checked(pl.DataFrame({"x": [[[1, 2, 3], [4, 5, 6]], [[1, 2]]]}), TENSOR)
     assert counts(found)["x", "is not of shape [2, 2]"] == 2
+    assert found.findings[0].examples == (
+        "row 1: [[1, 2, 3], [4, 5, 6]]",
+        "row 2: [[1, 2]]",
+    )
     assert found.accepted == 0
 
 

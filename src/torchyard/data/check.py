@@ -155,6 +155,9 @@ class Checker:
             (tally.field, tally.rule): tally
             for tally in _tallies(schema, self._conditions, self._checks, tuple(self._unique))
         }
+        self._shapes = {
+            (field.name, shape_rule(field)) for field in schema.fields if field.kind == "tensor"
+        }
         self._unknown: dict[str, int] = {}
         self._rows = self._accepted = 0
         self._newest: datetime | None = None
@@ -181,7 +184,9 @@ class Checker:
         for (field, rule), broken in self._broken(table):
             if len(broken):
                 tally = self._tallies[field, rule]
-                tally.count(broken, table.frame, numbers)
+                # a tensor of another shape has no place in the typed table
+                shown = frame if (field, rule) in self._shapes else table.frame
+                tally.count(broken, shown, numbers)
                 if tally.severity == "quarantine":
                     bad.append((f"{field}: {rule}", broken))
         self._rows += frame.height
