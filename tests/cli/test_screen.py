@@ -6,8 +6,10 @@ import errno
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -218,3 +220,34 @@ def test_with_json_standard_output_is_the_result_alone(
     said = capsys.readouterr()
     assert json.loads(said.out)["rows"] == 6000
     assert "loading" in said.err
+
+
+def wrapped(statement: str, path: Path, *, pages: int = 0) -> Exception:
+    """What a library raises from what SQLite says."""
+    with closing(sqlite3.connect(path, timeout=0)) as connection:
+        if pages:
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(sqlite3.Error) as raised:
+            connection.execute(statement)
+    error = RuntimeError("of a library")
+    error.__cause__ = raised.value
+    return error
+
+
+def test_what_a_database_says_is_a_refusal(tmp_path: Path) -> None:
+    made = "CREATE TABLE a AS SELECT hex(zeroblob(90000)) AS text"
+    full = as_refusal(wrapped(made, tmp_path / "full.db", pages=2))
+    assert full is not None
+    assert (full.found, full.remedy) == (
+        "database or disk is full", "Make room or give access, and run it again.",
+    )  # fmt: skip
+    with closing(sqlite3.connect(tmp_path / "busy.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        busy = as_refusal(wrapped(made, tmp_path / "busy.db"))
+    assert busy is not None
+    assert (busy.code, busy.found) == ("not_ready", "database is locked")
+    (tmp_path / "torn.db").write_bytes(b"no database" * 100)
+    torn = as_refusal(wrapped(made, tmp_path / "torn.db"))
+    assert torn is not None
+    assert (torn.code, torn.found) == ("bad_record", "file is not a database")
+    assert as_refusal(wrapped("SELECT nothing", tmp_path / "none.db")) is None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import typer
 
-from torchyard.core.errors import BadData, BadProject, BadUsage, NotReady, YardError
+from torchyard.core.errors import BadData, BadProject, BadRecord, BadUsage, NotReady, YardError
 
 TRAINING_LIBRARIES = {
     "fsspec", "lance", "lightning_fabric", "mlflow", "onnx", "onnxscript", "pyarrow",
@@ -34,12 +36,46 @@ def as_refusal(error: Exception) -> YardError | None:
         return _needs_training(error) if library in TRAINING_LIBRARIES else None
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _no_room(error)
-    return None
+    return next((_of_sqlite(one) for one in _causes(error) if isinstance(one, sqlite3.Error)), None)
 
 
 def asks_for_help(error: Exception) -> bool:
     """Whether a group was given without a command; the help is on the screen already."""
     return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from, and so on: libraries wrap what a database says."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _of_sqlite(error: sqlite3.Error) -> YardError | None:
+    name = str(getattr(error, "sqlite_errorname", "")).removeprefix("SQLITE_").partition("_")[0]
+    where, found = "a database of the project, in .torchyard", str(error)
+    if name in ("FULL", "READONLY", "CANTOPEN", "IOERR"):
+        return BadData(
+            where=where,
+            found=found,
+            expected="a disk that takes what is written",
+            remedy="Make room or give access, and run it again.",
+        )
+    if name in ("BUSY", "LOCKED"):
+        return NotReady(
+            where=where,
+            found=found,
+            expected="a moment in which no other process writes to it",
+            remedy="Run it again when the other one is done.",
+        )
+    if name in ("CORRUPT", "NOTADB"):
+        return BadRecord(
+            where=where,
+            found=found,
+            expected="a file that SQLite can read",
+            remedy="Put back a copy, or move it away.",
+        )
+    return None
 
 
 def _misworded(error: Any) -> BadUsage:

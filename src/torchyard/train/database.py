@@ -42,8 +42,8 @@ def open_client(uri: str) -> Any:
             where=str(path or uri),
             found=first,
             expected=f"the database of MLflow {mlflow.__version__} that holds the project's runs",
-            remedy="Where an older MLflow wrote it: mlflow db upgrade URI. Where it is damaged, "
-            "put back a copy, or move it away: runs begin anew, and releases stay.",
+            remedy=f"Where an older MLflow wrote it: mlflow db upgrade '{uri}'. Where it is "
+            "damaged, put back a copy, or move it away: runs begin anew, and releases stay.",
         ) from error
 
 
