@@ -21,6 +21,7 @@ from torchyard.features.columns import column_from_values
 from torchyard.records.schema import Field, Schema
 from torchyard.records.training import Training
 from torchyard.serve.decode import RowDecoder
+from torchyard.train import Watch
 from torchyard.train.extremes import extremes_of
 from torchyard.yard import preflight
 from torchyard.yard.datasets import add_data
@@ -259,6 +260,23 @@ def test_checks_end_up_in_the_record_and_a_failed_one_in_mlflow(
     assert [check.name for check in trained.run.checks] == NAMES
 
 
+def test_what_is_asked_to_stop_does_so_between_two_checks(
+    tmp_path: Path, unexported: list[Any]
+) -> None:
+    class Asked(Watch):
+        times = 0
+
+        def should_stop(self) -> str:
+            self.times += 1
+            return "SIGTERM" if self.times == 3 else ""
+
+    opened = write(tmp_path)
+    featured = fit_features(opened, add_data(opened))
+    with pytest.raises(Stopped, match=rf"before '{NAMES[2]}': found SIGTERM"):
+        preflight.checked(opened, featured, Underway(tmp_path / "run"), Asked())
+    assert not (tmp_path / "run" / "checks.json").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_that_was_stopped_keeps_its_checks_and_its_weights(
@@ -270,7 +288,9 @@ def test_a_run_that_was_stopped_keeps_its_checks_and_its_weights(
     featured = fit_features(opened, add_data(opened))
     calls = iter(range(100))
     with monkeypatch.context() as patched:
-        asked = property(lambda self: "SIGTERM" if next(calls) > 3 else "", lambda self, to: None)
+        asked = property(
+            lambda self: "SIGTERM" if next(calls) > 3 + len(NAMES) else "", lambda self, to: None
+        )
         patched.setattr(StopSignals, "received", asked, raising=False)
         with pytest.raises(Stopped):
             train_model(opened, featured)

@@ -31,6 +31,8 @@ def open_client(uri: str) -> Any:
     # MLflow and its migrations narrate every table they make
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # it writes down what it raises as well, with its traceback
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     path = _path_of(uri) if uri.startswith("sqlite") else None
     if path is not None:
         _make(path)

@@ -73,6 +73,7 @@ def preflight(
     settings: Training,
     row: RealRow | None = None,
     serve: Callable[[nn.Module], float] | None = None,
+    before: Callable[[str], None] = lambda name: None,
 ) -> Preflight:
     """Check a module before its run, on the device that training will use.
 
@@ -84,11 +85,12 @@ def preflight(
         row: a real row, for rows at the schema's limits; without it these are not tried.
         serve: takes a module the whole way to serving and gives the largest difference between its
             probabilities and PyTorch's; without it this is not tried.
+        before: told the name of each check before it is made; what it raises ends them.
     """
     started = time.monotonic()
     choose_workspace()  # as training does, which begins on a device that has started then
     with chance_restored(), deterministic([]):
-        checks = tuple(_checks(build, training, validation, settings, row, serve))
+        checks = tuple(_checks(build, training, validation, settings, row, serve, before))
     _give_back()
     return Preflight(checks, time.monotonic() - started)
 
@@ -114,28 +116,34 @@ def _checks(
     settings: Training,
     row: RealRow | None,
     serve: Callable[[nn.Module], float] | None,
+    before: Callable[[str], None],
 ) -> Iterator[Check]:
     from lightning_fabric import Fabric
 
+    def made(name: str, check: Callable[[], Check]) -> Check:
+        before(name)
+        return _guarded(name, check)
+
     fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
     trial = Trial(build, training, settings, fabric.device)
-    yield _guarded(OVERFITS, lambda: check_overfits(trial))
+    yield made(OVERFITS, lambda: check_overfits(trial))
     if not any(parameter.requires_grad for parameter in trial.fresh().parameters()):
         return  # the rest would stumble over the same
+    before(GRADIENTS)
     try:
         practised = practise(trial)
     except BadModel as error:
         yield _failed(GRADIENTS, error)
         return
     yield check_gradients(practised)
-    yield _guarded(INPUTS, lambda: check_inputs(trial, practised))
-    yield _guarded(ALONE, lambda: check_alone(trial, practised))
-    yield _guarded(SAVING, lambda: check_saving(trial, practised))
+    yield made(INPUTS, lambda: check_inputs(trial, practised))
+    yield made(ALONE, lambda: check_alone(trial, practised))
+    yield made(SAVING, lambda: check_saving(trial, practised))
     if row is not None:
-        yield _guarded(EXTREMES, lambda: check_extremes(practised.module, row, settings=settings))
-    yield _guarded(MEMORY, lambda: check_memory(trial, validation, fabric))
+        yield made(EXTREMES, lambda: check_extremes(practised.module, row, settings=settings))
+    yield made(MEMORY, lambda: check_memory(trial, validation, fabric))
     if serve is not None:
-        yield _guarded(SERVING, lambda: check_serving(practised, serve))
+        yield made(SERVING, lambda: check_serving(practised, serve))
 
 
 def _give_back() -> None:

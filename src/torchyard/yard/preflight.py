@@ -23,6 +23,7 @@ from torchyard.yard.underway import Underway
 if TYPE_CHECKING:
     from torch import nn
 
+    from torchyard.train import Watch
     from torchyard.train.extremes import RealRow
     from torchyard.train.preflight import Preflight
 
@@ -30,15 +31,28 @@ _FILE = "checks.json"
 _SERVED_ROWS = 32
 
 
-def fly(opened: OpenProject, featured: Featured) -> Preflight:
+def fly(opened: OpenProject, featured: Featured, watch: Watch | None = None) -> Preflight:
     """Check the project's module against its features and rows; seconds, and nothing is kept.
 
+    Args:
+        opened: the project.
+        featured: what would be learnt from.
+        watch: asked before each check whether to stop.
+
     Raises:
+        Stopped: ``watch`` asked for it.
         BadModel: the module does not take the features, or gives no logits.
         BadData: a label is none of the task's classes.
     """
     from torchyard.train import probe
     from torchyard.train.preflight import preflight
+    from torchyard.train.watch import stopped
+
+    def before(name: str) -> None:
+        opened.progress.tick(f"Pre-flight: {name} ...")
+        why = watch.should_stop() if watch is not None else ""
+        if why:
+            raise stopped(why, where=f"pre-flight, before '{name}'")
 
     project = opened.project
     training = featured.examples("train")
@@ -50,10 +64,13 @@ def fly(opened: OpenProject, featured: Featured) -> Preflight:
         settings=project.training,
         row=_real_row(featured),
         serve=lambda module: serving_gap(opened, featured, module),
+        before=before,
     )
 
 
-def checked(opened: OpenProject, featured: Featured, underway: Underway) -> tuple[Check, ...]:
+def checked(
+    opened: OpenProject, featured: Featured, underway: Underway, watch: Watch | None = None
+) -> tuple[Check, ...]:
     """The checks of a run: made before its first step, and found again when it goes on.
 
     None where ``ty.Training(preflight=False)`` says so, or where weights are given, which learn no
@@ -61,6 +78,7 @@ def checked(opened: OpenProject, featured: Featured, underway: Underway) -> tupl
 
     Raises:
         BadModel: a check failed; it is named.
+        Stopped: ``watch`` asked for it.
     """
     from torchyard.train.preflight import stopping
 
@@ -71,7 +89,7 @@ def checked(opened: OpenProject, featured: Featured, underway: Underway) -> tupl
     goes_on = underway.checkpoints(every=0).newest() is not None
     if goes_on or not project.training.preflight or project.weights is not None:
         return ()
-    found = fly(opened, featured)
+    found = fly(opened, featured, watch)
     opened.progress.note(found.summary)
     for check in found.checks:
         if check.outcome != "pass":

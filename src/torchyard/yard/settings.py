@@ -12,6 +12,10 @@ from torchyard.records.training import Training
 
 Settings = Mapping[str, object]
 
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+# settings that are a limit, or none
+_LIMITS = ("clip_norm",)
+
 
 def changed(training: Training, settings: Settings) -> Training:
     """Training settings with some replaced; texts are read as the setting's type.
@@ -45,6 +49,8 @@ def changed(training: Training, settings: Settings) -> Training:
 
 
 def _as_type(name: str, value: object, default: object) -> object:
+    if name in _LIMITS and isinstance(value, str) and value.lower() == "none":
+        return None
     kind: Callable[[Any], object] = _as_bool if isinstance(default, bool) else type(default)
     if not isinstance(value, str) and (kind, type(value)) != (float, int):
         return value
@@ -54,7 +60,7 @@ def _as_type(name: str, value: object, default: object) -> object:
         raise BadUsage(
             where=f"training setting '{name}'",
             found=repr(value),
-            expected=f"a value like {default!r}",
+            expected=_EXPECTED[type(default)] + (", or none" if name in _LIMITS else ""),
             remedy=f"Write it like {name}={default}.",
         ) from error
 
