@@ -355,6 +355,12 @@ def test_a_faulty_rule_is_a_fault_of_the_project(function: Any, said: str) -> No
         checked(rows, TIMES, checks=ty.Checks(rules=[ty.rule("mine", function)]))
 
 
+@pytest.mark.parametrize("names", [(), "day", 3])
+def test_what_names_no_set_of_fields_cannot_be_unique(names: Any) -> None:
+    with pytest.raises(BadProject, match=r"found unique=\[.*sets of one field or more"):
+        ty.Checks(unique=[names])
+
+
 def test_two_rules_of_one_name_are_refused() -> None:
     with pytest.raises(BadProject, match="two rules of one name"):
         ty.Checks(rules=[ORDER, ORDER])

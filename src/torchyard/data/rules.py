@@ -53,7 +53,7 @@ class Checks:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
-        object.__setattr__(self, "unique", tuple(tuple(names) for names in self.unique))
+        object.__setattr__(self, "unique", tuple(_together(names) for names in self.unique))
         names = [rule.name for rule in self.rules]
         if len(set(names)) != len(names):
             raise BadProject(
@@ -80,6 +80,17 @@ class Checks:
                 expected="'fail' or 'warn'",
                 remedy="Leave it out to refuse training on data that leaks.",
             )
+
+
+def _together(names: object) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
+        raise BadProject(
+            where="ty.Checks(...)",
+            found=f"unique=[{names!r}]",
+            expected="sets of one field or more",
+            remedy="For example unique=[('tail_number', 'departs')].",
+        )
+    return tuple(names)
 
 
 def rule(
