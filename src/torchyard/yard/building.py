@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from torchyard.core.errors import BadModel, YardError
 from torchyard.project import Project
@@ -22,7 +24,7 @@ def build_module(project: Project, features: FeatureGraph) -> nn.Module:
 
     from torchyard.train.places import line_where
 
-    where = f"model {getattr(project.model, '__name__', project.model)!s}"
+    where = f"model {_name(project.model)}"
     try:
         module = project.model(features)
     except YardError:
@@ -45,3 +47,11 @@ def build_module(project: Project, features: FeatureGraph) -> nn.Module:
             "one.",
         )
     return module
+
+
+def _name(model: Callable[..., Any]) -> str:
+    """What the project file calls it, with the arguments that a search chose."""
+    if isinstance(model, partial):
+        chosen = ", ".join(f"{name}={value!r}" for name, value in model.keywords.items())
+        return f"{_name(model.func)}({chosen})"
+    return str(getattr(model, "__name__", model))
