@@ -49,7 +49,7 @@ def test_a_good_declaration_is_kept_as_written() -> None:
         ({"features": ty.Features(x=ty.cyclic_time("distance", "hour"))}, "a timestamp field"),
         (
             {"split": ty.split_by_time("origin", validation="2024-01-01", test="2024-02-01")},
-            "split by time",
+            "split by time: found field 'origin', a category; .* Name another field here",
         ),
         ({"slices": ["distance"]}, "slices"),
         (
@@ -65,6 +65,16 @@ def test_a_good_declaration_is_kept_as_written() -> None:
 def test_a_wrong_declaration_says_what_and_where(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(BadProject, match=said):
         declare(**changes)
+
+
+def test_a_field_of_another_kind_is_called_as_one_speaks() -> None:
+    schema = ty.Schema(when=ty.timestamp(), who=ty.id(), distance=ty.number())
+    with pytest.raises(BadProject, match="'who', an id; expected a number or integer or boolean"):
+        declare(schema=schema, slices=[], features=ty.Features(x=ty.standardize("who")))
+    with pytest.raises(BadProject, match="'distance', a number; expected an image field"):
+        declare(
+            schema=schema, slices=[], features=ty.Features(x=ty.pixels("distance", size=(2, 2)))
+        )
 
 
 @pytest.mark.parametrize(

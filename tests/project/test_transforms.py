@@ -72,7 +72,7 @@ def test_impossible_words_are_refused(write: Callable[[], Any], said: str) -> No
         (ty.bucket(ty.numbers("fare", ty.elapsed("when", "when")), buckets=2), "2 numbers"),
         (ty.cross(ty.lookup("carrier"), ty.standardize("fare")), r"ty.standardize\(...\) inside"),
         (ty.tokenize("carrier", length=2, vocabulary=9), "'carrier', a category"),
-        (ty.passthrough("photo"), "'photo', a image"),
+        (ty.passthrough("photo"), "'photo', an image"),
         (ty.numbers("born"), "'born', which is personal.*allow="),
         (ty.log(ty.clip("paid", low=0)), "'paid', which is declared later=True"),
     ],

@@ -54,10 +54,14 @@ def need_fields(
         if kinds and kind not in kinds:
             raise BadProject(
                 where=where,
-                found=f"field '{name}', a {kind}",
-                expected=f"a {' or '.join(kinds)} field",
-                remedy="Change the field's kind in ty.Schema, or use another transform.",
+                found=f"field '{name}', {_one(kind)}",
+                expected=f"{_one(' or '.join(kinds))} field",
+                remedy="Name another field here, or change this one's kind in ty.Schema.",
             )
+
+
+def _one(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def check_transform(transform: Transform, schema: Schema, where: str) -> None:
