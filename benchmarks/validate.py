@@ -13,25 +13,26 @@ is also measured clean.
 
 torchyard is also given the pandas frame itself, which it first makes one of polars.
 
-One run on two shared and very busy cores of an AMD EPYC (six to ten processes wanted them), times
-torchyard's: the median of seven rounds, and the lowest and the highest of them:
+One run on two quiet cores of an AMD EPYC, times torchyard's: the median of seven rounds, and the
+lowest and the highest of them:
 
 | | 13 rules | 54 rules | 54 rules, clean |
 |---|---|---|---|
-| pandera, texts as objects | 16 (13 to 23) | 16 (6 to 28) | 17 (6 to 23) |
-| pandera, pandas' default | 9.1 (6.6 to 14) | 9.9 (7 to 18) | 8.8 (6 to 13) |
-| pandera, Arrow columns | 6.7 (5.8 to 8.7) | 9.4 (3.8 to 14) | 3.3 (1.9 to 6.8) |
-| Great Expectations | 31 (25 to 44) | 101 (48 to 108) | 25 (15 to 36) |
-| with rows of either kind: pandas' default | 4.8 (2.2 to 7) | 5.5 (4.6 to 9.8) | 12 (7.3 to 18) |
-| with rows of either kind: Arrow columns | 4.1 (3.1 to 5.8) | 6.6 (2.6 to 8.4) | 5.6 (3.5 to 11) |
-| both from pandas' default | 6 (3.3 to 9.5) | 4.9 (2.8 to 11) | 4.4 (2.6 to 6.4) |
-| both from Arrow columns | 4.3 (3.9 to 5.4) | 6.3 (3.3 to 8.6) | 1.5 (0.9 to 2.8) |
+| pandera, texts as objects | 18 (15 to 25) | 24 (19 to 33) | 15 (13 to 28) |
+| pandera, pandas' default | 8.7 (6.5 to 11) | 17 (10 to 26) | 8.5 (5.4 to 14) |
+| pandera, Arrow columns | 7.6 (6.0 to 8.4) | 12 (8.8 to 14) | 3.9 (3.4 to 4.5) |
+| Great Expectations | 34 (29 to 37) | 107 (83 to 136) | 28 (24 to 32) |
+| with rows of either kind: pandas' default | 5.4 (4.8 to 6.6) | 11 (8.6 to 15) | 12 (7.4 to 16) |
+| with rows of either kind: Arrow columns | 5.3 (4.8 to 6.9) | 8.6 (6.5 to 12) | 7.1 (5.3 to 10) |
+| both from pandas' default | 4.6 (4.4 to 6.3) | 8.9 (6.8 to 13) | 3.7 (2.5 to 5.7) |
+| both from Arrow columns | 4.3 (3.8 to 4.7) | 7.5 (7.4 to 10) | 1.9 (1.7 to 2.1) |
 
-So ten times pandas' default is nearly reached from a polars frame, and not from a pandas one. On
-numbers pandera needs 1 to 2 ms a rule, and nothing for columns without rules. torchyard reads every
-column whatever the rules. Of the 55 to 65 ms of processor time that clean rows take, the ranges of
-14 columns (112 MB, read once) are 7 to 9, texts' sizes, empty texts, allowed values, pattern and
-length (80 MB of views, read for each) are 27, hashing and sorting a million unique keys 15 to 17.
+So Great Expectations is passed by ten times everywhere, pandera where texts are objects or rules
+are many, and not where columns are Arrow's or rules few. On numbers pandera needs 1 to 2 ms a rule,
+and nothing for columns without rules. torchyard reads every column whatever the rules. Of the 55 to
+65 ms of processor time that clean rows take, the ranges of 14 columns (112 MB, read once) are 7 to
+9, texts' sizes, empty texts, allowed values, pattern and length (80 MB of views, read for each) are
+27, hashing and sorting a million unique keys 15 to 17.
 From pandas, 20 ms more go into the views that polars needs of texts, and twice that where memory
 for them is fetched from the system anew.
 """

@@ -45,3 +45,11 @@ def test_what_is_no_module_is_refused() -> None:
 def test_a_refusal_of_the_project_is_left_as_it_is() -> None:
     with pytest.raises(BadProject, match=r"model\.py"):
         build_module(declare(model=refuses), GRAPH)
+
+
+def test_leaving_python_is_an_error_like_others() -> None:
+    def leaves(features: Any) -> Any:
+        raise SystemExit(0)
+
+    with pytest.raises(BadModel, match=r"model leaves.*found SystemExit: 0"):
+        build_module(declare(model=leaves), GRAPH)

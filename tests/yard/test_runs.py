@@ -22,7 +22,7 @@ from torchyard.core.errors import BadModel, BadUsage, NotFound, NotReady, Stoppe
 from torchyard.core.files import locked
 from torchyard.train.database import open_client
 from torchyard.yard import Yard
-from torchyard.yard.runs import Change, Pair, Status
+from torchyard.yard.runs import Change, Pair, Status, list_runs
 from torchyard.yard.underway import Underway
 from torchyard.yard.workspace import Workspace
 
@@ -273,3 +273,9 @@ def test_a_killed_run_is_interrupted_then_goes_on_and_has_every_epoch_once(tmp_p
     assert {f"pictures/{name}.png" for name in (
         "curve", "validation_confusion", "validation_reliability",
     )} <= {*details.files}  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_no_run_is_no_number_to_ask_for(tmp_path: Path, limit: int) -> None:
+    with pytest.raises(BadUsage, match=r"found -?\d; expected 1 or more"):
+        list_runs(Workspace(tmp_path), limit=limit)

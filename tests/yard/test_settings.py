@@ -28,3 +28,8 @@ def test_a_text_of_another_kind_is_refused(name: str, value: str, expected: str)
     with pytest.raises(BadUsage, match=f"training setting '{name}'") as refused:
         changed(Training(), {name: value})
     assert (refused.value.found, refused.value.expected) == (repr(value), expected)
+
+
+def test_settings_without_names_are_refused() -> None:
+    with pytest.raises(BadUsage, match=r"found a list; expected settings by name"):
+        changed(Training(), ["seed=1"])  # type: ignore[arg-type]

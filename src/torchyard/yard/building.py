@@ -29,7 +29,7 @@ def build_module(project: Project, features: FeatureGraph) -> nn.Module:
         module = project.model(features)
     except YardError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = line_where(error)
         raise BadModel(
             where=f"{where} ({line})" if line else where,

@@ -135,7 +135,18 @@ class RunComparison:
 
 
 def list_runs(workspace: Workspace, *, limit: int | None = None) -> tuple[TrackedRun, ...]:
-    """Every run of a project, or the newest ones, newest first."""
+    """Every run of a project, or the newest ones, newest first.
+
+    Raises:
+        BadUsage: ``limit`` is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise BadUsage(
+            where="runs(limit=)",
+            found=str(limit),
+            expected="1 or more",
+            remedy="Leave it out for all of them.",
+        )
     history = _history(workspace)
     if history is None:
         return ()

@@ -27,6 +27,13 @@ def changed(training: Training, settings: Settings) -> Training:
     Raises:
         BadUsage: a setting does not exist, has another type or is out of its range.
     """
+    if not isinstance(settings, Mapping):
+        raise BadUsage(
+            where="training settings",
+            found=f"a {type(settings).__name__}",
+            expected="settings by name",
+            remedy="For example training={'seed': 11}.",
+        )
     fields = {field.name: field for field in dataclasses.fields(Training)}
     values: dict[str, Any] = {}
     for name, value in settings.items():
