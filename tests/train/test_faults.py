@@ -87,6 +87,17 @@ def test_an_operation_between_two_layers_is_named_and_not_the_layer_after_it() -
     assert re.search(r"shape \[8, 12\], made by log, of values in \[-.*Look for a logarithm", said)
 
 
+class LateLogarithm(Net):
+    def between(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden if self.training else torch.log(hidden - 1)
+
+
+def test_a_validation_loss_that_is_not_finite_names_the_operation_too() -> None:
+    said = refusal(LateLogarithm)
+    assert re.search(rf"epoch 1, validation loss, layer 'LateLogarithm' {HERE}: found", said)
+    assert "made by log" in said
+
+
 class Inner(nn.Module):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         return values / (values * 0)

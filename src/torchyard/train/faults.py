@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torchyard.core.errors import BadModel
 from torchyard.records.training import Training
 from torchyard.train.culprits import Culprit, first_culprit, is_finite, what_is_wrong
-from torchyard.train.feed import Examples
+from torchyard.train.feed import Examples, Table, in_order
 from torchyard.train.places import place_of
 from torchyard.train.predict import cross_entropy
 
@@ -119,6 +119,27 @@ def not_finite(module: nn.Module, batch: Examples, *, where: str) -> BadModel:
         expected="finite numbers",
         remedy="Look for logits beyond what 32 bits hold and for chance inside forward; or "
         f"{_LOWER}.",
+    )
+
+
+def validation_not_finite(module: nn.Module, table: Table, *, epoch: int) -> BadModel:
+    """The refusal of a validation loss that is not finite: what is at fault, on the first rows."""
+    import torch
+
+    where = f"epoch {epoch}, validation loss"
+    device = next(module.parameters()).device
+    module.eval()
+    for rows in in_order(table):
+        batch = rows.to(device)
+        with torch.no_grad():
+            loss = cross_entropy(module(**batch.tensors), batch.labels)
+        if not is_finite(loss):
+            return not_finite(module, batch, where=where)
+    return BadModel(
+        where=where,
+        found="not finite, of rows that another device has",
+        expected="a finite number",
+        remedy=f"See what that device says; or {_LOWER}.",
     )
 
 

@@ -22,7 +22,7 @@ from torchyard.core.errors import BadModel, BadProject, YardError
 from torchyard.records.training import Epoch, Training
 from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.epochs import batch_sizes, hold
-from torchyard.train.faults import failed, not_finite
+from torchyard.train.faults import failed, not_finite, validation_not_finite
 from torchyard.train.feed import Examples, Table
 from torchyard.train.kernels import deterministic
 from torchyard.train.lightning_parts import (
@@ -258,12 +258,7 @@ class _Run:
         standing, done = self._standing, self._standing.batch
         loss = _kept_modes(module, lambda: mean_loss(module, self._validation))
         if not math.isfinite(loss):
-            raise BadModel(
-                where=f"epoch {standing.epoch}, validation loss",
-                found=str(loss),
-                expected="a finite number",
-                remedy="Lower the learning rate, set clip_norm, or look for a logarithm of zero.",
-            )
+            raise validation_not_finite(module, self._validation, epoch=standing.epoch)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if self._logs_loss or VALIDATION_LOSS not in metrics:  # else it is the module's own
             self._logs_loss = True

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from torchyard.core.errors import BadModel, BadRecord
+from torchyard.core.errors import BadRecord
 from torchyard.records.training import Epoch, Training
 from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.epochs import batch_sizes, epoch_batches, hold
-from torchyard.train.faults import not_finite
+from torchyard.train.faults import not_finite, validation_not_finite
 from torchyard.train.feed import Examples, Table, part_of
 from torchyard.train.kernels import choose_workspace, deterministic
 from torchyard.train.learner import Learner
@@ -180,7 +180,7 @@ class _Sitting:
         epoch = Epoch(
             number=standing.epoch,
             train_loss=float(np.average(losses, weights=self._sizes)),
-            validation_loss=self._finite(self._validate(validation)),
+            validation_loss=self._validate(validation),
             seconds=time.monotonic() - self._epoch_began,
         )
         standing.end_epoch(epoch, module)
@@ -192,7 +192,10 @@ class _Sitting:
         ranks, module = self._ranks, self._learner.module
         ranks.share_buffers(module)
         has_none = part.rows == 0 and ranks.size > 1
-        return ranks.weighted_mean(0.0 if has_none else mean_loss(module, part), part.rows)
+        loss = ranks.weighted_mean(0.0 if has_none else mean_loss(module, part), part.rows)
+        if not math.isfinite(loss):
+            raise validation_not_finite(module, part, epoch=self._standing.epoch)
+        return loss
 
     def _tell_notes(self) -> None:
         standing = self._standing
@@ -243,13 +246,3 @@ class _Sitting:
             learner = self._learner.state()
             state = {"learner": learner, "standing": standing.plain(), "random": random}
             checkpoints.save(standing.trace.steps, state)
-
-    def _finite(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            raise BadModel(
-                where=f"epoch {self._standing.epoch}, validation loss",
-                found=str(loss),
-                expected="a finite number",
-                remedy="Lower learning_rate, set clip_norm, or look for a logarithm of zero.",
-            )
-        return loss

@@ -46,7 +46,8 @@ def mean_loss(module: nn.Module, table: Table) -> float:
     module.eval()
     logits = predict_logits(module, table)
     labels = table.truth()
-    if logits.ndim == 1:
-        return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
-    total = np.logaddexp.reduce(logits, axis=1)
-    return float(np.mean(total - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]))
+    with np.errstate(invalid="ignore"):  # who asked says it in better words
+        if logits.ndim == 1:
+            return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+        total = np.logaddexp.reduce(logits, axis=1)
+        return float(np.mean(total - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]))
