@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchyard.core.errors import BadData, BadUsage, YardError, nearest
+from torchyard.core.errors import BadData, BadUsage, NotReady, YardError, nearest
 
 
 def test_an_error_reads_where_found_expected_what_to_do() -> None:
@@ -15,6 +15,16 @@ def test_an_error_reads_where_found_expected_what_to_do() -> None:
         "expected": "4 cells",
         "remedy": "Add one.",
     }
+
+
+@pytest.mark.parametrize("family", YardError.__subclasses__())
+def test_a_refusal_comes_back_from_its_parts(family: type[YardError]) -> None:
+    error = family(where="a.csv", found="3 cells", expected="4 cells", remedy="Add one.")
+    again = YardError.of_dict(error.as_dict())
+    assert type(again) is family
+    assert str(again) == str(error)
+    unknown = YardError.of_dict({**error.as_dict(), "error": "of_tomorrow"})
+    assert isinstance(unknown, NotReady)
 
 
 def test_long_parts_are_bounded() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 _LONGEST = 600
@@ -45,6 +45,16 @@ a value in every row. Declare it optional=True.
             "expected": self.expected,
             "remedy": self.remedy,
         }
+
+    @staticmethod
+    def of_dict(parts: Mapping[str, str]) -> YardError:
+        """The refusal that ``as_dict`` wrote, in this process or another.
+
+        A code that is not known here, as another version may write, reads as ``NotReady``.
+        """
+        kinds = {kind.code: kind for kind in YardError.__subclasses__()}
+        names = ("where", "found", "expected", "remedy")
+        return kinds.get(parts["error"], NotReady)(**{name: parts[name] for name in names})
 
 
 class BadUsage(YardError):

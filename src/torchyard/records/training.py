@@ -141,6 +141,11 @@ class Training:
     preflight: bool = True
 
 
+# settings that change no result
+IDLE = ("checkpoint_seconds", "preflight")
+Way = Literal["loop", "lightning", "fit", "weights"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Where a run happened. ``packages`` is the lock of what was installed, name to version.
@@ -158,6 +163,12 @@ class Environment:
     git_commit: str | None
     git_diff_sha256: str | None
     threads: int = 1
+
+    @property
+    def hardware(self) -> dict[str, str]:
+        """What the bits may depend on beside the packages, as texts by name."""
+        names = ("platform", "processor", "cores", "accelerator", "threads")
+        return {name: str(getattr(self, name)) for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +238,7 @@ class Run:
 
     id: str
     status: Literal["finished"]
-    way: Literal["loop", "lightning", "fit", "weights"] = "loop"
+    way: Way = "loop"
     training: Training
     dataset: str
     features: str

@@ -1,7 +1,8 @@
-"""An epoch's batches: where their rows are held, their sizes, and the batches themselves."""
+"""An epoch's batches: where their rows are held, their sizes, themselves, and their parts."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,23 @@ def epoch_batches(
         yield before
         before = batch
     yield before
+
+
+def in_parts(batch: Examples, count: int) -> list[Examples]:
+    """A batch in so many parts of nearly equal size, as views."""
+    edges = part_edges(batch.rows, count)
+    return [batch.read(*pair) for pair in itertools.pairwise(edges)] if len(edges) > 2 else [batch]
+
+
+def part_edges(rows: int, count: int) -> list[int]:
+    """Where so many rows are cut: at least two a part, for what normalizes over them.
+
+    Example:
+        >>> part_edges(10, 3), part_edges(5, 4)
+        ([0, 3, 6, 10], [0, 2, 5])
+    """
+    count = min(count, max(1, rows // 2))
+    return [rows * number // count for number in range(count + 1)]
 
 
 def _least(batch_size: int, devices: int) -> int:

@@ -15,7 +15,7 @@ from torchyard.train.faults import not_finite
 from torchyard.train.feed import Examples, Table, in_order
 from torchyard.train.pace import Pace
 from torchyard.train.packing import Plain
-from torchyard.train.predict import cross_entropy, mean_loss
+from torchyard.train.predict import cross_entropy, loss_beside_training
 from torchyard.train.randomness import random_state, restore_random_state, seed_everything
 from torchyard.train.standing import Standing
 from torchyard.train.watch import Watch, stopped
@@ -165,12 +165,7 @@ class Fitting:
 
     def validation_loss(self, module: nn.Module) -> float:
         """The mean cross-entropy of all validation rows, in nats; the module's modes stay."""
-        modes = [(part, part.training) for part in module.modules()]
-        try:
-            return mean_loss(module, self._validation)
-        finally:
-            for part, is_training in modes:
-                part.training = is_training
+        return loss_beside_training(module, self._validation)
 
     def log(self, step: int, **metrics: float) -> None:
         """Record numbers of a step, and show where the run stands; some times a second at most.

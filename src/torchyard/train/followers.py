@@ -30,7 +30,6 @@ _UNTIL_DEAD = 30.0
 _UNTIL_DONE = 30.0
 _LAST_LINES = 8
 _LAST_CHARACTERS = 400
-_KINDS = {kind.code: kind for kind in YardError.__subclasses__()}
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,7 @@ def _ended(seat: Seat, process: int, status: int) -> YardError:
     if seat.refusal.exists():
         said = json.loads(seat.refusal.read_text())
         where = f"{name}, {said['where']}"
-        return _KINDS[said.pop("error")](**{**said, "where": where})
+        return YardError.of_dict({**said, "where": where})
     how = f"status {status}" if status > 0 else signal.Signals(-status).name
     lines = seat.output.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
     last = "\n".join(lines)[-_LAST_CHARACTERS:]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING, Any, final
 
 from torchyard.core.errors import BadModel
 from torchyard.records.training import Training
+from torchyard.train.epochs import in_parts
 from torchyard.train.faults import failed, gradient_not_finite, not_finite
 from torchyard.train.feed import Examples
 from torchyard.train.packing import Plain
@@ -74,7 +74,7 @@ class Learner:
             BadModel: ``forward`` fails, memory does not suffice, or the loss is not finite; the
                 last is noticed later on an accelerator, see ``loop``.
         """
-        parts = _parts(batch, self._settings.accumulate)
+        parts = in_parts(batch, self._settings.accumulate)
         losses = []
         for number, part in enumerate(parts, start=1):
             with self._fabric.no_backward_sync(self._wrapped, enabled=number < len(parts)):
@@ -164,12 +164,3 @@ def learning_share(step: int, steps: int, settings: Training) -> float:
         return 1.0
     done = min(1.0, (step - warm) / max(1, steps - warm))
     return 0.5 * (1.0 + math.cos(math.pi * done)) if settings.schedule == "cosine" else 1.0 - done
-
-
-def _parts(batch: Examples, count: int) -> list[Examples]:
-    """A batch in parts of nearly equal size; at least two rows each, for what normalizes."""
-    count = min(count, max(1, batch.rows // 2))
-    if count == 1:
-        return [batch]
-    edges = [batch.rows * number // count for number in range(count + 1)]
-    return [batch.read(*pair) for pair in itertools.pairwise(edges)]

@@ -36,8 +36,8 @@ from torchyard.train.lightning_parts import (
 from torchyard.train.notes import epoch_notes
 from torchyard.train.pace import Pace
 from torchyard.train.packing import Plain
-from torchyard.train.places import place_of
-from torchyard.train.predict import mean_loss
+from torchyard.train.places import line_where
+from torchyard.train.predict import loss_beside_training
 from torchyard.train.randomness import random_state, restore_random_state, seed_everything
 from torchyard.train.standing import Standing, Trained
 from torchyard.train.watch import Watch, stopped
@@ -256,7 +256,7 @@ class _Run:
     def _after_epoch(self, trainer: Any, module: Any) -> None:
         """Judge the epoch by torchyard's own validation loss."""
         standing, done = self._standing, self._standing.batch
-        loss = _kept_modes(module, lambda: mean_loss(module, self._validation))
+        loss = loss_beside_training(module, self._validation)
         if not math.isfinite(loss):
             raise validation_not_finite(module, self._validation, epoch=standing.epoch)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -309,20 +309,10 @@ class _Run:
             return failed(
                 error, self._module, self._batch, settings=self._settings, where=self._place()
             )
-        line = place_of(error, self._module).line
+        line = line_where(error)
         return BadModel(
             where=f"{type(self._module).__name__}{f', {line}' if line else ''}",
             found=f"{type(error).__name__}: {' '.join(str(error).split())}",
             expected="a LightningModule that Lightning's Trainer can train",
             remedy="Mend what Lightning says; ty.Training's settings are the Trainer's.",
         )
-
-
-def _kept_modes(module: nn.Module, run: Callable[[], float]) -> float:
-    """What ``run`` gives; the module's layers are in training or evaluation as before."""
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        return run()
-    finally:
-        for part, is_training in modes:
-            part.training = is_training

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import warnings
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 from torchyard.records.training import Training
-from torchyard.train.epochs import batch_sizes, epoch_batches
+from torchyard.train.epochs import batch_sizes, epoch_batches, in_parts, part_edges
 from torchyard.train.feed import Examples, Table, in_order
 from torchyard.train.packing import Plain
 from torchyard.train.standing import Standing
@@ -48,7 +47,7 @@ class EpochRows:
         self._standing = standing
         self._parts = parts
         sizes = batch_sizes(table.rows, settings.batch_size)
-        self._count = sum(len(_edges(rows, parts)) - 1 for rows in sizes)
+        self._count = sum(len(part_edges(rows, parts)) - 1 for rows in sizes)
 
     def __len__(self) -> int:
         return self._count
@@ -56,8 +55,7 @@ class EpochRows:
     def __iter__(self) -> Iterator[Batch]:
         standing = self._standing
         for batch in epoch_batches(self._table, self._settings, standing.epoch, standing.batch):
-            for first, last in itertools.pairwise(_edges(batch.rows, self._parts)):
-                yield _handed(batch.read(first, last))
+            yield from map(_handed, in_parts(batch, self._parts))
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the place is the run's. Lightning takes what has one for able to go on."""
@@ -116,12 +114,6 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def _edges(rows: int, parts: int) -> list[int]:
-    """Where a batch is cut: so many parts, of at least two rows each, for what normalizes."""
-    parts = min(parts, max(1, rows // 2))
-    return [rows * number // parts for number in range(parts + 1)]
 
 
 def _handed(examples: Examples) -> Batch:

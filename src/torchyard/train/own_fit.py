@@ -14,7 +14,7 @@ from torchyard.train.feed import Table
 from torchyard.train.fitting import Fitting, unsaved
 from torchyard.train.given import fill
 from torchyard.train.kernels import deterministic
-from torchyard.train.places import place_of
+from torchyard.train.places import line_where
 from torchyard.train.predict import mean_loss
 from torchyard.train.randomness import seed_everything
 from torchyard.train.standing import Standing, Trained
@@ -85,7 +85,7 @@ def _returned(fit: Callable[[Fitting], Any], context: Fitting) -> nn.Module:
     except YardError:
         raise
     except Exception as error:
-        line = place_of(error, nn.Module()).line
+        line = line_where(error)
         raise BadModel(
             where=f"{name}, {line}" if line else name,
             found=f"{type(error).__name__}: {' '.join(str(error).split())}",

@@ -36,23 +36,21 @@ class Place:
 def place_of(error: BaseException, module: nn.Module) -> Place:
     """Where an exception was raised while ``module`` ran."""
     names = {id(part): name for name, part in module.named_modules()}
-    line, layer, kind, given = "", "", "", ""
-    for frame, number in _frames(error):
-        if _is_own(frame.f_code.co_filename):
-            line = f"{_shown(frame.f_code.co_filename)}:{number}"
+    layer, kind, given = "", "", ""
+    for frame, _ in _frames(error):
         part = frame.f_locals.get("self")
         if id(part) in names and frame.f_code.co_name == "forward":
             layer, kind = names[id(part)], " ".join(repr(part).split())
             given = _shapes(frame)
-    return Place(line, layer, kind, given)
+    return Place(line_where(error), layer, kind, given)
 
 
-def line_of(error: BaseException, module: nn.Module) -> str:
+def line_of(error: BaseException) -> str:
     """The project's line behind an exception, or behind what it was raised from; empty for none."""
     cause: BaseException | None = error
     line = ""
     while cause is not None:
-        line = place_of(cause, module).line or line
+        line = line_where(cause) or line
         cause = cause.__cause__
     return line
 

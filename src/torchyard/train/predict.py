@@ -41,6 +41,16 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits.float(), labels)
 
 
+def loss_beside_training(module: nn.Module, table: Table) -> float:
+    """``mean_loss``, after which every layer is in training or in evaluation as before."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        return mean_loss(module, table)
+    finally:
+        for part, is_training in modes:
+            part.training = is_training
+
+
 def mean_loss(module: nn.Module, table: Table) -> float:
     """Mean cross-entropy of a module in evaluation mode, in nats, summed in float64."""
     module.eval()

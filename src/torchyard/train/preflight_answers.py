@@ -159,7 +159,7 @@ def check_serving(practised: Practised, serve: Callable[[nn.Module], float]) -> 
     try:
         gap = serve(module)
     except BadModel as error:
-        line = line_of(error, module)
+        line = line_of(error)
         return Check(
             name=SERVING, outcome="fail", remedy=error.remedy,
             found=f"{error.where}{f' ({line})' if line else ''}: {error.found}",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from torchyard.core.errors import BadProject, YardError
 from torchyard.train.followers import Followers, Launch, Seat
-from torchyard.train.kernels import choose_workspace
+from torchyard.train.kernels import choose_workspace, with_threads
 from torchyard.train.ranks import Ranks, Together
 
 if TYPE_CHECKING:
@@ -41,13 +41,12 @@ def leading(devices: int, launch: Launch) -> Iterator[Ranks]:
     device = _device(0, devices)
     shutil.rmtree(launch.folder, ignore_errors=True)
     launch.folder.mkdir(parents=True)
-    before, threads = _threads_now(), threads_each(devices)
+    threads = threads_each(devices)
     followers = Followers.started(devices, threads, launch)
     try:
         followers.wait_until_ready()
-        _set_threads(threads)
         seat = Seat(0, devices, threads, str(launch.folder))
-        with _joined(seat, device), followers.watched(device):
+        with with_threads(threads), _joined(seat, device), followers.watched(device):
             yield Together(0, devices, device, note=_note(device, devices, threads))
         followers.wait_until_done()
     except BaseException as error:
@@ -59,7 +58,6 @@ def leading(devices: int, launch: Launch) -> Iterator[Ranks]:
         raise found from error
     finally:
         followers.end()
-        _set_threads(before)
 
 
 def take_seat(file: Path, pipe: int) -> Seat:
@@ -78,9 +76,8 @@ def following(seat: Seat) -> Iterator[Ranks]:
     """Be another rank than 0 while the block lasts."""
     choose_workspace()
     device = _device(seat.rank, seat.size)
-    _set_threads(seat.threads)
     seat.ready.touch()
-    with _joined(seat, device):
+    with with_threads(seat.threads), _joined(seat, device):
         yield Together(seat.rank, seat.size, device)
 
 
@@ -186,12 +183,6 @@ def _threads_now() -> int:
     import torch
 
     return torch.get_num_threads()
-
-
-def _set_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def _end_with(pipe: int) -> None:

@@ -36,7 +36,6 @@ from torchyard.version import __version__
 from torchyard.yard.stages import Progress
 
 OWN = "torchyard"
-_HARDWARE = ("platform", "processor", "cores", "accelerator", "threads")
 _READY = "ready.json"
 _HERE = "or train in the environment that is here, and be told what differs: --here"
 # pip's settings that decide where packages come from, as uv wants them
@@ -84,7 +83,7 @@ class Lock:
 
 def environment_difference(recorded: Environment, now: Environment) -> EnvironmentDifference:
     """What differs between two environments, the source of the project aside."""
-    hardware = {name: (str(getattr(recorded, name)), str(getattr(now, name))) for name in _HARDWARE}
+    hardware = {name: (value, now.hardware[name]) for name, value in recorded.hardware.items()}
     names = sorted(recorded.packages.keys() | now.packages.keys())
     packages = {name: (recorded.packages.get(name), now.packages.get(name)) for name in names}
     # a source that is lent to an environment is no installed package
@@ -281,9 +280,7 @@ def _answered(text: str, said: Sequence[str], status: int) -> Json:
             remedy=f"Look at what it said; {_HERE}",
         ) from None
     if "error" in answer:
-        kinds = {kind.code: kind for kind in YardError.__subclasses__()}
-        kind = kinds.get(answer.pop("error"), NotReady)
-        raise kind(**answer)
+        raise YardError.of_dict(answer)
     return answer
 
 

@@ -86,8 +86,7 @@ def checked(
     if kept.exists():
         return tuple(from_json(Check, one, where=_FILE) for one in json.loads(kept.read_text()))
     project = opened.project
-    goes_on = underway.checkpoints(every=0).newest() is not None
-    if goes_on or not project.training.preflight or project.weights is not None:
+    if underway.has_saved or not project.training.preflight or project.weights is not None:
         return ()
     found = fly(opened, featured, watch)
     opened.progress.note(found.summary)

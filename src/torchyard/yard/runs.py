@@ -28,7 +28,6 @@ Value = TypeVar("Value")
 
 _ENDS: dict[str, Status] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 _CURVES = ("train_loss", "validation_loss")
-_HARDWARE = ("platform", "processor", "cores", "memory_gib", "accelerator", "threads")
 # what MLflow holds of a run beside the numbers that say how good it is
 _ABOUT = ("system/", BEST, "step_loss", "epoch_seconds", *_CURVES)
 
@@ -198,7 +197,7 @@ def compare_runs(a: RunDetails, b: RunDetails) -> RunComparison:
         code=_changes(a.code, b.code),
         packages=_differing(*(one.packages for one in pair)) if pair else {},
         environment=_differing(*map(_circumstances, pair)) if pair else {},
-        hardware=_differing(*map(_hardware, pair)) if pair else {},
+        hardware=_differing(*(one.hardware for one in pair)) if pair else {},
     )
 
 
@@ -311,7 +310,3 @@ def _circumstances(where: Environment) -> dict[str, str]:
         "git_commit": where.git_commit or "none",
         "git_diff_sha256": where.git_diff_sha256 or "none",
     }
-
-
-def _hardware(where: Environment) -> dict[str, str]:
-    return {name: str(getattr(where, name)) for name in _HARDWARE}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchyard.core.record import Json, to_json, write_record
-from torchyard.records.training import Check, Run
+from torchyard.records.training import Check, Run, Way
 from torchyard.yard.building import build_module
 from torchyard.yard.preflight import checked
 from torchyard.yard.results import Featured, OpenProject, TrainedModel
@@ -16,7 +16,7 @@ from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import Recording, recorded
 from torchyard.yard.tuned import study_tags
 from torchyard.yard.underway import Underway, clear_forgotten
-from torchyard.yard.ways import Way, train_in, way_of, weights_file
+from torchyard.yard.ways import decided_by, train_in, way_of
 
 if TYPE_CHECKING:
     from torchyard.train import Trained, Watch
@@ -55,25 +55,9 @@ def train_model(opened: OpenProject, featured: Featured) -> TrainedModel:
 
 
 def _inputs(opened: OpenProject, featured: Featured) -> dict[str, Json]:
-    """Everything that decides the weights."""
-    training = to_json(opened.project.training)
-    for name in ("checkpoint_seconds", "preflight"):  # they change no result
-        del training[name]
-    inputs: dict[str, Json] = {
-        "features": featured.graph.digest,
-        "data": featured.version.digest,
-        "split": to_json(opened.project.split),
-        "model": model_source(opened.loaded),
-        "training": training,
-    }
-    path = weights_file(opened.loaded)
-    if path is not None:
-        from torchyard.train import digest_weights
-
-        inputs["weights"] = digest_weights(path)
-    if opened.tuned is not None:  # it decides what the run's record says
-        inputs["tuned"] = to_json(opened.tuned)
-    return inputs
+    inputs = decided_by(opened, featured)
+    # a search's choice decides what the run's record says, too
+    return inputs if opened.tuned is None else {**inputs, "tuned": to_json(opened.tuned)}
 
 
 class _Stage:

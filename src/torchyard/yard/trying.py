@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Literal, final
 from torchyard.core.errors import BadProject, Stopped, YardError
 from torchyard.core.record import Json, to_json
 from torchyard.records.search import Trial
-from torchyard.records.training import Epoch
+from torchyard.records.training import Epoch, Way
 from torchyard.yard.building import build_module
 from torchyard.yard.results import Featured, OpenProject
 from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import BEST, tracker_of
 from torchyard.yard.tuned import with_chosen
 from torchyard.yard.underway import Underway
-from torchyard.yard.ways import Way, train_in, way_of
+from torchyard.yard.ways import train_in, way_of
 from torchyard.yard.workspace import Workspace
 
 if TYPE_CHECKING:

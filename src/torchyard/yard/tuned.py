@@ -8,19 +8,16 @@ from functools import partial
 from typing import Any
 
 from torchyard.core.errors import BadUsage, NotFound
-from torchyard.core.record import Json, read_record, to_json
+from torchyard.core.record import Json, read_record
 from torchyard.core.wording import listed
-from torchyard.project import Project
 from torchyard.records.search import Study
 from torchyard.records.training import Tuned
 from torchyard.yard.results import Featured, OpenProject
-from torchyard.yard.sources import model_source
+from torchyard.yard.ways import decided_by
 from torchyard.yard.workspace import LoadedProject, Workspace
 
 STUDY = "study.json"
 _MODEL = "model"
-# settings of training that change no result
-IDLE = ("checkpoint_seconds", "preflight")
 
 
 def with_chosen(
@@ -75,7 +72,7 @@ def with_latest_study(
     studies = sorted(find_studies(opened.workspace), key=lambda one: one.updated)
     if not studies:
         raise _not_found("no search", "Search first: torchyard tune")
-    inputs = study_inputs(opened, featured)
+    inputs = decided_by(opened, featured)
     fitting = [one for one in studies if not differing(one, inputs)]
     if not fitting:
         latest = studies[-1]
@@ -115,19 +112,6 @@ def find_studies(workspace: Workspace) -> list[Study]:
     """Every search of a project, as far as each has come."""
     paths = sorted(workspace.studies.glob(f"*/{STUDY}"))
     return [read_record(Study, path) for path in paths]
-
-
-def study_inputs(opened: OpenProject, featured: Featured) -> dict[str, Json]:
-    """Everything but the search itself that decides what its trials find."""
-    project: Project = opened.project
-    training = to_json(project.training)
-    return {
-        "data": featured.version.digest,
-        "features": featured.graph.digest,
-        "split": to_json(project.split),
-        "code": model_source(opened.loaded),
-        "training": {name: value for name, value in training.items() if name not in IDLE},
-    }
 
 
 def differing(study: Study, inputs: Mapping[str, Json]) -> list[str]:

@@ -21,14 +21,15 @@ from torchyard.yard.sources import model_source
 from torchyard.yard.stages import stage_key
 from torchyard.yard.tracking import Recording, recorded
 from torchyard.yard.trying import Limits, make_trial, trial_underway
-from torchyard.yard.tuned import STUDY, refuse_both, study_inputs, with_chosen
+from torchyard.yard.tuned import STUDY, refuse_both, with_chosen
 from torchyard.yard.underway import Underway
+from torchyard.yard.ways import decided_by
 
 if TYPE_CHECKING:
     from torchyard.train.search import Search, Trying
 
 _CHECKS = "checks.json"
-_HOPELESS = 5  # failures in a row, with nothing else, that end a search
+_MOST_FAILURES = 5  # in a row, with nothing else, that end a search
 
 
 def tune(
@@ -58,7 +59,7 @@ def tune(
     """
     space = _searched(opened, trials, minutes)
     refuse_both(given, space.settings, where="--set", by="ty.Search chooses")
-    inputs = study_inputs(opened, featured)
+    inputs = decided_by(opened, featured)
     key = _key(inputs, space)
     underway = Underway(opened.workspace.runs / key)
     started = time.monotonic()
@@ -282,7 +283,7 @@ def _refuse_hopeless(trials: tuple[Trial, ...]) -> None:
     Raises:
         BadModel: the first five failed, and all since.
     """
-    if len(trials) >= _HOPELESS and all(one.outcome == "failed" for one in trials):
+    if len(trials) >= _MOST_FAILURES and all(one.outcome == "failed" for one in trials):
         raise BadModel(
             where="search",
             found=f"{len(trials)} trials, every one of which failed, the last one so: "

@@ -58,6 +58,11 @@ class Underway:
         """Remember the run, so that the next sitting goes on with it."""
         write_atomically(self.folder / "run", run_id.encode())
 
+    @property
+    def has_saved(self) -> bool:
+        """Whether there is a checkpoint to go on from, whole or damaged."""
+        return any((self.folder / _CHECKPOINTS).glob("*"))
+
     def began_in(self, now: Environment) -> Environment:
         """The environment of the sitting that the run goes on from; ``now`` where it begins.
 
@@ -65,7 +70,7 @@ class Underway:
             BadRecord: what is kept of it is damaged.
         """
         path = self.folder / "environment.json"
-        if path.exists() and any((self.folder / _CHECKPOINTS).glob("*")):
+        if path.exists() and self.has_saved:
             return read_record(Environment, path)
         write_record(path, now)
         return now

@@ -1,21 +1,22 @@
-"""The four ways in: who trains a project's module, and the call that does it."""
+"""The four ways in: who trains a project's module, what decides the weights, and the call."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from torchyard.core.record import Json, to_json
 from torchyard.project import Project
+from torchyard.records.training import IDLE, Way
 from torchyard.yard.building import build_module
 from torchyard.yard.results import Featured, OpenProject
+from torchyard.yard.sources import model_source
 from torchyard.yard.workspace import LoadedProject
 
 if TYPE_CHECKING:
     from torch import nn
 
     from torchyard.train import Checkpoints, Trained, Watch
-
-Way = Literal["loop", "lightning", "fit", "weights"]
 
 
 def way_of(project: Project, module: nn.Module) -> Way:
@@ -33,6 +34,24 @@ def weights_file(loaded: LoadedProject) -> Path | None:
     """The file of weights that the project names; None when it names none."""
     weights = loaded.project.weights
     return None if weights is None else loaded.workspace.folder / weights
+
+
+def decided_by(opened: OpenProject, featured: Featured) -> dict[str, Json]:
+    """Everything that decides a run's weights: the same gives the same."""
+    training = to_json(opened.project.training)
+    inputs: dict[str, Json] = {
+        "data": featured.version.digest,
+        "features": featured.graph.digest,
+        "split": to_json(opened.project.split),
+        "code": model_source(opened.loaded),
+        "training": {name: value for name, value in training.items() if name not in IDLE},
+    }
+    path = weights_file(opened.loaded)
+    if path is not None:
+        from torchyard.train import digest_weights
+
+        inputs["weights"] = digest_weights(path)
+    return inputs
 
 
 def train_in(
