@@ -16,8 +16,8 @@ from torchyard.version import __version__
 if TYPE_CHECKING:
     from torchyard.data.rules import Checks, rule
     from torchyard.project import *
-    from torchyard.records.evidence import Objective
     from torchyard.records.training import Training
+    from torchyard.records.verdicts import Objective
     from torchyard.train.fitting import Fitting
     from torchyard.yard import Yard
 
@@ -78,7 +78,7 @@ __all__ = [
 _HOME_OF = dict.fromkeys(__all__, "torchyard.project") | {
     "Checks": "torchyard.data.rules",
     "Fitting": "torchyard.train.fitting",
-    "Objective": "torchyard.records.evidence",
+    "Objective": "torchyard.records.verdicts",
     "Training": "torchyard.records.training",
     "Yard": "torchyard.yard",
     "rule": "torchyard.data.rules",

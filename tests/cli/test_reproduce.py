@@ -10,7 +10,7 @@ import pytest
 
 from torchyard.cli.main import run
 from torchyard.core.record import to_json
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 from torchyard.records.reproduction import (
     Changed,
     Compared,

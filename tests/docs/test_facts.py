@@ -20,8 +20,8 @@ import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import NotReady, YardError
 from torchyard.evaluate.kinds import BINARY, MULTICLASS
-from torchyard.records.evidence import Objective
 from torchyard.records.training import Training
+from torchyard.records.verdicts import Objective
 from torchyard.serve import answers, reading
 from torchyard.serve.app import LONGEST_DEADLINE_MS
 from torchyard.serve.metrics import Metrics, render

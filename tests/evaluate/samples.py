@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from torchyard.evaluate.sample import Bools, Floats, Sample
-from torchyard.records.evidence import Latency, Measured, Variant
+from torchyard.records.evidence import Latency, Variant
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
 LATE = Task(kind="binary_classification", label="late", classes=("on time", "late"))
@@ -21,7 +22,7 @@ def both(probability: Floats) -> Floats:
 def binary(truth: Bools, probability: Floats, *, threshold: float = 0.5) -> Sample:
     """A binary sample, from the probability of its second class."""
     task = replace(LATE, threshold=threshold)
-    return Sample(task=task, truth=truth, probabilities=both(probability))
+    return Sample(task=task, truth=truth, outputs=both(probability))
 
 
 def task_of(classes: int) -> Task:
@@ -43,7 +44,7 @@ def many(
     weights = np.exp(logits)
     probabilities = weights / weights.sum(axis=1, keepdims=True)
     drawn = (probabilities.cumsum(axis=1) > generator.random((rows, 1))).argmax(axis=1)
-    return Sample(task=task_of(classes), truth=drawn.astype(np.int64), probabilities=probabilities)
+    return Sample(task=task_of(classes), truth=drawn.astype(np.int64), outputs=probabilities)
 
 
 def draw(rows: int, *, seed: int = 0, decimals: int | None = None) -> tuple[Bools, Floats]:

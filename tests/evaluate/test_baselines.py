@@ -22,7 +22,7 @@ def rows(count: int, *, seed: int = 0) -> tuple[dict[str, np.ndarray], Bools]:
 
 
 def of(name: str, truth: Bools, probabilities: Floats) -> float | None:
-    return compute(name, Sample(task=LATE, truth=truth, probabilities=probabilities))
+    return compute(name, Sample(task=LATE, truth=truth, outputs=probabilities))
 
 
 def fitted(features: Features, truth: Bools) -> Linear:

@@ -28,7 +28,7 @@ ROWS = 700
 
 
 def of_answers(function: Callable[..., float], **options: object) -> Definition:
-    return lambda s, w: function(s.truth, s.probabilities.argmax(1), sample_weight=w, **options)
+    return lambda s, w: function(s.truth, s.outputs.argmax(1), sample_weight=w, **options)
 
 
 def one_hot(sample: Sample) -> Floats:
@@ -42,7 +42,7 @@ def macro_precision(sample: Sample, weights: Floats) -> float:
         np.mean(
             [
                 peer.average_precision_score(
-                    sample.truth == k, sample.probabilities[:, k], sample_weight=weights
+                    sample.truth == k, sample.outputs[:, k], sample_weight=weights
                 )
                 for k in occurs
             ]
@@ -52,7 +52,7 @@ def macro_precision(sample: Sample, weights: Floats) -> float:
 
 def plain_calibration_error(sample: Sample, weights: Floats) -> float:
     """Rows one by one into bins, each of which ends with the tie that completes its share."""
-    top, right = sample.probabilities.max(1), sample.probabilities.argmax(1) == sample.truth
+    top, right = sample.outputs.max(1), sample.outputs.argmax(1) == sample.truth
     gaps, total, place = np.zeros(15), 0.0, 0
     for value in np.unique(top):
         tied = top == value
@@ -68,21 +68,19 @@ PEERS: dict[str, Definition] = {
     "balanced_accuracy": of_answers(peer.balanced_accuracy_score),
     "macro_f1": of_answers(peer.f1_score, average="macro"),
     "macro_auroc": lambda s, w: peer.roc_auc_score(
-        one_hot(s), s.probabilities, average="macro", sample_weight=w
+        one_hot(s), s.outputs, average="macro", sample_weight=w
     ),
     "macro_average_precision": macro_precision,
     "log_loss": lambda s, w: peer.log_loss(
-        s.truth, s.probabilities, sample_weight=w, labels=range(len(s.task.classes))
+        s.truth, s.outputs, sample_weight=w, labels=range(len(s.task.classes))
     ),
-    "brier": lambda s, w: float(
-        np.average(np.square(s.probabilities - one_hot(s)).sum(1), weights=w)
-    ),
+    "brier": lambda s, w: float(np.average(np.square(s.outputs - one_hot(s)).sum(1), weights=w)),
     "expected_calibration_error": plain_calibration_error,
     "calibration_gap": lambda s, w: float(
-        np.average(s.probabilities.max(1) - (s.probabilities.argmax(1) == s.truth), weights=w)
+        np.average(s.outputs.max(1) - (s.outputs.argmax(1) == s.truth), weights=w)
     ),
     "top_3_accuracy": lambda s, w: peer.top_k_accuracy_score(
-        s.truth, s.probabilities, k=3, labels=range(len(s.task.classes)), sample_weight=w
+        s.truth, s.outputs, k=3, labels=range(len(s.task.classes)), sample_weight=w
     ),
 }
 
@@ -109,7 +107,7 @@ def test_equal_probabilities_are_taken_in_the_tasks_order() -> None:
     even = Sample(
         task=task_of(5),
         truth=np.arange(5, dtype=np.int64),
-        probabilities=np.full((5, 5), 0.2),
+        outputs=np.full((5, 5), 0.2),
     )
     assert compute("accuracy", even) == 0.2
     assert compute("top_3_accuracy", even) == pytest.approx(0.6)
@@ -123,10 +121,10 @@ def test_three_best_of_three_say_nothing() -> None:
 def test_a_class_without_rows_is_left_out_of_averages() -> None:
     sample = many(ROWS, classes=3)
     chosen = sample.of(np.flatnonzero(sample.truth != 1))
-    answered = chosen.probabilities.argmax(1)
+    answered = chosen.outputs.argmax(1)
     recalls = [float((answered[chosen.truth == k] == k).mean()) for k in (0, 2)]
     assert compute("balanced_accuracy", chosen) == pytest.approx(np.mean(recalls))
-    areas = [peer.roc_auc_score(chosen.truth == k, chosen.probabilities[:, k]) for k in (0, 2)]
+    areas = [peer.roc_auc_score(chosen.truth == k, chosen.outputs[:, k]) for k in (0, 2)]
     assert compute("macro_auroc", chosen) == pytest.approx(np.mean(areas))
     f1s = peer.f1_score(chosen.truth, answered, average=None, labels=range(3))
     assert f1s[1] == 0.0  # it is still answered with, and that is a mistake
@@ -144,7 +142,7 @@ def test_one_class_alone_has_no_ranking() -> None:
 
 def test_a_certain_error_is_clipped_as_the_peer_clips_it() -> None:
     truth = np.array([0, 1, 2], dtype=np.int64)
-    wrong = Sample(task=task_of(3), truth=truth, probabilities=np.eye(3)[[1, 1, 2]])
+    wrong = Sample(task=task_of(3), truth=truth, outputs=np.eye(3)[[1, 1, 2]])
     assert compute("log_loss", wrong) == pytest.approx(PEERS["log_loss"](wrong, np.ones(3)))
 
 
@@ -160,7 +158,7 @@ def test_order_of_rows_repetition_and_bounds(truth: list[int], data: st.DataObje
     sample = Sample(
         task=task_of(4),
         truth=np.array(truth, dtype=np.int64),
-        probabilities=raw / raw.sum(axis=1, keepdims=True),
+        outputs=raw / raw.sum(axis=1, keepdims=True),
     )
     weights = data.draw(st.lists(st.integers(0, 3), min_size=rows, max_size=rows))
     shuffled = np.array(data.draw(st.permutations(range(rows))), dtype=np.intp)
@@ -177,8 +175,8 @@ def test_order_of_rows_repetition_and_bounds(truth: list[int], data: st.DataObje
 @pytest.mark.parametrize("name", CLASS_METRICS)
 def test_its_direction_is_the_better_one(name: str) -> None:
     sample = many(400, classes=5)
-    right = replace(sample, probabilities=one_hot(sample))
-    wrong = replace(sample, probabilities=np.roll(one_hot(sample), 1, axis=1))
+    right = replace(sample, outputs=one_hot(sample))
+    wrong = replace(sample, outputs=np.roll(one_hot(sample), 1, axis=1))
     best, worst = compute(name, right), compute(name, wrong)
     assert best is not None
     assert worst is not None
@@ -232,7 +230,7 @@ def test_intervals_cover_about_95_percent() -> None:
 def test_a_worse_challenger_has_a_positive_difference() -> None:
     champion = many(1200)
     noise = np.random.default_rng(1).dirichlet(np.ones(4), 1200)
-    worse = replace(champion, probabilities=0.3 * champion.probabilities + 0.7 * noise)
+    worse = replace(champion, outputs=0.3 * champion.outputs + 0.7 * noise)
     for name in ("accuracy", "macro_auroc", "log_loss", "brier"):
         found = paired_difference(
             name, challenger=worse, champion=champion, generator=np.random.default_rng(0),
@@ -264,4 +262,4 @@ def test_models_of_other_classes_are_not_compared() -> None:
 )
 def test_what_is_no_sample_is_refused(truth: np.ndarray, text: str) -> None:
     with pytest.raises(BadData, match=text):
-        Sample(task=task_of(4), truth=truth, probabilities=np.full((2, 4), 0.25))
+        Sample(task=task_of(4), truth=truth, outputs=np.full((2, 4), 0.25))

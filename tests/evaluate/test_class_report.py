@@ -21,7 +21,8 @@ from torchyard.evaluate.design import Features, bag, columns
 from torchyard.evaluate.kinds import MULTICLASS, compute
 from torchyard.evaluate.per_class import MOST_CONFUSED
 from torchyard.evaluate.sample import Floats, Sample, Truth
-from torchyard.records.evidence import Gate, Report
+from torchyard.records.evidence import Report
+from torchyard.records.verdicts import Gate
 
 
 def report(sample: Sample, *, baselines: dict[str, Floats] | None = None) -> Report:
@@ -42,7 +43,7 @@ def test_a_report_holds_every_metric_and_each_class_alone() -> None:
     found = report(sample)
     assert set(found.metrics) == set(CLASS_METRICS)
     assert found.classes == tuple(np.bincount(sample.truth).tolist())
-    answered = sample.probabilities.argmax(1)
+    answered = sample.outputs.argmax(1)
     assert found.confusion == tuple(
         map(tuple, peer.confusion_matrix(sample.truth, answered).tolist())
     )
@@ -81,7 +82,7 @@ def test_groups_and_slices_are_measured_by_their_rows_alone() -> None:
 def test_parity_is_the_largest_difference_of_any_class() -> None:
     sample = many(1000, classes=3)
     labels = np.where(np.arange(1000) < 500, "a", "b")
-    answered = sample.probabilities.argmax(1)
+    answered = sample.outputs.argmax(1)
     rates = np.array(
         [np.bincount(answered[labels == group], minlength=3) / 500 for group in ("a", "b")]
     )
@@ -114,12 +115,12 @@ def test_a_report_survives_the_disk_and_meets_gates(tmp_path: Path) -> None:
 @pytest.mark.parametrize("times", [0.4, 3.0])
 def test_finds_the_temperature_that_was_applied(times: float) -> None:
     sample = many(20_000)
-    logits = times * np.log(sample.probabilities) + 7.0  # a shift of all classes changes nothing
+    logits = times * np.log(sample.outputs) + 7.0  # a shift of all classes changes nothing
     found = fit_temperature(truth=sample.truth, logits=logits)
     assert found.temperature == pytest.approx(times, rel=0.05)
     calibrated = apply_temperature(logits, found)
     assert calibrated == pytest.approx(softmax(logits / found.temperature, axis=1))
-    scaled = replace(sample, probabilities=calibrated)
+    scaled = replace(sample, outputs=calibrated)
     assert found.log_loss_after == pytest.approx(compute("log_loss", scaled))
     assert found.log_loss_after < found.log_loss_before
 

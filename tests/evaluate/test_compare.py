@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from tests.evaluate.samples import about
 from torchyard.evaluate.compare import Limit, decide, explain, rows_to_settle, widen
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 
 NUMBER = st.floats(0.0, 1.0).map(lambda value: round(value, 6))
 FLOOR = Limit(bound=0.7, is_floor=True)

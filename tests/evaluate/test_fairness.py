@@ -9,7 +9,7 @@ from torchyard.evaluate.fairness import fairness
 from torchyard.evaluate.groups import Texts
 from torchyard.evaluate.kinds import BINARY, MIN_PER_CLASS, MIN_ROWS, kind_of
 from torchyard.evaluate.sample import Bools, Floats
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 
 
 def judged(truth: Bools, probability: Floats, labels: Texts) -> dict[str, Measured]:

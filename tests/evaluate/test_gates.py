@@ -8,15 +8,9 @@ from tests.evaluate.samples import LATE, about, task_of, variant
 from torchyard.core.errors import BadProject
 from torchyard.evaluate.gates import COSTS, check_gate, judge, passes, refusal
 from torchyard.evaluate.kinds import BINARY, MULTICLASS
-from torchyard.records.evidence import (
-    Gate,
-    GroupResult,
-    Measured,
-    Objective,
-    Report,
-    Variant,
-    Verdict,
-)
+from torchyard.records.evidence import GroupResult, Report, Variant
+from torchyard.records.measures import Measured
+from torchyard.records.verdicts import Gate, Objective, Verdict
 
 
 def part(field: str, value: str, rows: int, **metrics: Measured) -> GroupResult:

@@ -201,4 +201,4 @@ def test_a_misspelt_metric_is_refused() -> None:
 )
 def test_what_is_no_sample_is_refused(truth: Bools, probabilities: Floats, text: str) -> None:
     with pytest.raises(BadData, match=text):
-        Sample(task=LATE, truth=truth, probabilities=probabilities)
+        Sample(task=LATE, truth=truth, outputs=probabilities)

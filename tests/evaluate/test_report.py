@@ -114,7 +114,7 @@ def test_a_split_of_one_class_is_reported_without_what_it_cannot_say() -> None:
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(BadData) as refused:
         evaluate(
-            Sample(task=LATE, truth=np.zeros(0, dtype=bool), probabilities=np.zeros((0, 2))),
+            Sample(task=LATE, truth=np.zeros(0, dtype=bool), outputs=np.zeros((0, 2))),
             model="fp32",
             split="test",
             groups={},

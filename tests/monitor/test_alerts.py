@@ -8,8 +8,8 @@ from tests.monitor.traffic import TASK
 from torchyard.monitor.alerts import JudgedWindow, raise_alerts
 from torchyard.monitor.drift import Judgement
 from torchyard.monitor.explain import Cause
-from torchyard.records.evidence import Measured
 from torchyard.records.live import FieldDrift, Window
+from torchyard.records.measures import Measured
 
 Causes = dict[str, Cause | None]
 NAMES = ("wind_speed", "origin", "stops", "probability")

@@ -44,7 +44,7 @@ def reference() -> Reference:
         inputs=profile(weight, SCHEMA),
         answers=profile_scores(scores, PETS),
         report=evaluate(
-            Sample(task=PETS, truth=truth, probabilities=scores),
+            Sample(task=PETS, truth=truth, outputs=scores),
             model="fp32",
             split="test",
             groups={},

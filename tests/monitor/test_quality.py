@@ -16,7 +16,7 @@ from torchyard.monitor.log import read_labels, read_predictions
 from torchyard.monitor.quality import labelled_rows, live_quality, worse_than
 from torchyard.monitor.reference import only_logged
 from torchyard.monitor.windows import Traffic, gather, parse_cut
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 
 
 def window(tmp_path: Path, frame: pl.DataFrame, labels: list[str]) -> Traffic:
@@ -44,7 +44,7 @@ def test_late_and_repeated_labels_are_joined_by_id(tmp_path: Path) -> None:
     assert labelled_rows(found) == 300
     kept = np.sort(numbers)
     expected = measure(
-        Sample(task=TASK, truth=truth[kept], probabilities=scores(frame)[kept]),
+        Sample(task=TASK, truth=truth[kept], outputs=scores(frame)[kept]),
         generator=np.random.default_rng(0),
         resamples=100,
         metrics=BINARY.live,

@@ -16,7 +16,8 @@ from torchyard.core.record import Json
 from torchyard.data.profile import profile, profile_scores
 from torchyard.data.rows import request_rows
 from torchyard.monitor import Reference
-from torchyard.records.evidence import Measured, Report
+from torchyard.records.evidence import Report
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Field, Schema, Task
 
 RELEASE = "sha256:" + "ab" * 32

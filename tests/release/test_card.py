@@ -13,8 +13,9 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.support.releases import measured, sample_contents, sample_release, sample_report
 from torchyard.records.dataset import FieldProfile, Profile
-from torchyard.records.evidence import Evidence, GroupResult, Report, Verdict
+from torchyard.records.evidence import Evidence, GroupResult, Report
 from torchyard.records.schema import FieldKind
+from torchyard.records.verdicts import Verdict
 from torchyard.release import Contents
 from torchyard.release.card import card_html, compose_card, model_card, serving_report
 from torchyard.release.card_rows import training_rows

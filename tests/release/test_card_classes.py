@@ -28,7 +28,7 @@ def of_classes(contents: Contents, *names: str) -> Contents:
     answer = np.where(truth == len(names) - 1, 0, truth)
     probabilities[np.arange(900), answer] += 0.8
     report = evaluate(
-        Sample(task=task, truth=truth, probabilities=probabilities),
+        Sample(task=task, truth=truth, outputs=probabilities),
         model="onnx-fp32",
         split="test",
         groups={"carrier": draw.choice(["AA", "DL"], 900)},

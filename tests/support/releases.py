@@ -24,14 +24,13 @@ from torchyard.records.evidence import (
     Evidence,
     GroupResult,
     Latency,
-    Measured,
     Parity,
     ReliabilityBin,
     Report,
     Variant,
-    Verdict,
 )
 from torchyard.records.manifest import Lineage
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.records.training import (
     Environment,
@@ -41,6 +40,7 @@ from torchyard.records.training import (
     Run,
     Training,
 )
+from torchyard.records.verdicts import Verdict
 from torchyard.release import Contents, Release, ensure_key, seal, write_contents
 
 SEALED_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

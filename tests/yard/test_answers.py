@@ -59,7 +59,7 @@ def answered(task: Task) -> Sample:
     return Sample(
         task=task,
         truth=truth.astype(bool) if task.is_binary else truth,
-        probabilities=draw.dirichlet(np.ones(classes), ROWS),
+        outputs=draw.dirichlet(np.ones(classes), ROWS),
     )
 
 
@@ -80,7 +80,7 @@ def test_rows_stand_beside_their_own_answers() -> None:
     table = sample_predictions(featured(), sample, seed=3)
     for row in table["data"]:
         place = 0 if row[0] is None else int(row[0])
-        probability = sample.probabilities[place, 1]
+        probability = sample.outputs[place, 1]
         assert row[3] == BINARY.classes[int(sample.truth[place])]
         assert row[4] == BINARY.classes[int(probability >= 0.5)]
         assert row[-1] == pytest.approx(probability, abs=1e-6)

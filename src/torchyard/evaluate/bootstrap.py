@@ -23,7 +23,7 @@ from torchyard.evaluate.intervals import as_share, by_resamples
 from torchyard.evaluate.kinds import Kind, compute, find, kind_of
 from torchyard.evaluate.metrics import Metric
 from torchyard.evaluate.sample import Floats, Indices, Sample, by_class, count_classes
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
 RESAMPLES = 1000
@@ -85,7 +85,7 @@ def measure(
         >>> truth = np.arange(400) % 2 == 0
         >>> yes = np.where(truth, 0.6, 0.4)
         >>> found = measure(
-        ...     Sample(task=late, truth=truth, probabilities=np.stack([1 - yes, yes], axis=1)),
+        ...     Sample(task=late, truth=truth, outputs=np.stack([1 - yes, yes], axis=1)),
         ...     generator=np.random.default_rng(0), resamples=100)
         >>> found["accuracy"].value, found["auroc"].method
         (1.0, 'bootstrap by class, 100 resamples')

@@ -255,12 +255,12 @@ def class_sheet(sample: Sample) -> Sheet[ClassTally]:
     Example:
         >>> from torchyard.records.schema import Task
         >>> task = Task(kind="multiclass_classification", label="pet", classes=("a", "b", "c"))
-        >>> seen = class_sheet(Sample(task=task, truth=np.array([0, 2, 2]), probabilities=np.array(
+        >>> seen = class_sheet(Sample(task=task, truth=np.array([0, 2, 2]), outputs=np.array(
         ...     [[.7, .2, .1], [.5, .2, .3], [.1, .1, .8]]))).whole()
         >>> seen.members.tolist(), seen.answered.tolist(), seen.hits.tolist()
         ([1.0, 0.0, 2.0], [2.0, 0.0, 1.0], [1.0, 0.0, 1.0])
     """
-    scores = ClassScores(np.asarray(sample.truth, np.int64), sample.probabilities)
+    scores = ClassScores(np.asarray(sample.truth, np.int64), sample.outputs)
     return Sheet(
         places=np.arange(sample.rows),
         cells=sample.rows,

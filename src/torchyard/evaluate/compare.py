@@ -7,7 +7,8 @@ from statistics import NormalDist
 
 from torchyard.evaluate.intervals import CONFIDENCE
 from torchyard.evaluate.wording import limit_text, number_text, with_interval
-from torchyard.records.evidence import Measured, Outcome
+from torchyard.records.measures import Measured
+from torchyard.records.verdicts import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from torchyard.evaluate.groups import Group, Texts, part
 from torchyard.evaluate.intervals import by_resamples
 from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.sample import Sample
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
 

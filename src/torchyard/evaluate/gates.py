@@ -14,16 +14,10 @@ from torchyard.evaluate.compare import Limit, decide, explain
 from torchyard.evaluate.kinds import MIN_PER_CLASS, MIN_ROWS, kind_of, unknown_metric
 from torchyard.evaluate.slices import judge_slices
 from torchyard.evaluate.wording import describe
-from torchyard.records.evidence import (
-    Gate,
-    Measured,
-    Objective,
-    Outcome,
-    Report,
-    Variant,
-    Verdict,
-)
+from torchyard.records.evidence import Report, Variant
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
+from torchyard.records.verdicts import Gate, Objective, Outcome, Verdict
 
 LATENCY, SIZE = "latency_p99_ms", "size_mb"
 COSTS = (LATENCY, SIZE)

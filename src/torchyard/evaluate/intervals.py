@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from torchyard.evaluate.sample import Floats
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 
 CONFIDENCE = 0.95
 _TAIL = (1.0 - CONFIDENCE) / 2.0

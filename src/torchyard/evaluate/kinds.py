@@ -104,7 +104,7 @@ def compute(name: str, sample: Sample, *, weights: Floats | None = None) -> floa
     Example:
         >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
         >>> compute("auroc", Sample(task=late, truth=np.array([True, False]),
-        ...                         probabilities=np.array([[0.2, 0.8], [0.7, 0.3]])))
+        ...                         outputs=np.array([[0.2, 0.8], [0.7, 0.3]])))
         1.0
     """
     metric = find(name, task=sample.task, where="metric")

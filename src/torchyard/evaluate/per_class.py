@@ -12,7 +12,8 @@ from torchyard.evaluate.class_metrics import f1s, precisions, recalls
 from torchyard.evaluate.class_tally import ClassTally
 from torchyard.evaluate.intervals import as_share, by_resamples
 from torchyard.evaluate.sample import Sample, answers
-from torchyard.records.evidence import ClassResult, Measured
+from torchyard.records.evidence import ClassResult
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
 MOST_CONFUSED = 50  # classes; a larger matrix is more than a report should carry
@@ -50,14 +51,14 @@ def confusion(sample: Sample) -> tuple[tuple[int, ...], ...]:
 
     Example:
         >>> task = Task(kind="binary_classification", label="late", classes=("no", "yes"))
-        >>> confusion(Sample(task=task, truth=np.array([True, True, False]), probabilities=np.array(
+        >>> confusion(Sample(task=task, truth=np.array([True, True, False]), outputs=np.array(
         ...     [[.1, .9], [.8, .2], [.7, .3]])))
         ((1, 0), (1, 1))
     """
     classes = len(sample.task.classes)
     if classes > MOST_CONFUSED:
         return ()
-    cells = sample.truth.astype(np.int64) * classes + answers(sample.task, sample.probabilities)
+    cells = sample.truth.astype(np.int64) * classes + answers(sample.task, sample.outputs)
     counts = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
     return tuple(tuple(int(rows) for rows in row) for row in counts)
 

@@ -18,7 +18,8 @@ from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.per_class import class_results, class_vectors, confusion
 from torchyard.evaluate.reliability import reliability
 from torchyard.evaluate.sample import Floats, Sample
-from torchyard.records.evidence import GroupResult, Measured, Report
+from torchyard.records.evidence import GroupResult, Report
+from torchyard.records.measures import Measured
 
 
 def evaluate(
@@ -55,7 +56,7 @@ def evaluate(
         >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
         >>> yes = np.linspace(0, 1, 9)
         >>> sample = Sample(task=late, truth=np.arange(9) > 4,
-        ...                 probabilities=np.stack([1 - yes, yes], axis=1))
+        ...                 outputs=np.stack([1 - yes, yes], axis=1))
         >>> report = evaluate(sample, model="fp32", split="test",
         ...                   groups={}, slices={}, baselines={})
         >>> report.rows, report.metrics["auroc"].value
@@ -101,7 +102,7 @@ class _Judge:
 
     def everyone(self, probabilities: Floats) -> dict[str, Measured]:
         """All rows, drawn alike for model and baselines, so that their differences are not luck."""
-        sample = Sample(task=self.sample.task, truth=self.sample.truth, probabilities=probabilities)
+        sample = Sample(task=self.sample.task, truth=self.sample.truth, outputs=probabilities)
         return measure(sample, generator=_generator(self.seed, "rows"), resamples=self.resamples)
 
     def parts(

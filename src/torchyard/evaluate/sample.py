@@ -30,13 +30,13 @@ _UNITY = 1e-3  # float32 sums of many classes are off by less, another model's l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Labelled rows and the probabilities that a model gives them.
+    """Labelled rows and what a model answers to them.
 
     Attributes:
         task: what is predicted.
         truth: the class of each row: ``bool [rows]`` for a binary task (true is the second class),
             ``int64 [rows]`` otherwise, an index into the task's classes.
-        probabilities: ``float64 [rows, classes]``, calibrated, each row adding up to 1.
+        outputs: calibrated probabilities, ``float64 [rows, classes]``, each row adding up to 1.
 
     Raises:
         BadData: shapes differ, a label is no class, or a probability is none.
@@ -45,18 +45,18 @@ class Sample:
         >>> from torchyard.records.schema import Task
         >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
         >>> seen = Sample(task=late, truth=np.array([True, False, False]),
-        ...               probabilities=np.array([[.1, .9], [.8, .2], [.7, .3]]))
+        ...               outputs=np.array([[.1, .9], [.8, .2], [.7, .3]]))
         >>> seen.rows, seen.classes
         (3, (2, 1))
     """
 
     task: Task
     truth: Truth
-    probabilities: Floats
+    outputs: Floats
 
     def __post_init__(self) -> None:
         _check_truth(self.task, self.truth)
-        _check_probabilities(self.task, self.truth, self.probabilities)
+        _check_probabilities(self.task, self.truth, self.outputs)
 
     @property
     def rows(self) -> int:
@@ -70,7 +70,7 @@ class Sample:
 
     def of(self, rows: Indices) -> Sample:
         """Some of its rows, by number."""
-        return replace(self, truth=self.truth[rows], probabilities=self.probabilities[rows])
+        return replace(self, truth=self.truth[rows], outputs=self.outputs[rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,9 @@ from torchyard.core.errors import BadProject, nearest
 from torchyard.core.wording import listed
 from torchyard.evaluate.compare import Limit, decide, how_to_settle, widen, widened_text
 from torchyard.evaluate.wording import number_text, with_interval
-from torchyard.records.evidence import Gate, GroupResult, Measured, Outcome, Report
+from torchyard.records.evidence import GroupResult, Report
+from torchyard.records.measures import Measured
+from torchyard.records.verdicts import Gate, Outcome
 
 _FROM_WORST: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
 

@@ -141,11 +141,11 @@ def sheet(sample: Sample) -> Sheet[Tally]:
         >>> from torchyard.records.schema import Task
         >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
         >>> seen = sheet(Sample(task=late, truth=np.array([True, False, True]),
-        ...                     probabilities=np.array([[.1, .9], [.8, .2], [.1, .9]]))).whole()
+        ...                     outputs=np.array([[.1, .9], [.8, .2], [.1, .9]]))).whole()
         >>> seen.scores.values.tolist(), seen.positive.tolist(), seen.negative.tolist()
         ([0.2, 0.9], [0.0, 2.0], [1.0, 0.0])
     """
-    scores, cells = sort(sample.probabilities[:, 1], threshold=sample.task.threshold)
+    scores, cells = sort(sample.outputs[:, 1], threshold=sample.task.threshold)
     size = scores.values.size
     places = np.where(sample.truth, cells, cells + size)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torchyard.records.evidence import Gate, Measured
+from torchyard.records.measures import Measured
+from torchyard.records.verdicts import Gate
 
 
 def describe(gate: Gate) -> str:

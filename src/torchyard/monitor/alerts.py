@@ -11,8 +11,8 @@ from torchyard.evaluate.kinds import kind_of
 from torchyard.monitor.drift import Judgement
 from torchyard.monitor.explain import Cause
 from torchyard.monitor.quality import worse_than
-from torchyard.records.evidence import Measured
 from torchyard.records.live import Alert, FieldDrift, Window
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
 ANSWERS = "answers"

@@ -10,7 +10,7 @@ from torchyard.evaluate import Sample, measure
 from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.sample import Truth
 from torchyard.monitor.windows import Traffic
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
 FEWEST_LABELS = 50
@@ -35,7 +35,7 @@ def live_quality(
     truth = cast(Truth, np.concatenate(traffic.truths))
     if np.unique(truth).size < 2:
         return {}
-    sample = Sample(task=task, truth=truth, probabilities=np.concatenate(traffic.probabilities))
+    sample = Sample(task=task, truth=truth, outputs=np.concatenate(traffic.probabilities))
     return measure(sample, generator=generator, resamples=resamples, metrics=kind_of(task).live)
 
 

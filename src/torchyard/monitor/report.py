@@ -11,8 +11,8 @@ from html import escape
 
 from torchyard.core.digest import short
 from torchyard.core.wording import listed
-from torchyard.records.evidence import Measured
 from torchyard.records.live import FieldDrift, MonitorReport, Window
+from torchyard.records.measures import Measured
 
 _MOST_PSI_SHOWN = 1.0
 _MOST_CLASSES_SHOWN = 5

@@ -16,10 +16,10 @@ from torchyard.project.references import check_transform, need_fields
 from torchyard.project.search import check_search
 from torchyard.project.settings import check_objective, check_training
 from torchyard.records.dataset import SplitRule
-from torchyard.records.evidence import Gate, Objective
 from torchyard.records.schema import FieldKind, Schema, Task
 from torchyard.records.search import SearchSpace
 from torchyard.records.training import FeatureGraph, Training
+from torchyard.records.verdicts import Gate, Objective
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torchyard.core.errors import BadProject
 from torchyard.project.needs import need_at_least, need_types
-from torchyard.records.evidence import Objective
 from torchyard.records.training import Training
+from torchyard.records.verdicts import Objective
 
 _LEAST = {
     "max_epochs": 1, "batch_size": 1, "patience": 1, "seed": 0, "memory_mib": 1, "accumulate": 1,

@@ -9,8 +9,8 @@ from typing import Literal
 from torchyard.core.errors import BadProject
 from torchyard.project.needs import need_at_least, need_numbers, need_texts, need_types
 from torchyard.records.dataset import SplitRule
-from torchyard.records.evidence import Gate
 from torchyard.records.schema import FIELD_NAME, Task, may_be_named
+from torchyard.records.verdicts import Gate
 
 
 def binary_classification(

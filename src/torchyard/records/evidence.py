@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+from torchyard.records.ageing import Staleness
+from torchyard.records.behaviours import BehaviourResult
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
-
-Outcome = Literal["pass", "fail", "inconclusive"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """A number with its 95 % interval, the rows behind it and the method of the interval.
-
-    ``low`` and ``high`` are None where no interval exists (a file's size).
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    rows: int
-    method: str
+from torchyard.records.verdicts import Verdict
+from torchyard.records.weaknesses import ErrorCluster, FieldImportance, SliceSearch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupResult:
     """The metrics of the rows where ``field`` equals ``value``.
 
-    ``classes`` counts the rows of each class, in the task's order.
+    An intersection of several fields has their names, and their values, joined by ``", "``.
+    ``classes`` counts the rows of each class, in the task's order. ``small`` says why there are too
+    few rows to measure; it is empty where they were measured.
     """
 
     field: str
@@ -36,6 +28,7 @@ class GroupResult:
     rows: int
     classes: tuple[int, ...]
     metrics: dict[str, Measured]
+    small: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +66,10 @@ class Report:
     protected fields; ``slices`` those of slice fields. ``per_class`` says how each class is
     answered, and is empty for a binary task, whose metrics are those of its second class.
     ``confusion`` counts the rows of each class (down) by the class they were answered with
-    (across); it is empty with more than 50 classes.
+    (across); it is empty with more than 50 classes. ``against`` says per baseline and metric how
+    much worse than it the model is, on the same resamples: below 0 where it is better.
+    ``agreement`` is the share of rows that are answered as the module in PyTorch answers them; None
+    for that module itself.
     """
 
     model: str
@@ -89,6 +85,12 @@ class Report:
     reliability: tuple[ReliabilityBin, ...]
     per_class: tuple[ClassResult, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    against: dict[str, dict[str, Measured]] = dataclasses.field(default_factory=dict)
+    weaknesses: SliceSearch | None = None
+    clusters: tuple[ErrorCluster, ...] = ()
+    behaviours: tuple[BehaviourResult, ...] = ()
+    importance: tuple[FieldImportance, ...] = ()
+    agreement: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,40 +144,6 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """A limit on a measured number.
-
-    ``metric`` names a metric of the report, ``latency_p99_ms``, ``size_mb`` or a fairness
-    difference (then with ``group``). ``per_slice`` judges every slice of a field with at least
-    ``min_rows``. ``against`` compares with the champion on the same rows: the metric may be worse
-    by at most ``drop_at_most``.
-    """
-
-    metric: str
-    at_least: float | None = None
-    at_most: float | None = None
-    group: str | None = None
-    per_slice: str | None = None
-    min_rows: int = 0
-    against: Literal["champion"] | None = None
-    drop_at_most: float | None = None
-    required: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a gate decided about a variant, from which number against which limit."""
-
-    gate: str
-    variant: str
-    outcome: Outcome
-    required: bool
-    measured: Measured | None
-    limit: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
     """Training's feature tensors against serving's, over real rows.
 
@@ -192,22 +160,16 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything that was judged for one release."""
+    """Everything that was judged for one release.
+
+    ``waived`` are the verdicts of earlier releases of the model that a waiver let through: they
+    are shown for ever. ``staleness`` is None where it was not measured.
+    """
 
     calibration: Calibration
     parity: Parity
     reports: tuple[Report, ...]
     variants: tuple[Variant, ...]
     verdicts: tuple[Verdict, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
-    """The service level a release must meet on the machine that measured it.
-
-    ``p99_ms`` bounds the 99th percentile of one row, raw fields to answer, in process;
-    ``max_size_mb`` a variant's file, in units of 10^6 bytes.
-    """
-
-    p99_ms: float | None = None
-    max_size_mb: float | None = None
+    waived: tuple[Verdict, ...] = ()
+    staleness: Staleness | None = None

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 
 Action = Literal["deploy", "canary", "promote", "rollback"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from torchyard.records.evidence import Measured
+from torchyard.records.measures import Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

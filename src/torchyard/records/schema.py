@@ -10,7 +10,12 @@ FieldKind = Literal[
     "number", "integer", "boolean", "category", "timestamp", "text", "image", "tensor", "id"
 ]
 PersonalUse = Literal["feature", "log"]
-TaskKind = Literal["binary_classification", "multiclass_classification"]
+TaskKind = Literal[
+    "binary_classification",
+    "multiclass_classification",
+    "multilabel_classification",
+    "regression",
+]
 
 LARGEST_IMAGE_BYTES = 16 << 20  # of an encoded picture
 LARGEST_IMAGE_PIXELS = 1 << 26  # more would fill the memory when it is decoded
@@ -109,21 +114,51 @@ class Schema:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingRule:
+    """How the threshold of a binary task is chosen, on the validation rows.
+
+    With ``false_positive`` and ``false_negative``, the costs of one error of either kind: the least
+    total. With ``metric``: the best ``metric`` among the thresholds at which ``subject_to`` is
+    ``at_least``.
+    """
+
+    false_positive: float | None = None
+    false_negative: float | None = None
+    metric: str | None = None
+    subject_to: str | None = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What is predicted: which of ``classes`` a row belongs to.
+    """What is predicted: which of ``classes`` a row belongs to, or a number.
 
     Binary: ``label`` is a boolean column of the training data; ``classes`` name its false and its
     true value, in that order, in answers. A row is answered with the second class when its
-    calibrated probability is at least ``threshold``.
+    calibrated probability is at least ``threshold``, which ``operating`` chooses when given.
 
     Multiclass: ``label`` is a column of texts or whole numbers that, as text, are among
     ``classes``; a row is answered with the most probable class, the first of equals.
+
+    Multilabel: ``label`` is a column of texts, each any number of ``classes`` joined by
+    ``separator``, the empty text being none of them, or of lists of texts; a row is answered with
+    every class whose calibrated probability is at least ``threshold``.
+
+    Regression: ``label`` is a column of numbers, in ``unit``; ``classes`` is empty. A row is
+    answered with a value and with an interval that holds the truth in a share ``coverage`` of rows.
+    With ``standardized`` the module learns, and gives, numbers of mean 0 and deviation 1 over the
+    training rows, and its answers are put back into the unit.
     """
 
     kind: TaskKind
     label: str
     classes: tuple[str, ...]
     threshold: float = 0.5
+    operating: OperatingRule | None = None
+    separator: str = "|"
+    unit: str | None = None
+    coverage: float = 0.9
+    standardized: bool = True
 
     @property
     def is_binary(self) -> bool:
@@ -131,6 +166,29 @@ class Task:
         return self.kind == "binary_classification"
 
     @property
+    def is_multilabel(self) -> bool:
+        """Whether a row has any number of the classes."""
+        return self.kind == "multilabel_classification"
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether a number is predicted."""
+        return self.kind == "regression"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the columns of an answer are: a probability of each class, or value and interval."""
+        return ("value", "low", "high") if self.is_regression else self.classes
+
+    @property
     def headline(self) -> str:
         """The metric that stands for a model's quality where there is room for one number."""
-        return "auroc" if self.is_binary else "accuracy"
+        return _HEADLINES[self.kind]
+
+
+_HEADLINES: dict[TaskKind, str] = {
+    "binary_classification": "auroc",
+    "multiclass_classification": "accuracy",
+    "multilabel_classification": "micro_f1",
+    "regression": "mae",
+}

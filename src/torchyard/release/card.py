@@ -12,14 +12,10 @@ from itertools import chain
 from torchyard.core.digest import short
 from torchyard.core.record import Json
 from torchyard.core.wording import listed
-from torchyard.records.evidence import (
-    GroupResult,
-    Measured,
-    Report,
-    Variant,
-    Verdict,
-)
+from torchyard.records.evidence import GroupResult, Report, Variant
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Field, Schema, Task
+from torchyard.records.verdicts import Verdict
 from torchyard.release.card_classes import confusion, per_class, shown
 from torchyard.release.card_rows import training_rows
 from torchyard.release.card_search import searched

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchyard.records.evidence import ClassResult, Measured, Report
+from torchyard.records.evidence import ClassResult, Report
+from torchyard.records.measures import Measured
 from torchyard.release.page import Block, Table, Text
 
 _SHOWN_CLASSES = 20

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchyard.core.wording import listed
-from torchyard.records.evidence import GroupResult, Measured, Report
+from torchyard.records.evidence import GroupResult, Report
+from torchyard.records.measures import Measured
 from torchyard.release.contents import Contents
 
 FEW_ROWS = 100

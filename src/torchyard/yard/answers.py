@@ -46,7 +46,7 @@ def record_answers(
     sample = Sample(
         task=task,
         truth=featured.truth("validation"),
-        probabilities=apply_temperature(logits, _AS_TRAINED),
+        outputs=apply_temperature(logits, _AS_TRAINED),
     )
     active.record(PREDICTIONS, sample_predictions(featured, sample, seed=seed))
     # so that MLflow's pages show it as a table
@@ -86,8 +86,8 @@ def sample_predictions(featured: Featured, sample: Sample, *, seed: int) -> Json
     chosen = sample.of(places)
     schema = Schema(fields=tuple(f for f in featured.version.schema.request.fields if f.is_logged))
     rows = request_rows(featured.rows_at("validation", places, schema.names), schema)
-    answered = answers(task, chosen.probabilities)
-    probability = np.take_along_axis(chosen.probabilities, answered[:, None], axis=1)[:, 0]
+    answered = answers(task, chosen.outputs)
+    probability = np.take_along_axis(chosen.outputs, answered[:, None], axis=1)[:, 0]
     columns: dict[str, list[Json]] = {
         **{name: [_bounded(row.get(name)) for row in rows] for name in schema.names},
         task.label: [task.classes[place] for place in chosen.truth.astype(int)],
@@ -96,7 +96,7 @@ def sample_predictions(featured: Featured, sample: Sample, *, seed: int) -> Json
     }
     if len(task.classes) <= _MOST_CLASSES:
         for place, name in enumerate(task.classes):
-            columns[f"probability of {name}"] = chosen.probabilities[:, place].round(6).tolist()
+            columns[f"probability of {name}"] = chosen.outputs[:, place].round(6).tolist()
     return {
         "columns": list(columns),
         "data": [list(row) for row in zip(*columns.values(), strict=True)],

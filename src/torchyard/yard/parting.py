@@ -9,7 +9,8 @@ import numpy as np
 
 from torchyard.core.errors import BadModel
 from torchyard.project import Project
-from torchyard.records.evidence import Calibration, Measured
+from torchyard.records.evidence import Calibration
+from torchyard.records.measures import Measured
 from torchyard.records.reproduction import Compared, Parting
 from torchyard.yard.building import build_module
 from torchyard.yard.recall import Recalled
@@ -108,7 +109,7 @@ def _sample(project: Project, trained: TrainedModel, weights: Path) -> Sample:
     return Sample(
         task=project.task,
         truth=featured.truth("validation"),
-        probabilities=apply_temperature(logits, _AS_TRAINED),
+        outputs=apply_temperature(logits, _AS_TRAINED),
     )
 
 

@@ -15,10 +15,12 @@ from torchyard.core.errors import Refused
 from torchyard.core.files import staged_folder
 from torchyard.core.record import to_json
 from torchyard.core.wording import listed
-from torchyard.records.evidence import Evidence, Measured, Report, Verdict
+from torchyard.records.evidence import Evidence, Report
 from torchyard.records.manifest import Lineage
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Field, Schema
 from torchyard.records.training import Run
+from torchyard.records.verdicts import Verdict
 from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
 from torchyard.yard.results import (
     Array,
@@ -89,7 +91,7 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
         "optimized": optimized.folder.name,
         "features": optimized.evaluated.trained.featured.folder.name,
         "verdicts": to_json(verdicts),
-        "task": to_json(opened.project.task),
+        "task": to_json(optimized.evaluated.task),
         "schema": to_json(opened.project.schema),
         "description": opened.project.description,
     }
@@ -163,7 +165,7 @@ def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) 
 
     split = "validation"
     truth = optimized.evaluated.trained.featured.truth(split)
-    samples = {name: _sample(opened, truth, optimized.scores(name, split)) for name in names}
+    samples = {name: _sample(optimized, truth, optimized.scores(name, split)) for name in names}
     losses = {name: compute("log_loss", sample) or 0.0 for name, sample in samples.items()}
     speed = {
         variant.name: variant.latency[-1].p50_ms
@@ -188,8 +190,8 @@ def _differences(
     if champion is None:
         return None
     truth = optimized.evaluated.trained.featured.truth("test")
-    challenger = _sample(opened, truth, optimized.scores(variant, "test"))
-    serving = _sample(opened, truth, champion)
+    challenger = _sample(optimized, truth, optimized.scores(variant, "test"))
+    serving = _sample(optimized, truth, champion)
     found = {
         gate.metric: _paired(opened, gate.metric, challenger, serving)
         for gate in opened.project.gates
@@ -198,10 +200,10 @@ def _differences(
     return {metric: value for metric, value in found.items() if value is not None}
 
 
-def _sample(opened: OpenProject, truth: Array, probabilities: Array) -> Sample:
+def _sample(optimized: Optimized, truth: Array, outputs: Array) -> Sample:
     from torchyard.evaluate import Sample
 
-    return Sample(task=opened.project.task, truth=truth, probabilities=probabilities)
+    return Sample(task=optimized.evaluated.task, truth=truth, outputs=outputs)
 
 
 def _paired(
@@ -341,7 +343,7 @@ def _contents(
         description=project.description,
         license=None,
         schema=schema,
-        task=project.task,
+        task=evaluated.task,
         dataset=publishable(featured.dataset),
         features=featured.graph,
         features_graph=featured.graph_file,
@@ -352,7 +354,7 @@ def _contents(
         reference=publishable_profile(
             profile_chunks(lambda: featured.chunks("train", schema.names), schema), schema
         ),
-        reference_answers=profile_scores(optimized.scores(ladder[0], "test"), project.task),
+        reference_answers=profile_scores(optimized.scores(ladder[0], "test"), evaluated.task),
         golden_requests=golden,
         golden_answers=answers,
         golden_tolerance=GOLDEN_TOLERANCE,

@@ -16,7 +16,7 @@ from torchyard.core.record import Json, from_json, read_record
 from torchyard.project import Project
 from torchyard.records.dataset import DatasetVersion, Finding, Split
 from torchyard.records.evidence import Calibration, Report, Variant
-from torchyard.records.schema import Schema
+from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph, Run, Tuned
 from torchyard.yard.rowfile import Places, read_chunks, read_places
 from torchyard.yard.stages import Progress, Stages
@@ -164,10 +164,15 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The calibration and the yardstick's report on the test split."""
+    """The calibration, the task with its threshold, the yardstick's report on the test split."""
 
     folder: Path
     trained: TrainedModel
+
+    @cached_property
+    def task(self) -> Task:
+        """The project's task, its threshold chosen on validation where a rule chooses it."""
+        return read_record(Task, self.folder / "task.json")
 
     @cached_property
     def calibration(self) -> Calibration:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torchyard.records.evidence import Measured, Report
+from torchyard.records.evidence import Report
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
 _NAMES = {"auroc": "AUROC"}

@@ -20,9 +20,10 @@ from torchyard.records.difference import DatasetDiff
 from torchyard.records.live import MonitorReport
 from torchyard.release import Release
 from torchyard.yard import datasets, operate, runs
+from torchyard.yard.evaluating import evaluate_model
 from torchyard.yard.featuring import fit_features
-from torchyard.yard.lifecycle import evaluate_model, optimize_model
 from torchyard.yard.operate import Decision
+from torchyard.yard.optimizing import optimize_model
 from torchyard.yard.preflight import fly
 from torchyard.yard.releasing import Released, release
 from torchyard.yard.results import Evaluated, Featured, OpenProject, Optimized, TrainedModel

@@ -1,0 +1,172 @@
+"""The evaluate stage: calibration, baselines, and everything that is measured of one model.
+
+A ``Subject`` is a model under judgement: here the module in PyTorch, in ``optimizing`` a variant.
+``report_on`` measures every subject alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchyard.core.record import to_json, write_record
+from torchyard.project import Project
+from torchyard.records.evidence import Calibration, Report
+from torchyard.records.schema import Task
+from torchyard.yard.answers import record_report
+from torchyard.yard.building import build_module
+from torchyard.yard.results import (
+    YARDSTICK,
+    Array,
+    Evaluated,
+    Featured,
+    OpenProject,
+    TrainedModel,
+)
+from torchyard.yard.tracking import tracker_of
+from torchyard.yard.wording import headline, headline_value
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from torchyard.optimize.build import Runnable
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under judgement.
+
+    Attributes:
+        name: a variant's name.
+        task: what is predicted, its threshold chosen.
+        model: from raw columns to calibrated answers.
+        outputs: its answers to the test rows, ``float64 [rows, outputs]``.
+    """
+
+    name: str
+    task: Task
+    model: Runnable
+    outputs: Array
+
+    def answer(self, featured: Featured, rows: pl.DataFrame) -> Array:
+        """What it answers to raw rows, ``float64 [rows, outputs]``.
+
+        Args:
+            featured: whose features it reads.
+            rows: a frame with at least the fields that the features read.
+        """
+        from torchyard.features import columns_from_frame
+        from torchyard.optimize import score
+
+        return score(self.model, columns_from_frame(featured.inputs, rows), graph=featured.graph)
+
+
+def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
+    """Calibrate on validation; judge the module on test beside its baselines."""
+
+    def make(folder: Path) -> None:
+        from torchyard.evaluate import apply_temperature, fit_linear, fit_majority, fit_temperature
+
+        featured, project, task = trained.featured, opened.project, opened.project.task
+        logits = _logits(opened, trained)
+        calibration = fit_temperature(
+            truth=featured.truth("validation"), logits=logits["validation"]
+        )
+        write_record(folder / "calibration.json", calibration)
+        truth = featured.truth("train")
+        linear = fit_linear(featured.tensors("train"), truth, task, seed=project.training.seed)
+        tensors = featured.tensors("test")
+        outputs = apply_temperature(logits["test"], calibration)
+        np.save(folder / f"{YARDSTICK}.test.npy", outputs)
+        write_record(folder / "task.json", task)
+        model = yardstick(opened, trained, calibration=calibration, task=task)
+        report = report_on(
+            opened, featured, Subject(YARDSTICK, task, model, outputs),
+            baselines={
+                "majority": fit_majority(truth, task).predict(tensors),
+                "linear": linear.predict(tensors),
+            },
+        )  # fmt: skip
+        write_record(folder / "report.json", report)
+        record_report(tracker_of(opened).resume(trained.run.id), report)
+
+    def summarize(folder: Path) -> str:
+        evaluated = Evaluated(folder, trained)
+        report, task = evaluated.report, evaluated.report.task
+        return (
+            f"test {headline(report)} (linear {headline_value(task, report.baselines['linear'])}), "
+            f"log loss {report.metrics['log_loss'].value:.4f}, "
+            f"temperature {evaluated.calibration.temperature:.3f}"
+        )
+
+    inputs = {
+        "weights": trained.run.weights_sha256,
+        "run": trained.run.id,
+        "task": to_json(opened.project.task),
+        "slices": list(opened.project.slices),
+        "protected": _protected(opened.project),
+    }
+    return Evaluated(opened.stages.run("evaluate", inputs, make, summarize), trained)
+
+
+def yardstick(
+    opened: OpenProject, trained: TrainedModel, *, calibration: Calibration, task: Task
+) -> Runnable:
+    """The trained module in PyTorch, from raw columns to calibrated answers."""
+    from torchyard.features import Encoder
+    from torchyard.optimize.build import EagerModel
+
+    encoder = Encoder(trained.featured.graph_file, threads=1)
+    module = trained_module(opened, trained)
+    return EagerModel(encoder, module, task=task, temperature=calibration.temperature)
+
+
+def report_on(
+    opened: OpenProject, featured: Featured, subject: Subject, *, baselines: Mapping[str, Array]
+) -> Report:
+    """Everything that is measured of a subject on the test rows."""
+    from torchyard.evaluate import Sample, evaluate
+
+    sample = Sample(task=subject.task, truth=featured.truth("test"), outputs=subject.outputs)
+    return evaluate(
+        sample,
+        model=subject.name,
+        split="test",
+        groups={field: _texts(featured, field) for field in _protected(opened.project)},
+        slices={field: _texts(featured, field) for field in opened.project.slices},
+        baselines=baselines,
+        seed=opened.project.training.seed,
+    )
+
+
+def _logits(opened: OpenProject, trained: TrainedModel) -> dict[str, Array]:
+    from torchyard.train import predict_logits
+
+    module = trained_module(opened, trained)
+    return {
+        split: predict_logits(module, trained.featured.examples(split))
+        for split in ("validation", "test")
+    }
+
+
+def trained_module(opened: OpenProject, trained: TrainedModel) -> Any:
+    """The project's module with the weights of a run, in evaluation mode."""
+    from torchyard.train import load_weights
+
+    return load_weights(build_module(opened.project, trained.featured.graph), trained.weights)
+
+
+def _protected(project: Project) -> list[str]:
+    return [field.name for field in project.schema.fields if field.protected]
+
+
+def _texts(featured: Featured, field: str) -> Array:
+    import polars as pl
+
+    column = featured.rows("test", [field])[field]
+    values: Array = column.cast(pl.String).fill_null("(missing)").to_numpy()
+    return values
