@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "torchyard"
 ROOMS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 LIGHT = (
-    "core", "records", "project", "release", "package", "rollout", "serve.worker", "monitor",
+    "core", "records", "project", "pages", "release", "package", "rollout", "serve.worker", "monitor",
     "yard", "cli.main",
 )  # fmt: skip
 HEAVY = (

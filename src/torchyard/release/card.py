@@ -12,16 +12,7 @@ from itertools import chain
 from torchyard.core.digest import short
 from torchyard.core.record import Json
 from torchyard.core.wording import listed
-from torchyard.records.evidence import GroupResult, Report, Variant
-from torchyard.records.measures import Measured
-from torchyard.records.schema import Field, Schema, Task
-from torchyard.records.verdicts import Verdict
-from torchyard.release.card_classes import confusion, per_class, shown
-from torchyard.release.card_rows import training_rows
-from torchyard.release.card_search import searched
-from torchyard.release.contents import Contents
-from torchyard.release.limits import find_limits
-from torchyard.release.page import (
+from torchyard.pages import (
     Block,
     Bullets,
     Page,
@@ -32,6 +23,15 @@ from torchyard.release.page import (
     render_html,
     render_markdown,
 )
+from torchyard.records.evidence import GroupResult, Report, Variant
+from torchyard.records.measures import Measured
+from torchyard.records.schema import Field, Schema, Task
+from torchyard.records.verdicts import Verdict
+from torchyard.release.card_classes import confusion, per_class, shown
+from torchyard.release.card_rows import training_rows
+from torchyard.release.card_search import searched
+from torchyard.release.contents import Contents
+from torchyard.release.limits import find_limits
 
 _FALLS = frozenset({"log_loss", "brier", "expected_calibration_error"})
 _HEADLINES = ("auroc", "average_precision", "log_loss", "brier")

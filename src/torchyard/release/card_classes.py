@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchyard.pages import Block, Table, Text
 from torchyard.records.evidence import ClassResult, Report
 from torchyard.records.measures import Measured
-from torchyard.release.page import Block, Table, Text
 
 _SHOWN_CLASSES = 20
 _SHOWN_MISTAKES = 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchyard.pages import Table
 from torchyard.records.dataset import FieldProfile, Profile
-from torchyard.release.page import Table
 
 _FREQUENT = 3
 _WIDEST = 40

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from torchyard.core.record import Json
+from torchyard.pages import Block, Table
 from torchyard.records.training import Run
-from torchyard.release.page import Block, Table
 
 
 def searched(run: Run) -> tuple[Block, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from math import sqrt
 
 from torchyard.records.evidence import ReliabilityBin
@@ -30,7 +31,7 @@ def draw_reliability(bins: Sequence[ReliabilityBin], *, of: str = "") -> str:
         f'<line class="ideal" x1="{_across(0)}" y1="{_up(0)}" x2="{_across(1)}" y2="{_up(1)}"/>'
         f'<polyline class="curve" points="{route}"/>{points}'
         f'<text x="{size / 2}" y="{size - 4}" text-anchor="middle">'
-        f"predicted probability{of}</text>"
+        f"predicted probability{escape(of)}</text>"
         f'<text transform="rotate(-90)" x="{-size / 2}" y="11" text-anchor="middle">'
         "observed rate</text></svg>"
     )

@@ -1,0 +1,16 @@
+"""Numbers as pages show them."""
+
+from __future__ import annotations
+
+
+def shown_number(value: float) -> str:
+    """Four significant digits, whole numbers with commas, tiny ones with two digits.
+
+    Example:
+        >>> [shown_number(value) for value in (0.68812, 18.375, 12345.6, 0.000042, 0.0, 30.0)]
+        ['0.6881', '18.38', '12,346', '4.2e-05', '0', '30']
+    """
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.2g}" if 0 < size < 0.001 else f"{value:.4g}"
