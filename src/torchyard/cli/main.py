@@ -9,7 +9,18 @@ from contextlib import nullcontext, suppress
 
 import typer
 
-from torchyard.cli import build, data, live, package, preflight, reproduce, runs, start, tune
+from torchyard.cli import (
+    build,
+    data,
+    live,
+    package,
+    preflight,
+    reproduce,
+    runs,
+    score,
+    start,
+    tune,
+)
 from torchyard.cli.refusals import as_refusal, asks_for_help
 from torchyard.cli.screen import err, results_alone, show_error, stop_spinning
 
@@ -33,6 +44,7 @@ runs.register(app)
 reproduce.register(app)
 live.register(app)
 package.register(app)
+score.register(app)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from torchyard.records.behaviours import BehaviourResult
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 from torchyard.records.verdicts import Verdict
-from torchyard.records.weaknesses import ErrorCluster, FieldImportance, SliceSearch
+from torchyard.records.weaknesses import ErrorCluster, FieldCost, FieldImportance, SliceSearch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ class Evidence:
     """Everything that was judged for one release.
 
     ``waived`` are the verdicts of earlier releases of the model that a waiver let through: they
-    are shown for ever. ``staleness`` is None where it was not measured.
+    are shown for ever. ``staleness`` is None, and ``costs`` are empty, where nobody measured them.
     """
 
     calibration: Calibration
@@ -173,3 +173,4 @@ class Evidence:
     verdicts: tuple[Verdict, ...]
     waived: tuple[Verdict, ...] = ()
     staleness: Staleness | None = None
+    costs: tuple[FieldCost, ...] = ()

@@ -141,6 +141,8 @@ class Training:
     preflight: bool = True
 
 
+# the check whose rows hold the largest and smallest values that the schema allows
+EXTREMES = "extreme but valid rows"
 # settings that change no result
 IDLE = ("checkpoint_seconds", "preflight")
 Way = Literal["loop", "lightning", "fit", "weights"]

@@ -81,3 +81,25 @@ class FieldImportance:
     metric: str
     drop: Measured
     missing: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldCost:
+    """What a field costs, and what a model without it loses.
+
+    Attributes:
+        field: its name.
+        metric: that ``loss`` is of.
+        loss: how much worse a model is that was trained without the field, on the same rows.
+        missing: its share of missing values in the test rows.
+        microseconds: that one row's answer takes longer with it.
+        earns_its_cost: whether the loss is surely above 0, or it costs nothing that can be measured
+            and is seldom missing.
+    """
+
+    field: str
+    metric: str
+    loss: Measured
+    missing: float
+    microseconds: float
+    earns_its_cost: bool

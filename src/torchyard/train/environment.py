@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from torchyard.core.digest import digest_bytes
+from torchyard.core.repository import git
 from torchyard.records.training import Environment
 
 
@@ -23,7 +23,7 @@ def capture_environment(folder: Path, *, diff: bytes | None = None) -> Environme
     import torch
 
     cuda = torch.cuda.is_available()
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit = git(folder, "rev-parse", "HEAD")
     diff = uncommitted_diff(folder) if diff is None else diff
     return Environment(
         python=platform.python_version(),
@@ -44,7 +44,7 @@ def uncommitted_diff(folder: Path) -> bytes:
 
     Files that git does not know are not in it. Empty outside of a repository.
     """
-    return _git(folder, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD") or b""
+    return git(folder, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD") or b""
 
 
 def requirements(packages: Mapping[str, str]) -> str:
@@ -75,14 +75,3 @@ def _processor() -> str:
         return platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def _git(folder: Path, *arguments: str) -> bytes | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True, check=True, timeout=20,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout

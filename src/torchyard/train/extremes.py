@@ -20,7 +20,7 @@ from torchyard.core.errors import YardError
 from torchyard.core.wording import listed
 from torchyard.features.columns import Column, Columns, column_from_values
 from torchyard.records.schema import Field, Schema
-from torchyard.records.training import Check, Training
+from torchyard.records.training import EXTREMES, Check, Training
 from torchyard.train.faults import failed
 from torchyard.train.feed import Examples
 from torchyard.train.preflight_trial import WHERE
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-EXTREMES = "extreme but valid rows"
 
 # where a limit is not declared, numbers go so far: what lies beyond is for the schema to say
 _FAR = 1e9

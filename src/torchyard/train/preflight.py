@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torchyard.core.errors import BadModel
-from torchyard.records.training import Check, Training
-from torchyard.train.extremes import EXTREMES, RealRow, check_extremes
+from torchyard.records.training import EXTREMES, Check, Training
+from torchyard.train.extremes import RealRow, check_extremes
 from torchyard.train.feed import Table
 from torchyard.train.kernels import choose_workspace, deterministic
 from torchyard.train.preflight_answers import (

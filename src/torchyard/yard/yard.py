@@ -11,18 +11,16 @@ Example::
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff
-from torchyard.records.live import MonitorReport
-from torchyard.release import Release
 from torchyard.yard import datasets, operate, runs
 from torchyard.yard.evaluating import evaluate_model
 from torchyard.yard.featuring import fit_features
-from torchyard.yard.operate import Decision
+from torchyard.yard.operator import Operator
 from torchyard.yard.optimizing import optimize_model
 from torchyard.yard.preflight import fly
 from torchyard.yard.releasing import Released, release
@@ -37,13 +35,13 @@ from torchyard.yard.workspace import Workspace, load_project
 if TYPE_CHECKING:
     from torchyard.data.check import Validation
     from torchyard.data.versions import Dataset
-    from torchyard.package import OnnxPackage
+    from torchyard.records.readiness import Readiness
     from torchyard.records.reproduction import Reproduction
     from torchyard.records.search import Study
     from torchyard.train.preflight import Preflight
 
 
-class Yard:
+class Yard(Operator):
     """A project's folder, and one call per stage of its lifecycle.
 
     Each call does what is still to be done before it: ``ship`` on a fresh folder does everything.
@@ -267,6 +265,16 @@ class Yard:
 
         return reproduce(self.workspace, run, here=here, progress=self._progress)
 
+    def score(self) -> Readiness:
+        """The ML Test Score (Breck et al. 2017): 28 tests, each answered from evidence.
+
+        Raises:
+            NotTrusted: a release in the folder is not what it was sealed as.
+        """
+        from torchyard.yard.readiness import rate
+
+        return rate(self.open().loaded)
+
     def evaluate(self, *, training: Settings | None = None, tuned: bool = False) -> Evaluated:
         """Everything up to the report on the test split."""
         opened, featured = self._featured(training, tuned)
@@ -299,92 +307,6 @@ class Yard:
             self.deploy(made.id, reason="first release")
             self.mirror_names(opened.project.name)
         return made
-
-    def serve(
-        self,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 8000,
-        workers: int = 2,
-        announce: Callable[[str], None] = lambda text: None,
-    ) -> int:
-        """Serve every deployed model of the project until SIGTERM or SIGINT."""
-        return operate.serve(
-            self.workspace, host=host, port=port, workers=workers, announce=announce
-        )
-
-    def deploy(
-        self, release: str | None = None, *, weight: float | None = None, reason: str = ""
-    ) -> Decision:
-        """Give a release all traffic, or as a canary the share ``weight``.
-
-        Args:
-            release: an id, the start of one, or a number; the newest when left out.
-            weight: above 0 and below 1; None for all traffic.
-            reason: kept with the event.
-        """
-        return operate.deploy_release(self.workspace, release=release, weight=weight, reason=reason)
-
-    def promote(self, *, model: str | None = None, reason: str = "") -> Decision:
-        """Give the canary all traffic."""
-        return operate.promote_challenger(self.workspace, model=model, reason=reason)
-
-    def rollback(self, *, model: str | None = None, reason: str = "") -> Decision:
-        """Drop the canary; without one, return to the champion before."""
-        return operate.roll_back(self.workspace, model=model, reason=reason)
-
-    def mirror_names(self, model: str) -> bool:
-        """Set MLflow's aliases to what the channel events say; takes seconds to load MLflow.
-
-        Returns:
-            False where MLflow is not installed.
-        """
-        return operate.mirror_names(self.workspace, model)
-
-    def status(self) -> operate.Status:
-        """Who serves what share of each model's traffic, and the server, if one runs."""
-        server, workers = operate.running(self.workspace)
-        return operate.Status(operate.states(self.workspace), server, workers)
-
-    def monitor(
-        self,
-        *,
-        every: str = "1d",
-        time: str | None = None,
-        release: str | None = None,
-        model: str | None = None,
-    ) -> tuple[MonitorReport, Path]:
-        """Hold the logged traffic against a release's reference; the report and its HTML page."""
-        return operate.monitor(self.workspace, every=every, time=time, release=release, model=model)
-
-    def releases(self) -> tuple[Release, ...]:
-        """Every sealed release, verified, oldest first."""
-        return operate.releases(self.workspace)
-
-    def find_release(self, name: str | None = None) -> Release:
-        """A release by id, start of id or number; the newest when not named."""
-        return operate.find_release(self.workspace, name)
-
-    def card(self, release: str | None = None) -> str:
-        """A release's model card, Markdown."""
-        return (self.find_release(release).folder / "card.md").read_text()
-
-    def package_onnx(
-        self, path: str | Path, *, release: str | None = None, force: bool = False
-    ) -> OnnxPackage:
-        """Write a release as one ONNX file that plain ONNX Runtime runs, from raw fields to answer.
-
-        Args:
-            path: where the file goes.
-            release: an id, the start of one, or a number; the newest when left out.
-            force: replace a file that is there.
-
-        Raises:
-            BadUsage: something is at ``path`` already.
-        """
-        from torchyard.package import package_onnx
-
-        return package_onnx(self.find_release(release), Path(path), force=force)
 
     def _featured(self, training: Settings | None, tuned: bool) -> tuple[OpenProject, Featured]:
         """The project, with what a search chose if that is asked for, and its features."""

@@ -1,0 +1,112 @@
+"""What is done with releases: serve them, decide who serves, look at what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchyard.records.live import MonitorReport
+from torchyard.release import Release
+from torchyard.yard import operate
+from torchyard.yard.operate import Decision
+from torchyard.yard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from torchyard.package import OnnxPackage
+
+
+class Operator:
+    """A project's folder for those who operate it: nothing here loads ``project.py``.
+
+    Attributes:
+        workspace: where everything lies.
+    """
+
+    workspace: Workspace
+
+    def serve(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        workers: int = 2,
+        announce: Callable[[str], None] = lambda text: None,
+    ) -> int:
+        """Serve every deployed model of the project until SIGTERM or SIGINT."""
+        return operate.serve(
+            self.workspace, host=host, port=port, workers=workers, announce=announce
+        )
+
+    def deploy(
+        self, release: str | None = None, *, weight: float | None = None, reason: str = ""
+    ) -> Decision:
+        """Give a release all traffic, or as a canary the share ``weight``.
+
+        Args:
+            release: an id, the start of one, or a number; the newest when left out.
+            weight: above 0 and below 1; None for all traffic.
+            reason: kept with the event.
+        """
+        return operate.deploy_release(self.workspace, release=release, weight=weight, reason=reason)
+
+    def promote(self, *, model: str | None = None, reason: str = "") -> Decision:
+        """Give the canary all traffic."""
+        return operate.promote_challenger(self.workspace, model=model, reason=reason)
+
+    def rollback(self, *, model: str | None = None, reason: str = "") -> Decision:
+        """Drop the canary; without one, return to the champion before."""
+        return operate.roll_back(self.workspace, model=model, reason=reason)
+
+    def mirror_names(self, model: str) -> bool:
+        """Set MLflow's aliases to what the channel events say; takes seconds to load MLflow.
+
+        Returns:
+            False where MLflow is not installed.
+        """
+        return operate.mirror_names(self.workspace, model)
+
+    def status(self) -> operate.Status:
+        """Who serves what share of each model's traffic, and the server, if one runs."""
+        server, workers = operate.running(self.workspace)
+        return operate.Status(operate.states(self.workspace), server, workers)
+
+    def monitor(
+        self,
+        *,
+        every: str = "1d",
+        time: str | None = None,
+        release: str | None = None,
+        model: str | None = None,
+    ) -> tuple[MonitorReport, Path]:
+        """Hold the logged traffic against a release's reference; the report and its HTML page."""
+        return operate.monitor(self.workspace, every=every, time=time, release=release, model=model)
+
+    def releases(self) -> tuple[Release, ...]:
+        """Every sealed release, verified, oldest first."""
+        return operate.releases(self.workspace)
+
+    def find_release(self, name: str | None = None) -> Release:
+        """A release by id, start of id or number; the newest when not named."""
+        return operate.find_release(self.workspace, name)
+
+    def card(self, release: str | None = None) -> str:
+        """A release's model card, Markdown."""
+        return (self.find_release(release).folder / "card.md").read_text()
+
+    def package_onnx(
+        self, path: str | Path, *, release: str | None = None, force: bool = False
+    ) -> OnnxPackage:
+        """Write a release as one ONNX file that plain ONNX Runtime runs, from raw fields to answer.
+
+        Args:
+            path: where the file goes.
+            release: an id, the start of one, or a number; the newest when left out.
+            force: replace a file that is there.
+
+        Raises:
+            BadUsage: something is at ``path`` already.
+        """
+        from torchyard.package import package_onnx
+
+        return package_onnx(self.find_release(release), Path(path), force=force)
