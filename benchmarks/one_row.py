@@ -15,6 +15,7 @@ from torch import nn
 import torchyard as ty
 from torchyard.features import Encoder, columns_from_frame, fit_graph
 from torchyard.optimize.export import export_module, merge
+from torchyard.records.calibration import AS_TRAINED
 from torchyard.records.training import FeatureGraph
 from torchyard.runtimes import open_model
 
@@ -66,7 +67,7 @@ def main() -> None:
         tensors = Encoder(folder / "features.onnx").encode(columns_from_frame(schema, frame))
         sample = {name: torch.from_numpy(values[:2].copy()) for name, values in tensors.items()}
         export_module(Net(graph).eval(), sample, folder / "model.onnx")
-        merge(folder / "features.onnx", folder / "model.onnx", temperature=1.0,
+        merge(folder / "features.onnx", folder / "model.onnx", calibration=AS_TRAINED,
               task=ty.binary_classification("label"), path=folder / "whole.onnx")  # fmt: skip
         whole = open_model(folder / "whole.onnx")
         options = onnxruntime.SessionOptions()

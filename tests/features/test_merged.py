@@ -21,6 +21,7 @@ from torchyard.core.errors import BadData, BadRecord, BadUsage
 from torchyard.features import Encoder, columns_from_frame, fit_graph
 from torchyard.features.host import HOST_STEPS
 from torchyard.optimize.export import export_module, merge
+from torchyard.records.calibration import Calibration
 from torchyard.records.training import FeatureGraph
 from torchyard.runtimes import open_model
 
@@ -85,7 +86,10 @@ def _merged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     whole = type("Whole", (Net,), {"forward": named_forward(list(tensors))})
     export_module(whole(graph).eval(), sample, folder / "model.onnx")
-    merge(features, folder / "model.onnx", task=TASK, temperature=1.3, path=folder / "whole.onnx")
+    merge(
+        features, folder / "model.onnx", task=TASK, path=folder / "whole.onnx",
+        calibration=Calibration(method="temperature", temperature=1.3),
+    )  # fmt: skip
     return folder / "whole.onnx"
 
 

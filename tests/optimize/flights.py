@@ -12,6 +12,7 @@ from torch import nn
 import torchyard as ty
 from torchyard.features import Columns, Encoder, columns_from_frame, fit_graph
 from torchyard.optimize import Candidate, build_candidates
+from torchyard.records.calibration import Calibration
 from torchyard.records.schema import Task
 from torchyard.records.training import FeatureGraph
 
@@ -60,7 +61,7 @@ def build_of(module: type[Net], folder: Path, *, task: Task) -> Built:
         features=folder / "features.onnx",
         tensors=encoder.encode(columns()),
         task=task,
-        temperature=TEMPERATURE,
+        calibration=Calibration(method="temperature", temperature=TEMPERATURE),
         folder=folder / "variants",
     )
     return Built(graph, made, candidates)

@@ -18,9 +18,9 @@ from typing import Any
 from torchyard.core.digest import digest_bytes, digest_file
 from torchyard.core.files import staged_folder
 from torchyard.core.record import Json
+from torchyard.records.calibration import Calibration, Tried
 from torchyard.records.dataset import DatasetVersion, FieldProfile, Finding, Profile
 from torchyard.records.evidence import (
-    Calibration,
     Evidence,
     GroupResult,
     Latency,
@@ -315,6 +315,11 @@ def sample_evidence(files: dict[str, Path]) -> Evidence:
         calibration=Calibration(
             method="temperature", temperature=1.2, rows=100, log_loss_before=0.6,
             log_loss_after=0.58,
+            tried=(
+                Tried(method="none", loss=0.6, excess=0.02, error=0.004),
+                Tried(method="temperature", loss=0.58),
+                Tried(method="isotonic", loss=None, why="fewer than 10 rows with: late"),
+            ),
         ),
         parity=Parity(
             rows=64, elements=640, worst_difference=0.0, differing_elements=0,

@@ -17,6 +17,7 @@ from tests.yard.test_featuring import Told
 from torchyard.core.errors import Refused
 from torchyard.core.record import Json
 from torchyard.optimize.export import export_module, merge
+from torchyard.records.calibration import Calibration
 from torchyard.runtimes import open_model
 from torchyard.serve.decode import RowDecoder
 from torchyard.yard.datasets import add_data
@@ -115,8 +116,8 @@ def _served(
     }
     export_module(Net(featured).eval(), sample, folder / "model.onnx")
     merge(
-        featured.graph_file, folder / "model.onnx", task=opened.project.task, temperature=1.5,
-        path=folder / "whole.onnx",
+        featured.graph_file, folder / "model.onnx", task=opened.project.task,
+        calibration=Calibration(method="temperature", temperature=1.5), path=folder / "whole.onnx",
     )  # fmt: skip
     return folder / "whole.onnx"
 

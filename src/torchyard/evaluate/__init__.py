@@ -7,20 +7,21 @@ Never: touches a file, a model or a clock; gives a number without saying how sur
 
 from torchyard.evaluate.baselines import fit_linear, fit_majority
 from torchyard.evaluate.bootstrap import measure, paired_difference
-from torchyard.evaluate.calibration import apply_temperature, fit_temperature
+from torchyard.evaluate.calibration import apply_calibration, fit_calibration, label_scale
 from torchyard.evaluate.gates import check_gate, judge, passes, refusal
 from torchyard.evaluate.report import evaluate
 from torchyard.evaluate.sample import Sample
 
 __all__ = [
     "Sample",
-    "apply_temperature",
+    "apply_calibration",
     "check_gate",
     "evaluate",
+    "fit_calibration",
     "fit_linear",
     "fit_majority",
-    "fit_temperature",
     "judge",
+    "label_scale",
     "measure",
     "paired_difference",
     "passes",

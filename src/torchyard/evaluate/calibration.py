@@ -1,158 +1,214 @@
-"""Temperature scaling: one number that makes a network's confidence honest."""
+"""From a module's raw outputs to answers that mean what they say: fitted, chosen, applied.
+
+What each method is stands in ``calibrators`` and ``conformal``; what a calibration makes of logits
+in ``calibrated``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from torchyard.core.errors import BadData, BadModel
-from torchyard.evaluate.sample import Floats, Truth
-from torchyard.records.evidence import Calibration
+from torchyard.evaluate.calibrated import losses_of, scores_of
+from torchyard.evaluate.calibrators import (
+    LEAST_ROWS,
+    MOST_CURVES,
+    Fit,
+    is_told,
+    methods,
+    one_hot,
+)
+from torchyard.evaluate.choosing import FOLDS, choose, folds
+from torchyard.evaluate.conformal import apply_interval, fit_interval
+from torchyard.evaluate.sample import Floats, Indices, Truth
+from torchyard.records.calibration import Calibration, Scale, Tried
+from torchyard.records.schema import Task
 
-# A network that needs more than this is not miscalibrated but wrong (or perfect on few rows).
-LOWEST, HIGHEST = 0.05, 20.0
+# More say no more about which method is best; the chosen one is fitted on every row.
+MOST_ROWS_TO_CHOOSE = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Losses:
-    """Mean log loss in nats at a temperature, and its slope at an inverse temperature."""
+def fit_calibration(
+    task: Task, *, truth: Truth, logits: Floats, scale: Scale | None = None, seed: int = 0
+) -> Calibration:
+    """The calibration that these rows call for, which may be none.
 
-    at: Callable[[float], float]
-    slope: Callable[[float], float]
+    Every method is fitted on four fifths of the rows and judged by log loss on the last, five times
+    over; the simplest one that is within a standard error of the best wins (the one-standard-error
+    rule, Breiman et al. 1984, section 3.4.3) and is fitted on all rows. So a method that does not
+    help beyond noise is refused, and none is chosen for having learnt the rows by heart.
 
-
-def fit_temperature(*, truth: Truth, logits: Floats) -> Calibration:
-    """The temperature that minimises log loss on these rows (Guo et al. 2017, section 4.2).
-
-    Log loss is convex in the inverse temperature, so its slope has one root; it is bracketed and
-    found by Brent's method in float64. The temperature stays between 0.05 and 20.
+    Of a number: an interval around it by split conformal prediction, see ``fit_interval``.
 
     Args:
-        truth: validation labels, ``bool [rows]`` of a binary task, ``int64 [rows]`` of one with
-            many classes; at least two classes occur.
-        logits: the model's: of the second class, ``[rows]``, or of every class,
-            ``[rows, classes]``.
-
-    Returns:
-        The calibration; its temperature is 1 when no other lowers the loss.
+        task: what is predicted.
+        truth: validation labels: ``bool [rows]`` of a binary task, ``int64 [rows]`` of one with
+            many classes, ``bool [rows, classes]`` of one with several labels, ``float64 [rows]`` of
+            a number, in the label's unit.
+        logits: the module's: of the second class, ``[rows]`` or ``[rows, 1]``; of every class,
+            ``[rows, classes]``; or the module's number, ``[rows]`` or ``[rows, 1]``.
+        scale: of the training labels, where the module learnt standardized ones.
+        seed: of the folds.
 
     Raises:
-        BadData: there are no rows, only one class, or shapes differ.
+        BadData: there are no rows, only one class, too few rows for an interval, or shapes differ.
         BadModel: a logit is not finite.
 
     Example:
+        >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
         >>> truth = np.array([True, True, True, False] * 50)
-        >>> round(fit_temperature(truth=truth, logits=np.full(200, 4.0)).temperature, 3)
-        3.641
+        >>> found = fit_calibration(late, truth=truth, logits=np.full(200, 4.0))
+        >>> found.method, round(found.temperature, 2)
+        ('temperature', 3.64)
     """
-    z = _checked(truth, logits)
-    losses = _of_two(z, truth) if z.ndim == 1 else _of_many(z, truth)
+    z = _checked(task, truth, logits)
+    if task.is_regression:
+        return fit_interval(
+            truth.astype(np.float64), z[:, 0], scale=scale or Scale(), coverage=task.coverage,
+            seed=seed,
+        )  # fmt: skip
+    joint = _is_joint(task)
+    labels = truth[:, None] if task.is_binary else truth
+    known, untried = _applicable(task, labels, z)
+    losses = _held_out(known, labels, z, joint=joint, seed=seed)
+    method, tried = choose(losses)
+    fitted = known[method](labels, z)
 
-    before = losses.at(1.0)
-    temperature = 1.0 / _best_inverse(losses.slope)
-    after = losses.at(temperature)
-    if not after < before:
-        temperature, after = 1.0, before
-    return Calibration(
-        method="temperature",
-        temperature=temperature,
-        rows=truth.size,
-        log_loss_before=before,
-        log_loss_after=after,
+    before = losses_of(labels, z, joint=joint)
+    after = losses_of(labels, scores_of(z, fitted, joint=joint), joint=joint)
+    return replace(
+        fitted,
+        rows=len(labels),
+        log_loss_before=float(before.mean()),
+        log_loss_after=float(after.mean()),
+        tried=(*tried, *untried),
     )
 
 
-def apply_temperature(logits: Floats, calibration: Calibration) -> Floats:
-    """Calibrated probabilities of every class.
+def apply_calibration(logits: Floats, calibration: Calibration, task: Task) -> Floats:
+    """Answers to rows, in float64: what every served graph computes too.
 
     Args:
-        logits: of the second class of two, ``[rows]``, or of every class, ``[rows, classes]``.
-        calibration: what ``fit_temperature`` made.
+        logits: as ``fit_calibration`` takes them.
+        calibration: what it made, or ``AS_TRAINED``.
+        task: what is predicted.
 
     Returns:
-        ``float64 [rows, classes]``, from 0 to 1, each row adding up to 1.
+        ``float64 [rows, outputs]``: a probability of every class, from 0 to 1, or the value and the
+        ends of its interval.
 
     Example:
-        >>> even = Calibration(method="temperature", temperature=2.0, rows=9, log_loss_before=0.7,
-        ...                    log_loss_after=0.6)
-        >>> apply_temperature(np.array([0.0]), even).tolist()
+        >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
+        >>> even = Calibration(method="temperature", temperature=2.0)
+        >>> apply_calibration(np.array([0.0]), even, late).tolist()
         [[0.5, 0.5]]
     """
     from scipy.special import expit, softmax
 
-    scaled = np.asarray(logits, dtype=np.float64) / calibration.temperature
-    if scaled.ndim == 2:
-        return np.asarray(softmax(scaled, axis=1), dtype=np.float64)
-    second = np.asarray(expit(scaled), dtype=np.float64)
-    return np.stack([1.0 - second, second], axis=1)
+    z = _columns(np.asarray(logits, dtype=np.float64), task)
+    if task.is_regression:
+        return apply_interval(z[:, 0], calibration)
+    joint = _is_joint(task)
+    scores = scores_of(z, calibration, joint=joint)
+    if joint:
+        return np.asarray(softmax(scores, axis=1), dtype=np.float64)
+    alone = np.asarray(expit(scores), dtype=np.float64)
+    return np.concatenate([1.0 - alone, alone], axis=1) if task.is_binary else alone
 
 
-def _of_two(z: Floats, truth: Truth) -> _Losses:
-    """Of the logistic function: one logit per row, ``z [rows]``."""
-    from scipy.special import expit
+def label_scale(task: Task, labels: Truth) -> Scale:
+    """Mean and deviation of training labels, where the module learns standardized ones.
 
-    y = truth.astype(np.float64)
-
-    def at(temperature: float) -> float:
-        scaled = z / temperature
-        return float(np.mean(np.logaddexp(0.0, scaled) - y * scaled))
-
-    def slope(inverse: float) -> float:
-        return float(np.mean((expit(inverse * z) - y) * z))
-
-    return _Losses(at, slope)
+    Args:
+        task: what is predicted.
+        labels: ``float64 [rows]`` of a number; of other tasks not looked at.
+    """
+    if not task.is_regression or not task.standardized:
+        return Scale()
+    deviation = float(np.std(labels))
+    return Scale(mean=float(np.mean(labels)), deviation=deviation if deviation > 0.0 else 1.0)
 
 
-def _of_many(z: Floats, truth: Truth) -> _Losses:
-    """Of the softmax: a logit per class, ``z [rows, classes]``."""
-    from scipy.special import logsumexp, softmax
-
-    own = np.take_along_axis(z, truth.astype(np.int64)[:, None], axis=1)[:, 0]
-
-    def at(temperature: float) -> float:
-        return float(np.mean(logsumexp(z / temperature, axis=1) - own / temperature))
-
-    def slope(inverse: float) -> float:
-        return float(np.mean(np.vecdot(softmax(inverse * z, axis=1), z) - own))
-
-    return _Losses(at, slope)
+def _is_joint(task: Task) -> bool:
+    """Whether exactly one of several classes is true of a row."""
+    return not task.is_binary and not task.is_multilabel and not task.is_regression
 
 
-def _best_inverse(slope: Callable[[float], float]) -> float:
-    """The inverse temperature where the slope of the loss is 0, or the bound nearest to it."""
-    from scipy.optimize import brentq
-
-    low, high = 1.0 / HIGHEST, 1.0 / LOWEST
-    if slope(low) >= 0.0:
-        return low
-    if slope(high) <= 0.0:
-        return high
-    return float(brentq(slope, low, high, xtol=1e-12))
+def _columns(logits: Floats, task: Task) -> Floats:
+    single = task.is_binary or task.is_regression
+    return logits.reshape(-1, 1) if single else logits
 
 
-def _checked(truth: Truth, logits: Floats) -> Floats:
-    is_binary = truth.dtype == np.bool_
-    if truth.ndim != 1 or logits.ndim != (1 if is_binary else 2) or len(logits) != truth.size:
+def _applicable(task: Task, labels: Truth, z: Floats) -> tuple[dict[str, Fit], tuple[Tried, ...]]:
+    """The methods that the rows suffice for, and why the others were not tried."""
+    joint = _is_joint(task)
+    hot = one_hot(labels, z) if joint else labels
+    rare = [name for name, y in zip(_names(task), hot.T, strict=True) if not is_told(y)]
+    known = methods(joint=joint, classes=z.shape[1])
+    why: dict[str, str] = {}
+    if rare:
+        few = f"fewer than {LEAST_ROWS} rows with or without: {', '.join(rare[:5])}"
+        why = dict.fromkeys(("vector", "beta", "isotonic") if joint else ("isotonic",), few)
+        if task.is_binary:
+            why = dict.fromkeys(("platt", "beta", "isotonic"), few)
+    if z.shape[1] > MOST_CURVES:
+        why["isotonic"] = f"more than {MOST_CURVES} classes"
+    untried = tuple(Tried(method=name, loss=None, why=text) for name, text in why.items())
+    return {name: fit for name, fit in known.items() if name not in why}, untried
+
+
+def _names(task: Task) -> tuple[str, ...]:
+    return task.classes[1:] if task.is_binary else task.classes
+
+
+def _held_out(
+    known: dict[str, Fit], labels: Truth, z: Floats, *, joint: bool, seed: int
+) -> dict[str, Floats]:
+    """The loss of each row by each method fitted without its fold, ``[rows]``."""
+    generator = np.random.default_rng(seed)
+    if len(labels) > MOST_ROWS_TO_CHOOSE:
+        some = np.sort(generator.permutation(len(labels))[:MOST_ROWS_TO_CHOOSE])
+        labels, z = labels[some], z[some]
+    fold = folds(_strata(labels), generator)
+    losses = {name: np.zeros(len(labels)) for name in known}
+    for one in range(FOLDS):
+        inside, outside = fold != one, fold == one
+        if not outside.any():
+            continue
+        for name, fit in known.items():
+            fitted = fit(labels[inside], z[inside])
+            scores = scores_of(z[outside], fitted, joint=joint)
+            losses[name][outside] = losses_of(labels[outside], scores, joint=joint)
+    return losses
+
+
+def _strata(labels: Truth) -> Indices:
+    """What is spread evenly over the folds: classes; of several labels how many a row has."""
+    strata = labels if labels.ndim == 1 else labels.sum(axis=1)
+    return np.asarray(strata, dtype=np.intp)
+
+
+def _checked(task: Task, truth: Truth, logits: Floats) -> Floats:
+    """The logits as ``float64 [rows, columns]``."""
+    columns = len(_names(task)) or 1
+    rows = len(truth)
+    fits = truth.shape == ((rows, columns) if task.is_multilabel else (rows,))
+    fits &= logits.shape == (rows, columns) or (columns == 1 and logits.shape == (rows,))
+    if not fits:
         raise BadData(
             where="calibration",
             found=f"{truth.dtype} labels {list(truth.shape)}, logits {list(logits.shape)}",
-            expected="bool labels [rows] and logits [rows], or int64 labels [rows] and logits "
-            "[rows, classes]",
-            remedy="Give one logit of the second class per validation row, or one of every class.",
+            expected=f"{rows} labels and a logit each"
+            if columns == 1
+            else f"a label and {columns} logits per row",
+            remedy="Give one logit of the second class, or one number, per validation row, or a "
+            "logit of every class.",
         )
-    counts = np.unique(truth, return_counts=True)[1]
-    if counts.size < 2:
-        raise BadData(
-            where="calibration, validation split",
-            found=f"{int(truth.sum())} positive of {truth.size} rows"
-            if is_binary
-            else f"{truth.size} rows of {counts.size} classes",
-            expected="rows of both classes" if is_binary else "rows of at least two classes",
-            remedy="Make the validation split larger.",
-        )
-    z = np.asarray(logits, dtype=np.float64)
+    if not task.is_regression:
+        _check_classes(task, truth)
+    z = _columns(np.asarray(logits, dtype=np.float64), task)
     if not np.isfinite(z).all():
         raise BadModel(
             where="the model's logits",
@@ -161,3 +217,16 @@ def _checked(truth: Truth, logits: Floats) -> Floats:
             remedy="Lower training=ty.Training(learning_rate=...), or look for a division by zero.",
         )
     return z
+
+
+def _check_classes(task: Task, truth: Truth) -> None:
+    many = len(truth) > 0 if task.is_multilabel else np.unique(truth).size > 1
+    if not many:
+        raise BadData(
+            where="calibration, validation split",
+            found=f"{int(truth.sum())} positive of {truth.size} rows"
+            if task.is_binary
+            else f"{len(truth)} rows of {np.unique(truth).size} classes",
+            expected="rows of both classes" if task.is_binary else "rows of at least two classes",
+            remedy="Make the validation split larger.",
+        )

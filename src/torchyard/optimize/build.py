@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from torchyard.core.errors import BadModel, YardError
+from torchyard.evaluate import apply_calibration
 from torchyard.optimize.export import export_module, merge
 from torchyard.optimize.width import is_wide
+from torchyard.records.calibration import Calibration
 from torchyard.records.schema import Task
 from torchyard.runtimes import open_model
 
@@ -31,7 +33,7 @@ _WIDE_BATCH = 32
 
 
 class Runnable(Protocol):
-    """From raw columns to calibrated probabilities, ``float32 [rows, classes]``."""
+    """From raw columns to calibrated answers, ``float32 [rows, outputs]``."""
 
     def run(self, columns: Columns) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Answer the rows."""
@@ -61,18 +63,18 @@ class Encodes(Protocol):
 
 
 class EagerModel:
-    """The yardstick: feature graph, then the module in PyTorch, then the temperature."""
+    """The yardstick: feature graph, then the module in PyTorch, then the calibration in float64."""
 
     def __init__(
-        self, encoder: Encodes, module: nn.Module, *, task: Task, temperature: float
+        self, encoder: Encodes, module: nn.Module, *, task: Task, calibration: Calibration
     ) -> None:
         self._encoder = encoder
         self._module = module
         self._task = task
-        self._temperature = temperature
+        self._calibration = calibration
 
     def run(self, columns: Columns) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Calibrated probabilities, ``float32 [rows, classes]``."""
+        """Calibrated answers, ``float32 [rows, outputs]``."""
         import torch
 
         with torch.inference_mode():
@@ -80,11 +82,8 @@ class EagerModel:
                 name: torch.from_numpy(array)
                 for name, array in self._encoder.encode(columns).items()
             }
-            logits = self._module(**tensors)
-            if not self._task.is_binary:
-                return torch.softmax(logits.float() / self._temperature, dim=1).numpy()
-            second = torch.sigmoid(logits.reshape(-1) / self._temperature)
-            return torch.stack([1 - second, second], dim=1).numpy()
+            logits = self._module(**tensors).double().numpy()
+        return apply_calibration(logits, self._calibration, self._task).astype(np.float32)
 
 
 def build_candidates(
@@ -94,7 +93,7 @@ def build_candidates(
     features: Path,
     tensors: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
     task: Task,
-    temperature: float,
+    calibration: Calibration,
     folder: Path,
 ) -> tuple[Candidate, ...]:
     """Build every candidate.
@@ -106,11 +105,11 @@ def build_candidates(
         tensors: training rows as feature tensors: the first two trace the export, the first
             ``CALIBRATION_ROWS`` (of wide rows ``WIDE_CALIBRATION_ROWS``) set the int8 ranges.
         task: what is predicted.
-        temperature: the calibration.
+        calibration: from logits to answers.
         folder: each servable variant goes to ``folder/<name>/model.onnx``.
     """
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
-    yardstick = EagerModel(encoder, module, task=task, temperature=temperature)
+    yardstick = EagerModel(encoder, module, task=task, calibration=calibration)
     eager = Candidate("torch-fp32", "torch", "fp32", None, yardstick, weights)
     exported = folder / "exported.onnx"
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,13 +119,13 @@ def build_candidates(
 
         sample = {name: torch.from_numpy(array[:2].copy()) for name, array in tensors.items()}
         export_module(module, sample, exported)
-        merge(features, exported, task=task, temperature=temperature, path=path)
+        merge(features, exported, task=task, calibration=calibration, path=path)
 
     def int8(path: Path) -> None:
         quantized = folder / "quantized.onnx"
         _need_export(exported, module)
         quantize(exported, tensors, quantized)
-        merge(features, quantized, task=task, temperature=temperature, path=path)
+        merge(features, quantized, task=task, calibration=calibration, path=path)
         quantized.unlink()
 
     candidates = (

@@ -1,7 +1,7 @@
 """From a module to ONNX, and from feature graph and model to one file.
 
-The merged file's inputs are the raw fields, its output the calibrated ``probabilities``: plain ONNX
-Runtime runs it without torchyard. Host steps of the feature graph stay in the file's metadata, and
+The merged file's inputs are the raw fields, its output the calibrated answers: plain ONNX Runtime
+runs it without torchyard. Host steps of the feature graph stay in the file's metadata, and
 what they make stays an input.
 """
 
@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, compose, helper
 
 from torchyard.features.encode import OUTPUT_PREFIX
 from torchyard.features.export import IR_VERSION, export
+from torchyard.optimize.nodes import add_calibration
+from torchyard.records.calibration import Calibration
 from torchyard.records.schema import Task
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _PREFIX = "model/"
 LOGITS = "logits"
-PROBABILITIES = "probabilities"
 
 
 def export_module(module: nn.Module, sample: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -65,17 +65,17 @@ def _by_name(module: nn.Module) -> nn.Module:
     return ByName().eval()
 
 
-def merge(features: Path, model: Path, *, task: Task, temperature: float, path: Path) -> None:
+def merge(features: Path, model: Path, *, task: Task, calibration: Calibration, path: Path) -> None:
     """Join feature graph, model and calibration into one file.
 
     Args:
         features: from raw columns to tensors.
-        model: from tensors to ``logits``, ``[rows]`` or ``[rows, 1]`` of a binary task,
-            ``[rows, classes]`` of one with many classes.
+        model: from tensors to ``logits``, ``[rows]`` or ``[rows, 1]`` of a binary task or a
+            number, else ``[rows, classes]``.
         task: what is predicted.
-        temperature: what logits are divided by before the sigmoid or the softmax.
-        path: where the merged file goes; its output is ``probabilities``, ``float32 [rows,
-            classes]``.
+        calibration: from logits to answers.
+        path: where the merged file goes; its one output is the task's ``output_name``,
+            ``float32 [rows, outputs]``.
     """
     front = onnx.load(features)
     back = onnx.load(model)
@@ -88,11 +88,10 @@ def merge(features: Path, model: Path, *, task: Task, temperature: float, path: 
             for item in back.graph.input
         ],
     )  # fmt: skip
-    calibrate = _calibrate_two if task.is_binary else _calibrate_many
-    calibrate(joined.graph, f"{_PREFIX}{LOGITS}", temperature)
+    name = add_calibration(joined.graph, f"{_PREFIX}{LOGITS}", calibration=calibration, task=task)
     del joined.graph.output[:]
     joined.graph.output.append(
-        helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["rows", len(task.classes)])
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", len(task.outputs)])
     )
     joined.producer_name = "torchyard"
     onnx.checker.check_model(joined)
@@ -132,30 +131,3 @@ def _agree_on_opsets(front: onnx.ModelProto, back: onnx.ModelProto) -> None:
     for model in (front, back):
         del model.opset_import[:]
         model.opset_import.extend(helper.make_opsetid(*pair) for pair in sorted(versions.items()))
-
-
-def _calibrate_two(graph: onnx.GraphProto, logits: str, temperature: float) -> None:
-    column = _constant(graph, "calibration/column", [-1, 1], np.int64)
-    divisor = _constant(graph, "calibration/temperature", temperature, np.float32)
-    one = _constant(graph, "calibration/one", 1.0, np.float32)
-    graph.node.extend([
-        helper.make_node("Reshape", [logits, column], ["calibration/logits"]),
-        helper.make_node("Div", ["calibration/logits", divisor], ["calibration/scaled"]),
-        helper.make_node("Sigmoid", ["calibration/scaled"], ["calibration/second"]),
-        helper.make_node("Sub", [one, "calibration/second"], ["calibration/first"]),
-        helper.make_node("Concat", ["calibration/first", "calibration/second"], [PROBABILITIES],
-                         axis=1),
-    ])  # fmt: skip
-
-
-def _calibrate_many(graph: onnx.GraphProto, logits: str, temperature: float) -> None:
-    divisor = _constant(graph, "calibration/temperature", temperature, np.float32)
-    graph.node.extend([
-        helper.make_node("Div", [logits, divisor], ["calibration/scaled"]),
-        helper.make_node("Softmax", ["calibration/scaled"], [PROBABILITIES], axis=1),
-    ])  # fmt: skip
-
-
-def _constant(graph: onnx.GraphProto, name: str, value: object, kind: type[np.generic]) -> str:
-    graph.initializer.append(numpy_helper.from_array(np.array(value, dtype=kind), name))
-    return name

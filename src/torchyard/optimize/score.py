@@ -10,13 +10,13 @@ from torchyard.optimize.build import Columns, Runnable
 from torchyard.optimize.width import is_wide
 from torchyard.records.training import FeatureGraph
 
-Probabilities = np.ndarray[Any, np.dtype[np.float64]]
+Answers = np.ndarray[Any, np.dtype[np.float64]]
 
 _NARROW_ROWS, _WIDE_ROWS = 65_536, 128
 
 
-def score(model: Runnable, columns: Columns, *, graph: FeatureGraph) -> Probabilities:
-    """A model's calibrated probabilities of many rows, ``float64 [rows, classes]``.
+def score(model: Runnable, columns: Columns, *, graph: FeatureGraph) -> Answers:
+    """A model's calibrated answers to many rows, ``float64 [rows, outputs]``.
 
     Args:
         model: answers raw columns.

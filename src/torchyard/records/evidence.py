@@ -8,6 +8,7 @@ from typing import Literal
 
 from torchyard.records.ageing import Staleness
 from torchyard.records.behaviours import BehaviourResult
+from torchyard.records.calibration import Calibration
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 from torchyard.records.verdicts import Verdict
@@ -91,21 +92,6 @@ class Report:
     behaviours: tuple[BehaviourResult, ...] = ()
     importance: tuple[FieldImportance, ...] = ()
     agreement: Measured | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """Temperature scaling (Guo et al. 2017, section 4.2): logits are divided by ``temperature``.
-
-    Fitted on ``rows`` of the validation split; losses in nats there. ``temperature`` is 1 when
-    scaling did not help.
-    """
-
-    method: Literal["temperature"]
-    temperature: float
-    rows: int
-    log_loss_before: float
-    log_loss_after: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -181,6 +181,11 @@ class Task:
         return ("value", "low", "high") if self.is_regression else self.classes
 
     @property
+    def output_name(self) -> str:
+        """What the one output of a variant's graph is called."""
+        return "predictions" if self.is_regression else "probabilities"
+
+    @property
     def headline(self) -> str:
         """The metric that stands for a model's quality where there is room for one number."""
         return _HEADLINES[self.kind]

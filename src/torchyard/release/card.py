@@ -16,7 +16,6 @@ from torchyard.pages import (
     Block,
     Bullets,
     Page,
-    Reliability,
     Section,
     Table,
     Text,
@@ -27,6 +26,7 @@ from torchyard.records.evidence import GroupResult, Report, Variant
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.records.verdicts import Verdict
+from torchyard.release.card_calibration import calibration_blocks
 from torchyard.release.card_classes import confusion, per_class, shown
 from torchyard.release.card_rows import training_rows
 from torchyard.release.card_search import searched
@@ -59,7 +59,9 @@ def compose_card(contents: Contents) -> Page:
         Section(title="Intended use", blocks=_use(contents)),
         Section(title="Data", blocks=_data(contents, report)),
         Section(title="Quality", blocks=_quality(report, find_baselines(contents))),
-        Section(title="Calibration", blocks=_calibration(contents, report)),
+        Section(
+            title="Calibration", blocks=calibration_blocks(contents.evidence.calibration, report)
+        ),
         Section(title="Fairness", blocks=_fairness(report)),
         Section(title="Slices", blocks=_slices(report)),
         Section(title="Variants", blocks=_variants(contents)),
@@ -228,18 +230,6 @@ def _metrics(report: Report, baselines: Mapping[str, Mapping[str, Measured]]) ->
     )
     lead = f"'{report.model}' on {report.rows:,} {report.split} rows, beside simple models."
     return Table(lead, ("metric", report.model, *baselines, "interval"), rows)
-
-
-def _calibration(contents: Contents, report: Report) -> tuple[Block, ...]:
-    fitted = contents.evidence.calibration
-    said = (
-        f"Temperature {fitted.temperature:.3f}, fitted on {fitted.rows:,} validation rows: log "
-        f"loss there {fitted.log_loss_before:.4f} before, {fitted.log_loss_after:.4f} after."
-    )
-    if not report.reliability:
-        return (Text(said),)
-    of = "" if contents.task.is_binary else " of the answer"
-    return (Text(said), Reliability(report.reliability, of))
 
 
 def _fairness(report: Report) -> tuple[Block, ...]:

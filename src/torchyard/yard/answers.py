@@ -5,12 +5,14 @@ On validation rows as it was trained, before calibration; on test rows as its re
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from torchyard.core.record import Json
-from torchyard.records.evidence import Calibration, Report
+from torchyard.records.calibration import AS_TRAINED
+from torchyard.records.evidence import Report
 from torchyard.records.schema import Schema, Task
 from torchyard.yard.results import Featured
 
@@ -25,9 +27,6 @@ SAMPLED_ROWS = 100
 _LONGEST_VALUE = 300
 # that have a column of their own
 _MOST_CLASSES = 10
-_AS_TRAINED = Calibration(
-    method="temperature", temperature=1.0, rows=0, log_loss_before=0.0, log_loss_after=0.0
-)
 
 
 def record_answers(
@@ -37,16 +36,17 @@ def record_answers(
 
     A module whose answers are not finite has none to show: the evaluation refuses it.
     """
-    from torchyard.evaluate import Sample, apply_temperature
+    from torchyard.evaluate import Sample, apply_calibration, label_scale
     from torchyard.train import predict_logits
 
     logits = predict_logits(module, featured.examples("validation"))
     if not np.isfinite(logits).all():
         return
+    scale = label_scale(task, featured.truth("train"))
     sample = Sample(
         task=task,
         truth=featured.truth("validation"),
-        outputs=apply_temperature(logits, _AS_TRAINED),
+        outputs=apply_calibration(logits, replace(AS_TRAINED, scale=scale), task),
     )
     active.record(PREDICTIONS, sample_predictions(featured, sample, seed=seed))
     # so that MLflow's pages show it as a table

@@ -15,7 +15,8 @@ import numpy as np
 
 from torchyard.core.record import to_json, write_record
 from torchyard.project import Project
-from torchyard.records.evidence import Calibration, Report
+from torchyard.records.calibration import Calibration
+from torchyard.records.evidence import Report
 from torchyard.records.schema import Task
 from torchyard.yard.answers import record_report
 from torchyard.yard.building import build_module
@@ -69,18 +70,25 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
     """Calibrate on validation; judge the module on test beside its baselines."""
 
     def make(folder: Path) -> None:
-        from torchyard.evaluate import apply_temperature, fit_linear, fit_majority, fit_temperature
+        from torchyard.evaluate import (
+            apply_calibration,
+            fit_calibration,
+            fit_linear,
+            fit_majority,
+            label_scale,
+        )
 
         featured, project, task = trained.featured, opened.project, opened.project.task
         logits = _logits(opened, trained)
-        calibration = fit_temperature(
-            truth=featured.truth("validation"), logits=logits["validation"]
-        )
+        calibration = fit_calibration(
+            task, truth=featured.truth("validation"), logits=logits["validation"],
+            scale=label_scale(task, featured.truth("train")), seed=project.training.seed,
+        )  # fmt: skip
         write_record(folder / "calibration.json", calibration)
         truth = featured.truth("train")
         linear = fit_linear(featured.tensors("train"), truth, task, seed=project.training.seed)
         tensors = featured.tensors("test")
-        outputs = apply_temperature(logits["test"], calibration)
+        outputs = apply_calibration(logits["test"], calibration, task)
         np.save(folder / f"{YARDSTICK}.test.npy", outputs)
         write_record(folder / "task.json", task)
         model = yardstick(opened, trained, calibration=calibration, task=task)
@@ -100,7 +108,7 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         return (
             f"test {headline(report)} (linear {headline_value(task, report.baselines['linear'])}), "
             f"log loss {report.metrics['log_loss'].value:.4f}, "
-            f"temperature {evaluated.calibration.temperature:.3f}"
+            f"calibration: {evaluated.calibration.method}"
         )
 
     inputs = {
@@ -122,7 +130,7 @@ def yardstick(
 
     encoder = Encoder(trained.featured.graph_file, threads=1)
     module = trained_module(opened, trained)
-    return EagerModel(encoder, module, task=task, temperature=calibration.temperature)
+    return EagerModel(encoder, module, task=task, calibration=calibration)
 
 
 def report_on(

@@ -38,7 +38,7 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
             features=featured.graph_file,
             tensors=featured.tensors("train"),
             task=evaluated.task,
-            temperature=evaluated.calibration.temperature,
+            calibration=evaluated.calibration,
             folder=folder,
         )
         variants = measure(candidates, columns_from_frame(inputs, some))

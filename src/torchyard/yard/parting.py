@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from torchyard.core.errors import BadModel
 from torchyard.project import Project
-from torchyard.records.evidence import Calibration
+from torchyard.records.calibration import AS_TRAINED
 from torchyard.records.measures import Measured
 from torchyard.records.reproduction import Compared, Parting
 from torchyard.yard.building import build_module
@@ -23,9 +24,6 @@ LOSS = "validation_loss"
 # the loss that is recorded, and the metric that it is
 _LOG_LOSS = "log_loss"
 _TINY = 1e-3
-_AS_TRAINED = Calibration(
-    method="temperature", temperature=1.0, rows=0, log_loss_before=0.0, log_loss_after=0.0
-)
 
 
 def first_parting(recalled: Recalled, trained: TrainedModel) -> Parting | None:
@@ -100,16 +98,17 @@ def _is_within(difference: Measured, recorded: float | None) -> bool:
 
 
 def _sample(project: Project, trained: TrainedModel, weights: Path) -> Sample:
-    from torchyard.evaluate import Sample, apply_temperature
+    from torchyard.evaluate import Sample, apply_calibration, label_scale
     from torchyard.train import load_weights, predict_logits
 
     featured = trained.featured
     module = load_weights(build_module(project, featured.graph), weights)
     logits = predict_logits(module, featured.examples("validation"))
+    scale = label_scale(project.task, featured.truth("train"))
     return Sample(
         task=project.task,
         truth=featured.truth("validation"),
-        outputs=apply_temperature(logits, _AS_TRAINED),
+        outputs=apply_calibration(logits, replace(AS_TRAINED, scale=scale), project.task),
     )
 
 

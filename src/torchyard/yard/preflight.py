@@ -15,6 +15,7 @@ import numpy as np
 
 from torchyard.core.files import write_atomically
 from torchyard.core.record import from_json, to_json
+from torchyard.records.calibration import AS_TRAINED
 from torchyard.records.training import Check
 from torchyard.yard.building import build_module
 from torchyard.yard.results import Featured, OpenProject
@@ -126,9 +127,9 @@ def serving_gap(opened: OpenProject, featured: Featured, module: nn.Module) -> f
         exported, whole = Path(folder) / "exported.onnx", Path(folder) / "model.onnx"
         sample = {name: torch.from_numpy(array[:2].copy()) for name, array in tensors.items()}
         export_module(module, sample, exported)
-        merge(featured.graph_file, exported, task=task, temperature=1.0, path=whole)
+        merge(featured.graph_file, exported, task=task, calibration=AS_TRAINED, path=whole)
         served = open_model(whole).run(columns)
-    plain = EagerModel(encoder, module, task=task, temperature=1.0).run(columns)
+    plain = EagerModel(encoder, module, task=task, calibration=AS_TRAINED).run(columns)
     return float(np.abs(served - plain).max())
 
 
