@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import softmax
 from sklearn import metrics as peer
 from sklearn.linear_model import LogisticRegression
 
 from tests.evaluate.samples import many, task_of, variant
-from torchyard.core.errors import BadData
 from torchyard.core.record import read_record, write_record
-from torchyard.evaluate import apply_temperature, evaluate, fit_temperature, judge
+from torchyard.evaluate import evaluate, judge
 from torchyard.evaluate.baselines import MOST_NUMBERS, Linear, Majority, fit_linear, fit_majority
 from torchyard.evaluate.class_metrics import CLASS_METRICS
 from torchyard.evaluate.design import Features, bag, columns
-from torchyard.evaluate.kinds import MULTICLASS, compute
+from torchyard.evaluate.kinds import MULTICLASS
 from torchyard.evaluate.per_class import MOST_CONFUSED
 from torchyard.evaluate.sample import Floats, Sample, Truth
 from torchyard.records.evidence import Report
@@ -110,42 +107,6 @@ def test_a_report_survives_the_disk_and_meets_gates(tmp_path: Path) -> None:
         Gate(metric="accuracy_difference", group="sex", at_most=0.2),
     )
     assert [v.outcome for v in judge(gates, report=found, variant=variant())] == ["pass"] * 3
-
-
-@pytest.mark.parametrize("times", [0.4, 3.0])
-def test_finds_the_temperature_that_was_applied(times: float) -> None:
-    sample = many(20_000)
-    logits = times * np.log(sample.outputs) + 7.0  # a shift of all classes changes nothing
-    found = fit_temperature(truth=sample.truth, logits=logits)
-    assert found.temperature == pytest.approx(times, rel=0.05)
-    calibrated = apply_temperature(logits, found)
-    assert calibrated == pytest.approx(softmax(logits / found.temperature, axis=1))
-    scaled = replace(sample, outputs=calibrated)
-    assert found.log_loss_after == pytest.approx(compute("log_loss", scaled))
-    assert found.log_loss_after < found.log_loss_before
-
-
-def test_two_classes_are_the_softmax_of_many() -> None:
-    generator = np.random.default_rng(0)
-    truth, logits = generator.random(500) < 0.4, generator.normal(size=500)
-    one = fit_temperature(truth=truth, logits=logits)
-    both = np.stack([np.zeros(500), logits], axis=1)
-    other = fit_temperature(truth=truth.astype(np.int64), logits=both)
-    assert other.temperature == pytest.approx(one.temperature)
-    assert apply_temperature(both, other) == pytest.approx(apply_temperature(logits, one))
-
-
-def test_labels_of_one_class_cannot_be_calibrated_on() -> None:
-    with pytest.raises(BadData) as refused:
-        fit_temperature(truth=np.ones(9, dtype=np.int64), logits=np.zeros((9, 3)))
-    assert str(refused.value).startswith(
-        "calibration, validation split: found 9 rows of 1 classes; expected rows of at least two"
-    )
-
-
-def test_logits_of_one_column_are_refused() -> None:
-    with pytest.raises(BadData, match=r"found int64 labels \[2\], logits \[2\]"):
-        fit_temperature(truth=np.array([0, 2]), logits=np.zeros(2))
 
 
 def rows(count: int, *, seed: int = 0) -> tuple[dict[str, np.ndarray], Truth]:

@@ -59,9 +59,7 @@ def compose_card(contents: Contents) -> Page:
         Section(title="Intended use", blocks=_use(contents)),
         Section(title="Data", blocks=_data(contents, report)),
         Section(title="Quality", blocks=_quality(report, find_baselines(contents))),
-        Section(
-            title="Calibration", blocks=calibration_blocks(contents.evidence.calibration, report)
-        ),
+        Section(title="Calibration", blocks=calibration_blocks(contents, report)),
         Section(title="Fairness", blocks=_fairness(report)),
         Section(title="Slices", blocks=_slices(report)),
         Section(title="Variants", blocks=_variants(contents)),

@@ -14,8 +14,8 @@ import numpy as np
 
 from torchyard.core.record import Json, from_json, read_record
 from torchyard.project import Project
-from torchyard.records.dataset import DatasetVersion, Finding, Split
 from torchyard.records.calibration import Calibration
+from torchyard.records.dataset import DatasetVersion, Finding, Split
 from torchyard.records.evidence import Report, Variant
 from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph, Run, Tuned
