@@ -47,6 +47,35 @@ def many(
     return Sample(task=task_of(classes), truth=drawn.astype(np.int64), outputs=probabilities)
 
 
+def label_task(classes: int, *, threshold: float = 0.4) -> Task:
+    """A task of any number of so many classes at once."""
+    names = tuple(f"tag {number}" for number in range(classes))
+    return Task(kind="multilabel_classification", label="tags", classes=names, threshold=threshold)
+
+
+def labels(rows: int, *, classes: int = 4, seed: int = 0, decimals: int | None = None) -> Sample:
+    """Labels drawn with the very probabilities of their classes, rarer ones last."""
+    generator = np.random.default_rng(seed)
+    probability = generator.beta(1.0, 1.0 + np.arange(classes), (rows, classes))
+    truth = generator.random((rows, classes)) < probability
+    given = probability if decimals is None else probability.round(decimals)
+    return Sample(task=label_task(classes), truth=truth, outputs=given)
+
+
+PRICE = Task(kind="regression", label="price", classes=(), unit="EUR", coverage=0.8)
+
+
+def numbers(rows: int, *, seed: int = 0, decimals: int | None = None) -> Sample:
+    """Truths about 20 drawn around the very predictions, with the very quantiles as intervals."""
+    generator = np.random.default_rng(seed)
+    value = 20.0 + 3.0 * generator.normal(size=rows)
+    value = value if decimals is None else value.round(decimals)
+    truth = value + generator.normal(size=rows)
+    truth = truth if decimals is None else truth.round(decimals)
+    half = 1.2815515655446004  # of a normal distribution: the middle 80 %
+    return Sample(task=PRICE, truth=truth, outputs=np.stack([value, value - half, value + half], 1))
+
+
 def draw(rows: int, *, seed: int = 0, decimals: int | None = None) -> tuple[Bools, Floats]:
     """Labels and honest probabilities, rounded (and so tied) on request."""
     generator = np.random.default_rng(seed)

@@ -82,7 +82,7 @@ def test_small_groups_are_left_out_by_name() -> None:
     ],
 )
 def test_what_is_too_small(rows: int, positive: int, reason: str) -> None:
-    assert kind_of(LATE).too_small((rows - positive, positive)) == reason
+    assert kind_of(LATE).too_small(rows, (rows - positive, positive)) == reason
 
 
 def test_one_group_has_no_differences() -> None:
@@ -140,6 +140,6 @@ def test_values_of_other_rows_are_refused() -> None:
     with pytest.raises(BadData) as refused:
         judged(truth, probability, labels[1:])
     assert str(refused.value) == (
-        "group or slice values: found shape [199] beside [200] labels; expected one value per row. "
+        "group or slice values: found shape [199] beside 200 labelled rows; expected one value per row. "
         "Take the values from the same rows as the labels."
     )

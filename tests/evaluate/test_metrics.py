@@ -37,8 +37,21 @@ def plain_calibration_error(truth: Bools, probability: Floats, weights: Floats) 
     return float(np.abs(gaps).sum() / weights.sum())
 
 
-def decided(function: Callable[..., float]) -> Definition:
-    return lambda y, p, w: function(y, p >= THRESHOLD, sample_weight=w)
+def plain_largest_gap(truth: Bools, probability: Floats, weights: Floats) -> float:
+    """The same bins, each gap over its own weight."""
+    gaps, masses, total, place = np.zeros(15), np.zeros(15), 0.0, 0
+    for value in np.unique(probability):
+        tied = probability == value
+        total += float(weights[tied].sum())
+        masses[place] += float(weights[tied].sum())
+        gaps[place] += float((weights[tied] * (value - truth[tied])).sum())
+        while place < 14 and total >= (place + 1) / 15 * weights.sum() * (1.0 - 1e-12):
+            place += 1
+    return float((np.abs(gaps[masses > 0]) / masses[masses > 0]).max())
+
+
+def decided(function: Callable[..., float], **options: float) -> Definition:
+    return lambda y, p, w: function(y, p >= THRESHOLD, sample_weight=w, **options)
 
 
 PEERS: dict[str, Definition] = {
@@ -47,6 +60,7 @@ PEERS: dict[str, Definition] = {
     "log_loss": lambda y, p, w: peer.log_loss(y, p, sample_weight=w, labels=[False, True]),
     "brier": lambda y, p, w: peer.brier_score_loss(y, p, sample_weight=w),
     "expected_calibration_error": plain_calibration_error,
+    "maximum_calibration_error": plain_largest_gap,
     "calibration_gap": lambda y, p, w: float(np.average(p - y, weights=w)),
     "accuracy": decided(peer.accuracy_score),
     "precision": decided(peer.precision_score),
@@ -54,7 +68,12 @@ PEERS: dict[str, Definition] = {
     "false_positive_rate": lambda y, p, w: (
         1.0 - peer.recall_score(~y, p < THRESHOLD, sample_weight=w)
     ),
+    "specificity": lambda y, p, w: peer.recall_score(~y, p < THRESHOLD, sample_weight=w),
+    "balanced_accuracy": decided(peer.balanced_accuracy_score),
     "f1": decided(peer.f1_score),
+    "f2": decided(peer.fbeta_score, beta=2.0),
+    "f_half": decided(peer.fbeta_score, beta=0.5),
+    "matthews_correlation": decided(peer.matthews_corrcoef),
     "positive_rate": lambda y, p, w: float(np.average(y, weights=w)),
     "selection_rate": lambda y, p, w: float(np.average(p >= THRESHOLD, weights=w)),
 }
@@ -156,16 +175,33 @@ def test_its_direction_is_the_better_one(name: str) -> None:
         assert best == pytest.approx(1.0 if better else 0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("constant", [0.2, THRESHOLD, 0.7])
+def test_a_constant_prediction_is_measured_as_its_peer_measures_it(
+    name: str, constant: float
+) -> None:
+    truth, _ = draw(200)
+    value = of(name, truth, np.full(200, constant))
+    if value is None:  # the peer calls what is undefined 0
+        undefined = {"precision"} if constant < THRESHOLD else set()
+        assert name in undefined | {"matthews_correlation"}
+        return
+    expected = PEERS[name](truth, np.full(200, constant), np.ones(200))
+    assert value == pytest.approx(expected)
+
+
 def test_undefined_is_none_never_not_a_number() -> None:
     truth, probability = np.array([False, True]), np.array([0.1, 0.2])
     no_rows = every_metric(truth[:0], probability[:0])
     assert set(no_rows.values()) == {None}
     only_negative = every_metric(truth[:1], probability[:1])
     undefined = {name for name, value in only_negative.items() if value is None}
-    assert undefined == {"auroc", "average_precision", "precision", "recall", "f1"}
+    needs_both = {"auroc", "balanced_accuracy", "matthews_correlation"}
+    nothing = {"average_precision", "precision", "recall", "f1", "f2", "f_half"}
+    assert undefined == needs_both | nothing
     only_positive = every_metric(truth[1:], probability[1:])
     undefined = {name for name, value in only_positive.items() if value is None}
-    assert undefined == {"auroc", "precision", "false_positive_rate"}
+    assert undefined == needs_both | {"precision", "false_positive_rate", "specificity"}
     assert only_positive["average_precision"] == 1.0
     assert only_positive["f1"] == 0.0
 
@@ -177,6 +213,17 @@ def test_calibration_error_is_biased_upwards_as_documented() -> None:
     truth, _ = draw(100_000)
     rate = float(truth.mean())
     assert mean == pytest.approx(0.8 * np.sqrt(15 * rate * (1 - rate) / rows), rel=0.15)
+
+
+def test_the_largest_calibration_error_is_more_biased_as_documented() -> None:
+    rows, repeats = 3000, 100
+    flat = [
+        of("maximum_calibration_error", np.random.default_rng(seed).random(rows) < 0.3,
+           np.linspace(0.29, 0.31, rows))
+        for seed in range(repeats)
+    ]  # fmt: skip
+    mean = float(np.mean([error for error in flat if error is not None]))
+    assert mean == pytest.approx(1.8 * np.sqrt(15 * 0.3 * 0.7 / rows), rel=0.25)
 
 
 def test_a_misspelt_metric_is_refused() -> None:

@@ -22,7 +22,7 @@ from torchyard.core.errors import BadData, BadProject, BadUsage
 from torchyard.evaluate.intervals import as_share, by_resamples
 from torchyard.evaluate.kinds import Kind, compute, find, kind_of
 from torchyard.evaluate.metrics import Metric
-from torchyard.evaluate.sample import Floats, Indices, Sample, by_class, count_classes
+from torchyard.evaluate.sample import Floats, Indices, Sample, strata
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
@@ -141,7 +141,7 @@ def bootstrap_plainly(
     sample: Sample, *, generator: np.random.Generator, resamples: int
 ) -> dict[str, Floats]:
     """What ``bootstrap`` must answer as ``samples``: copy the drawn rows, compute each metric."""
-    order, counts = by_class(sample.truth), sample.classes
+    order, counts = strata(sample.task, sample.truth)
     samples = {name: np.full(resamples, np.nan) for name in kind_of(sample.task).metrics}
     for number, sizes in enumerate(_sizes(counts, resamples=resamples, generator=generator)):
         drawn = sample.of(order[_draw(counts, sizes, generator)])
@@ -260,7 +260,7 @@ def _resamples(
     rows, truth = samples[0].rows, samples[0].truth
     if rows == 0:
         return
-    order, counts = by_class(truth), count_classes(samples[0].task, truth)
+    order, counts = strata(samples[0].task, truth)
     sheets = [kind_of(sample.task).sheet(sample) for sample in samples]
     places = [sheet.places[order] for sheet in sheets]
     sizes = _sizes(counts, resamples=resamples, generator=generator)

@@ -158,14 +158,17 @@ class ClassScores:
         )
 
     @cached_property
+    def each(self) -> tuple[tuple[Scores, Parts, Parts], ...]:
+        """Per class its distinct probabilities, rising, with its rows and the others at each."""
+        return tuple(
+            _asked(np.ascontiguousarray(self.probabilities[:, number]), self.truth == number)
+            for number in range(self.classes)
+        )
+
+    @cached_property
     def confidences(self) -> tuple[Scores, Parts, Parts]:
         """The distinct largest probabilities, rising, with the right and the wrong rows at each."""
-        values, cells = np.unique(self.probabilities.max(axis=1), return_inverse=True)
-        right, wrong = (
-            Parts.of(np.where(chosen, cells, -1), count=values.size)
-            for chosen in (self.is_right, ~self.is_right)
-        )
-        return Scores(values=values, threshold=0.0), right, wrong
+        return _asked(self.probabilities.max(axis=1), self.is_right)
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,14 @@ class ClassTally:
         """
         scores, right, wrong = self.scores.confidences
         return Tally(scores, right.sums(self.weights), wrong.sums(self.weights))
+
+    @cached_property
+    def each(self) -> tuple[Tally, ...]:
+        """The probability of each class, and whether it is the right one."""
+        return tuple(
+            Tally(scores, own.sums(self.weights), others.sums(self.weights))
+            for scores, own, others in self.scores.each
+        )
 
     @cached_property
     def twice_the_wins(self) -> Floats:
@@ -266,3 +277,12 @@ def class_sheet(sample: Sample) -> Sheet[ClassTally]:
         cells=sample.rows,
         tally=lambda weights: ClassTally(scores, weights),
     )
+
+
+def _asked(probability: Floats, is_so: Bools) -> tuple[Scores, Parts, Parts]:
+    """The distinct probabilities, rising, with the rows at each where it is so and is not."""
+    values, cells = np.unique(probability, return_inverse=True)
+    yes, no = (
+        Parts.of(np.where(chosen, cells, -1), count=values.size) for chosen in (is_so, ~is_so)
+    )
+    return Scores(values=values, threshold=0.0), yes, no

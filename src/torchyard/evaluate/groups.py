@@ -39,6 +39,7 @@ class Group:
             rows=self.rows,
             classes=self.classes,
             metrics={} if self.sample is None else measured(self.sample),
+            small=self.reason,
         )
 
 
@@ -74,7 +75,7 @@ def part(
     members = np.split(np.argsort(places, kind="stable"), ends[:-1]) if values.size else []
 
     def group(value: str, rows: Sample) -> Group:
-        reason = kind_of(sample.task).too_small(rows.classes)
+        reason = kind_of(sample.task).too_small(rows.rows, rows.classes)
         resampled = (
             None
             if reason
@@ -97,10 +98,10 @@ def part(
 
 
 def _check_values(labels: Texts, sample: Sample) -> None:
-    if labels.shape != sample.truth.shape:
+    if labels.shape != (sample.rows,):
         raise BadData(
             where="group or slice values",
-            found=f"shape {list(labels.shape)} beside {list(sample.truth.shape)} labels",
+            found=f"shape {list(labels.shape)} beside {sample.rows} labelled rows",
             expected="one value per row",
             remedy="Take the values from the same rows as the labels.",
         )

@@ -1,4 +1,4 @@
-"""What is measured of a task, by its kind: the one place where two classes and many part ways."""
+"""What is measured of a task, by its kind: the one place where kinds of tasks part ways."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from typing import Any, Generic
 import numpy as np
 
 from torchyard.core.errors import BadProject, nearest
-from torchyard.evaluate import class_metrics, metrics
+from torchyard.evaluate import class_metrics, label_metrics, metrics, regression_metrics
 from torchyard.evaluate.class_metrics import CLASS_METRICS
 from torchyard.evaluate.class_tally import ClassTally, class_sheet
+from torchyard.evaluate.label_metrics import LABEL_METRICS
+from torchyard.evaluate.label_tally import LabelTally, label_sheet
 from torchyard.evaluate.metrics import METRICS, Metric
+from torchyard.evaluate.regression_metrics import REGRESSION_METRICS
+from torchyard.evaluate.regression_tally import RegressionTally, regression_sheet
+from torchyard.evaluate.reliability import numeric_reliability, reliability
 from torchyard.evaluate.sample import Floats, Sample, Sheet, TallyType
 from torchyard.evaluate.tally import Tally, sheet
-from torchyard.records.schema import Task
+from torchyard.records.evidence import ReliabilityBin
+from torchyard.records.schema import Task, TaskKind
 
 MIN_ROWS = 100
 MIN_PER_CLASS = 10
@@ -24,7 +30,7 @@ MIN_PER_CLASS = 10
 
 @dataclass(frozen=True, slots=True)
 class Rates(Generic[TallyType]):
-    """Rates that should be the same in every group: ``[..., rates]``, differing by at most 1 or 2.
+    """Rates that should be the same in every group: ``[..., rates]``, and how far they can differ.
 
     A fairness difference is the largest spread of any of them.
     """
@@ -38,13 +44,17 @@ class Kind(Generic[TallyType]):
     """What is measured of the tasks of one kind.
 
     Attributes:
-        name: ``binary`` or ``multiclass``.
+        name: ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
         metrics: by name.
         rates: per fairness difference what should be the same in every group.
         live: the metrics that are watched once labels arrive.
         sheet: makes a sample ready to be counted.
-        confidence: what probabilities are held against the truth in a reliability diagram.
-        too_small: why a part with these rows per class is too small to be measured, else empty.
+        reliability: the bins of a sample in which predictions are held against the truth.
+        too_small: why a part with so many rows, and rows of each class, is too small to be
+            measured, else empty.
+        tells_classes: whether each class is reported alone: the tally counts ``members``,
+            ``answered`` and ``hits``.
+        has_confusion: whether a row has one class and one answer, so that they can be crossed.
     """
 
     name: str
@@ -52,13 +62,15 @@ class Kind(Generic[TallyType]):
     rates: Mapping[str, Rates[TallyType]]
     live: tuple[str, ...]
     sheet: Callable[[Sample], Sheet[TallyType]]
-    confidence: Callable[[TallyType], Tally]
-    too_small: Callable[[tuple[int, ...]], str]
+    reliability: Callable[[TallyType], tuple[ReliabilityBin, ...]]
+    too_small: Callable[[int, tuple[int, ...]], str]
+    tells_classes: bool
+    has_confusion: bool
 
 
 def kind_of(task: Task) -> Kind[Any]:
     """The kind of a task."""
-    return BINARY if task.is_binary else MULTICLASS
+    return KINDS[task.kind]
 
 
 def find(name: str, *, task: Task, where: str) -> Metric[Any]:
@@ -77,11 +89,10 @@ def unknown_metric(
     name: str, known: Mapping[str, object] | tuple[str, ...], *, kind: Kind[Any], where: str
 ) -> BadProject:
     """The refusal of a metric that reports on such a task do not have."""
-    other = MULTICLASS if kind is BINARY else BINARY
-    of_other = name in other.metrics or name in other.rates
+    others = [one.name for one in KINDS.values() if name in one.metrics or name in one.rates]
     return BadProject(
         where=where,
-        found=f"metric '{name}'" + (f", of {other.name} tasks only" if of_other else ""),
+        found=f"metric '{name}'" + (f", of {' and '.join(others)} tasks only" if others else ""),
         expected=f"a metric of the report on a {kind.name} task",
         remedy=nearest(name, known),
     )
@@ -112,18 +123,18 @@ def compute(name: str, sample: Sample, *, weights: Floats | None = None) -> floa
     return None if np.isnan(value) else value
 
 
-def _binary_too_small(classes: tuple[int, ...]) -> str:
+def _binary_too_small(rows: int, classes: tuple[int, ...]) -> str:
     negative, positive = classes
-    if negative + positive < MIN_ROWS:
-        return f"{negative + positive} rows"
+    if rows < MIN_ROWS:
+        return f"{rows} rows"
     if positive < MIN_PER_CLASS:
         return f"{positive} positive rows"
     return f"{negative} negative rows" if negative < MIN_PER_CLASS else ""
 
 
-def _many_too_small(classes: tuple[int, ...]) -> str:
+def _few_rows(rows: int, classes: tuple[int, ...]) -> str:
     """Only rows count: a part seldom has many of every class, and averages leave the rest out."""
-    return f"{sum(classes)} rows" if sum(classes) < MIN_ROWS else ""
+    return f"{rows} rows" if rows < MIN_ROWS else ""
 
 
 def _rates(*functions: Callable[[TallyType], Floats], widest: float = 1.0) -> Rates[TallyType]:
@@ -150,8 +161,10 @@ BINARY: Kind[Tally] = Kind(
     ),
     live=("auroc", "log_loss", "brier", "expected_calibration_error"),
     sheet=sheet,
-    confidence=lambda tally: tally,
+    reliability=reliability,
     too_small=_binary_too_small,
+    tells_classes=False,
+    has_confusion=True,
 )
 
 MULTICLASS: Kind[ClassTally] = Kind(
@@ -169,6 +182,63 @@ MULTICLASS: Kind[ClassTally] = Kind(
     ),
     live=("accuracy", "macro_f1", "log_loss", "brier", "expected_calibration_error"),
     sheet=class_sheet,
-    confidence=lambda tally: tally.confidence,
-    too_small=_many_too_small,
+    reliability=lambda tally: reliability(tally.confidence),
+    too_small=_few_rows,
+    tells_classes=True,
+    has_confusion=True,
+)
+
+MULTILABEL: Kind[LabelTally] = Kind(
+    name="multilabel",
+    metrics=LABEL_METRICS,
+    rates=MappingProxyType(
+        {
+            # Dwork et al. 2012, for every class: the same share is answered with it.
+            "demographic_parity_difference": Rates(class_metrics.answer_rates),
+            # Hardt et al. 2016, definition 2.2, of all labels: the same share is found.
+            "equal_opportunity_difference": _rates(label_metrics.micro_recall),
+            # Chouldechova 2017, of all labels: being answered means the same.
+            "predictive_parity_difference": _rates(label_metrics.micro_precision),
+            # The same share of labels is answered wrongly.
+            "hamming_loss_difference": _rates(label_metrics.hamming_loss),
+            # Calibration in the large: the mean probability errs alike.
+            "calibration_difference": _rates(label_metrics.calibration_gap, widest=2.0),
+        }
+    ),
+    live=("micro_f1", "macro_f1", "log_loss", "brier", "expected_calibration_error"),
+    sheet=label_sheet,
+    reliability=lambda tally: reliability(tally.pairs),
+    too_small=_few_rows,
+    tells_classes=True,
+    has_confusion=False,
+)
+
+REGRESSION: Kind[RegressionTally] = Kind(
+    name="regression",
+    metrics=REGRESSION_METRICS,
+    rates=MappingProxyType(
+        {
+            # Predictions are too high, or too low, alike (Calders et al. 2013, balanced residuals).
+            "mean_error_difference": _rates(regression_metrics.mean_error, widest=np.inf),
+            # Predictions are equally good (Agarwal et al. 2019, bounded group loss).
+            "mae_difference": _rates(regression_metrics.mae, widest=np.inf),
+            # Intervals hold the truth equally often (Romano et al. 2020, equalized coverage).
+            "coverage_difference": _rates(regression_metrics.interval_coverage),
+        }
+    ),
+    live=("mae", "rmse", "mean_error", "interval_coverage"),
+    sheet=regression_sheet,
+    reliability=numeric_reliability,
+    too_small=_few_rows,
+    tells_classes=False,
+    has_confusion=False,
+)
+
+KINDS: Mapping[TaskKind, Kind[Any]] = MappingProxyType(
+    {
+        "binary_classification": BINARY,
+        "multiclass_classification": MULTICLASS,
+        "multilabel_classification": MULTILABEL,
+        "regression": REGRESSION,
+    }
 )

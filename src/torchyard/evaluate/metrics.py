@@ -3,7 +3,9 @@
 A function takes a ``Tally`` with any leading axes and answers one number per sample, ``[...]``,
 not-a-number where the metric is undefined (no positive rows, nothing selected, no rows). Undefined
 metrics never reach a record: they are left out. To add one, write the function and register it in
-``METRICS``; the contract test finds it there. Metrics of many classes are in ``class_metrics.py``.
+``METRICS``; the contract test finds it there. Each earns its place by a use that its docstring or
+docs/evaluation.md names. Other kinds of tasks: ``class_metrics.py``, ``label_metrics.py``,
+``regression_metrics.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from torchyard.evaluate.reliability import equal_mass_edges, sum_per_bin
 from torchyard.evaluate.sample import Floats, TallyType
 from torchyard.evaluate.tally import Tally
 
-Aspect = Literal["order", "probability", "decision", "truth"]
+Aspect = Literal["order", "probability", "decision", "truth", "answer"]
+Function = Callable[[Tally], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Metric(Generic[TallyType]):
     Attributes:
         function: its definition.
         looks_at: all that it depends on beside the labels: the order of the probabilities, their
-            values, the decisions at the threshold, or nothing.
+            values, the decisions at the threshold, or nothing; of a regression the whole answer.
         higher_is_better: None when it has no better direction.
         bounds: the smallest and largest possible value.
         share_of: the rows it is a share of, when it is one; its interval is then exact.
@@ -93,9 +96,20 @@ def expected_calibration_error(tally: Tally) -> Floats:
     ``0.8 * sqrt(15 * p * (1 - p) / rows)`` at a positive rate ``p`` - 0.007 for 28,000 rows and
     0.05 for 500 at ``p`` 0.2 (Kumar et al. 2019, section 5; Roelofs et al. 2022).
     """
-    gaps = (tally.positive + tally.negative) * tally.scores.values - tally.positive
-    per_bin = sum_per_bin(gaps, equal_mass_edges(tally))
-    return ratio(np.abs(per_bin).sum(axis=-1), tally.rows)
+    gaps, _ = _gaps(tally)
+    return ratio(gaps.sum(axis=-1), tally.rows)
+
+
+def maximum_calibration_error(tally: Tally) -> Floats:
+    """The largest gap of predicted and observed rate of any of those bins (Guo et al. 2017).
+
+    For uses where a wrong probability anywhere does harm. The largest of 15 noisy gaps is far more
+    biased than their mean: a perfectly calibrated model shows about ``1.8 * sqrt(15 * p * (1 - p) /
+    rows)`` and more where bins differ. Compare models by it, and do not read it as a distance.
+    """
+    gaps, weights = _gaps(tally)
+    shares = np.divide(gaps, weights, out=np.zeros_like(gaps), where=weights > 0)
+    return np.where(tally.rows > 0, shares.max(axis=-1), np.nan)
 
 
 def calibration_gap(tally: Tally) -> Floats:
@@ -125,12 +139,49 @@ def false_positive_rate(tally: Tally) -> Floats:
     return ratio(tally.selected_negatives, tally.negatives)
 
 
+def specificity(tally: Tally) -> Floats:
+    """The share of negative rows that are not selected: what a test promises to the healthy.
+
+    Undefined without negative rows.
+    """
+    return ratio(tally.negatives - tally.selected_negatives, tally.negatives)
+
+
+def balanced_accuracy(tally: Tally) -> Floats:
+    """The mean of recall and specificity: accuracy as if both classes were equally frequent.
+
+    0.5 for whatever answers without looking, however rare a class is. Undefined without both.
+    """
+    return 0.5 * (recall(tally) + specificity(tally))
+
+
 def f1(tally: Tally) -> Floats:
     """The harmonic mean of precision and recall.
 
     Undefined when no row is positive and none is selected; 0 when only one of the two holds.
     """
-    return ratio(2.0 * tally.selected_positives, tally.positives + tally.selected)
+    return _f_beta(tally, beta=1.0)
+
+
+def f2(tally: Tally) -> Floats:
+    """As F1, recall counting twice as much (van Rijsbergen 1979): where a miss costs more."""
+    return _f_beta(tally, beta=2.0)
+
+
+def f_half(tally: Tally) -> Floats:
+    """As F1, precision counting twice as much: where a false alarm costs more."""
+    return _f_beta(tally, beta=0.5)
+
+
+def matthews_correlation(tally: Tally) -> Floats:
+    """The correlation of answer and truth, -1 to 1 (Matthews 1975).
+
+    High only if both classes are answered well, and the same when they are swapped: one number for
+    rare classes of equal interest. Undefined where all rows have one class or one answer.
+    """
+    hits = tally.rows * tally.selected_positives - tally.positives * tally.selected
+    spread = tally.positives * tally.negatives * tally.selected * (tally.rows - tally.selected)
+    return ratio(hits, np.sqrt(spread))
 
 
 def positive_rate(tally: Tally) -> Floats:
@@ -152,6 +203,9 @@ METRICS: Mapping[str, Metric[Tally]] = MappingProxyType(
         "expected_calibration_error": Metric(
             expected_calibration_error, "probability", higher_is_better=False, biased=True
         ),
+        "maximum_calibration_error": Metric(
+            maximum_calibration_error, "probability", higher_is_better=False, biased=True
+        ),
         "calibration_gap": Metric(
             calibration_gap, "probability", higher_is_better=None, bounds=(-1.0, 1.0)
         ),
@@ -170,7 +224,16 @@ METRICS: Mapping[str, Metric[Tally]] = MappingProxyType(
             higher_is_better=False,
             share_of=lambda tally: tally.negatives,
         ),
+        "specificity": Metric(
+            specificity, "decision", higher_is_better=True, share_of=lambda tally: tally.negatives
+        ),
+        "balanced_accuracy": Metric(balanced_accuracy, "decision", higher_is_better=True),
         "f1": Metric(f1, "decision", higher_is_better=True),
+        "f2": Metric(f2, "decision", higher_is_better=True),
+        "f_half": Metric(f_half, "decision", higher_is_better=True),
+        "matthews_correlation": Metric(
+            matthews_correlation, "decision", higher_is_better=True, bounds=(-1.0, 1.0)
+        ),
         "positive_rate": Metric(
             positive_rate, "truth", higher_is_better=None, share_of=lambda tally: tally.rows
         ),
@@ -187,3 +250,17 @@ def ratio(above: Floats, below: Floats) -> Floats:
     ratio = np.full(below.shape, np.nan)
     np.divide(above, below, out=ratio, where=below > 0)
     return ratio
+
+
+def _gaps(tally: Tally) -> tuple[Floats, Floats]:
+    """Per bin the gap of predicted and observed positives, and its weight, ``[..., bins]``."""
+    weights = np.asarray(tally.positive + tally.negative, dtype=np.float64)
+    edges = equal_mass_edges(tally)
+    gaps = sum_per_bin(weights * tally.scores.values - tally.positive, edges)
+    return np.abs(gaps), sum_per_bin(weights, edges)
+
+
+def _f_beta(tally: Tally, *, beta: float) -> Floats:
+    weight = beta * beta
+    given = weight * tally.positives + tally.selected
+    return ratio((1.0 + weight) * tally.selected_positives, given)

@@ -1,6 +1,7 @@
 """How the rows of each class are answered: counts, three metrics, what is mistaken for what.
 
-Only of tasks with many classes: a binary report's own metrics are those of its second class.
+Only of tasks with many classes: a binary report's own metrics are those of its second class, and a
+regression has none.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from torchyard.evaluate.bootstrap import Resampled, Vector
-from torchyard.evaluate.class_metrics import f1s, precisions, recalls
-from torchyard.evaluate.class_tally import ClassTally
+from torchyard.evaluate.class_metrics import Counted, f1s, precisions, recalls
 from torchyard.evaluate.intervals import as_share, by_resamples
+from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.sample import Sample, answers
 from torchyard.records.evidence import ClassResult
 from torchyard.records.measures import Measured
@@ -21,18 +22,18 @@ MOST_CONFUSED = 50  # classes; a larger matrix is more than a report should carr
 
 def class_vectors(task: Task) -> dict[str, Vector]:
     """What to take of a sample's resamples so that ``class_results`` can be told."""
-    return {} if task.is_binary else {"f1": f1s}
+    return {"f1": f1s} if kind_of(task).tells_classes else {}
 
 
 def class_results(task: Task, sample: Resampled) -> tuple[ClassResult, ...]:
-    """Precision, recall and F1 of every class of a resampled sample; none for a binary task.
+    """Precision, recall and F1 of every class of a resampled sample, where its kind tells them.
 
     Precision and recall have exact intervals, F1 one by the resamples. What is undefined for a
     class (no row has it, or none is answered with it) is absent.
     """
-    if task.is_binary:
+    if not kind_of(task).tells_classes:
         return ()
-    tally: ClassTally = sample.tally
+    tally: Counted = sample.tally
     return tuple(
         ClassResult(
             name=name,
@@ -47,7 +48,8 @@ def class_results(task: Task, sample: Resampled) -> tuple[ClassResult, ...]:
 def confusion(sample: Sample) -> tuple[tuple[int, ...], ...]:
     """How many rows of each class (down) are answered with each class (across).
 
-    Empty with more than 50 classes.
+    Empty with more than 50 classes, and where a row has no one class: its labels are not mistaken
+    for one another, and a number is none.
 
     Example:
         >>> task = Task(kind="binary_classification", label="late", classes=("no", "yes"))
@@ -56,14 +58,15 @@ def confusion(sample: Sample) -> tuple[tuple[int, ...], ...]:
         ((1, 0), (1, 1))
     """
     classes = len(sample.task.classes)
-    if classes > MOST_CONFUSED:
+    if classes > MOST_CONFUSED or not kind_of(sample.task).has_confusion:
         return ()
-    cells = sample.truth.astype(np.int64) * classes + answers(sample.task, sample.outputs)
+    answered = answers(sample.task, sample.outputs).astype(np.int64)
+    cells = sample.truth.astype(np.int64) * classes + answered
     counts = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
     return tuple(tuple(int(rows) for rows in row) for row in counts)
 
 
-def _metrics(sample: Resampled, tally: ClassTally, place: int) -> dict[str, Measured]:
+def _metrics(sample: Resampled, tally: Counted, place: int) -> dict[str, Measured]:
     found = {
         name: as_share(float(share[place]), trials=float(trials[place]), rows=sample.rows)
         for name, share, trials in (

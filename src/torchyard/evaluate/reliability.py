@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from torchyard.evaluate.sample import Floats, Indices
+from torchyard.evaluate.regression_tally import RegressionTally
+from torchyard.evaluate.sample import Floats, Indices, Weights
 from torchyard.evaluate.tally import Tally
 from torchyard.records.evidence import ReliabilityBin
 
@@ -27,15 +28,21 @@ def equal_mass_edges(tally: Tally, bins: int = BINS) -> Indices:
         ``[..., bins + 1]``: bin ``k`` holds the probabilities of index ``edges[k]`` up to, not
         including, ``edges[k + 1]``.
     """
-    up_to = tally.rows_before[..., 1:]
+    return _edges(tally.rows_before[..., 1:], bins)
+
+
+def _edges(up_to: Weights, bins: int) -> Indices:
+    """Where to cut, by the weight ``[..., cells]`` up to each cell and including it."""
     cells = up_to.shape[-1]
+    if cells == 0:
+        return np.zeros((*up_to.shape[:-1], bins + 1), dtype=np.intp)
     shares = np.arange(1, bins) / bins
     lead = up_to.shape[:-1]
     edges = np.zeros((*lead, bins + 1), dtype=np.intp)
     edges[..., -1] = cells
     for place in np.ndindex(lead):
         # The tolerance keeps an exactly completed share from spilling over by rounding.
-        goals = shares * tally.rows[place] * (1.0 - 1e-12)
+        goals = shares * float(up_to[place][-1]) * (1.0 - 1e-12)
         ends = np.searchsorted(up_to[place], goals, side="left") + 1
         edges[(*place, slice(1, -1))] = np.minimum(ends, cells)
     return edges
@@ -67,17 +74,41 @@ def reliability(tally: Tally, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
         >>> [(bin.rows, bin.predicted, bin.observed) for bin in reliability(seen, 2)]
         [(1, 0.25, 0.0), (1, 0.75, 1.0)]
     """
-    weight = tally.positive + tally.negative
-    edges = equal_mass_edges(tally, bins).tolist()
+    weight = np.asarray(tally.positive + tally.negative, dtype=np.float64)
+    positive = np.asarray(tally.positive, dtype=np.float64)
+    return _bins(weight, weight * tally.scores.values, positive, bins)
+
+
+def numeric_reliability(tally: RegressionTally, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
+    """Rows of similar predicted values: their mean against the mean of the truths.
+
+    Args:
+        tally: one sample, without leading axes.
+        bins: how many at most.
+    """
+    predictions = tally.predictions
+    values, cells = np.unique(predictions.value, return_inverse=True)
+    weight, observed = (
+        np.bincount(cells, weights=tally.weights * of_row, minlength=values.size)
+        for of_row in (1.0, predictions.truth)
+    )
+    return _bins(weight, weight * values, observed, bins)
+
+
+def _bins(
+    weight: Floats, predicted: Floats, observed: Floats, bins: int
+) -> tuple[ReliabilityBin, ...]:
+    """Bins of cells, by weight and sums of what was predicted and observed in each, ``[cells]``."""
+    edges = _edges(np.cumsum(weight), bins).tolist()
     found: list[ReliabilityBin] = []
     for first, end in itertools.pairwise(edges):
         rows = float(weight[first:end].sum())
         if rows > 0:
-            predicted = float(weight[first:end] @ tally.scores.values[first:end])
-            observed = float(tally.positive[first:end].sum())
             found.append(
                 ReliabilityBin(
-                    rows=round(rows), predicted=predicted / rows, observed=observed / rows
+                    rows=round(rows),
+                    predicted=float(predicted[first:end].sum()) / rows,
+                    observed=float(observed[first:end].sum()) / rows,
                 )
             )
     return tuple(found)

@@ -16,7 +16,6 @@ from torchyard.evaluate.fairness import differences, rates_of
 from torchyard.evaluate.groups import Group, Texts, part
 from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.per_class import class_results, class_vectors, confusion
-from torchyard.evaluate.reliability import reliability
 from torchyard.evaluate.sample import Floats, Sample
 from torchyard.records.evidence import GroupResult, Report
 from torchyard.records.measures import Measured
@@ -39,12 +38,12 @@ def evaluate(
     ``kinds``) carry none. The same arguments make the same report, byte for byte.
 
     Args:
-        sample: the split's rows, their truth and the model's calibrated probabilities.
+        sample: the split's rows, their truth and the model's calibrated answers.
         model: what is measured, for example a variant's name.
         split: what it is measured on, for example ``test``.
         groups: protected field to its value in each row, ``str [rows]``.
         slices: slice field to its value in each row, ``str [rows]``.
-        baselines: baseline to its probabilities of the same rows, ``[rows, classes]``.
+        baselines: baseline to its answers to the same rows, ``[rows, outputs]``.
         resamples: how many times rows are drawn for an interval.
         seed: of the draws.
 
@@ -77,7 +76,7 @@ def evaluate(
         fairness={field: differences(found) for field, found in by_group.items()},
         groups=_results(by_group),
         slices=_results(by_slice),
-        reliability=reliability(kind_of(task).confidence(whole.tally)),
+        reliability=kind_of(task).reliability(whole.tally),
         per_class=class_results(task, whole),
         confusion=confusion(sample),
     )
@@ -100,9 +99,9 @@ class _Judge:
             vectors=class_vectors(self.sample.task),
         )
 
-    def everyone(self, probabilities: Floats) -> dict[str, Measured]:
+    def everyone(self, outputs: Floats) -> dict[str, Measured]:
         """All rows, drawn alike for model and baselines, so that their differences are not luck."""
-        sample = Sample(task=self.sample.task, truth=self.sample.truth, outputs=probabilities)
+        sample = Sample(task=self.sample.task, truth=self.sample.truth, outputs=outputs)
         return measure(sample, generator=_generator(self.seed, "rows"), resamples=self.resamples)
 
     def parts(

@@ -106,11 +106,10 @@ def sample_predictions(featured: Featured, sample: Sample, *, seed: int) -> Json
 def _draw_sample(active: ActiveRun, sample: Sample) -> None:
     from torchyard.evaluate.kinds import kind_of
     from torchyard.evaluate.per_class import confusion
-    from torchyard.evaluate.reliability import reliability
     from torchyard.train.pictures import draw_confusion, draw_reliability
 
     task, kind = sample.task, kind_of(sample.task)
-    bins = reliability(kind.confidence(kind.sheet(sample).whole()))
+    bins = kind.reliability(kind.sheet(sample).whole())
     of = "validation"
     picture = draw_reliability(bins, whose=f"{_whose(task)}, not calibrated", of=of)
     active.content(f"pictures/{of}_reliability.png", picture)
