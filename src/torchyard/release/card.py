@@ -22,14 +22,15 @@ from torchyard.pages import (
     render_html,
     render_markdown,
 )
+from torchyard.pages.calibration import calibration_blocks
 from torchyard.records.evidence import GroupResult, Report, Variant
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.records.verdicts import Verdict
-from torchyard.release.card_calibration import calibration_blocks
 from torchyard.release.card_classes import confusion, per_class, shown
 from torchyard.release.card_rows import training_rows
 from torchyard.release.card_search import searched
+from torchyard.release.card_weaknesses import weaknesses
 from torchyard.release.contents import Contents
 from torchyard.release.limits import find_limits
 
@@ -52,18 +53,18 @@ def card_html(contents: Contents) -> str:
 
 def compose_card(contents: Contents) -> Page:
     """The card as a page of blocks, about the variant at the top of the ladder on the test rows."""
-    report = serving_report(contents)
+    report, evidence = serving_report(contents), contents.evidence
     sections = (
         Section(title="In plain words", blocks=_plain_words(contents, report)),
         Section(title="What it predicts", blocks=_prediction(contents)),
         Section(title="Intended use", blocks=_use(contents)),
         Section(title="Data", blocks=_data(contents, report)),
         Section(title="Quality", blocks=_quality(report, find_baselines(contents))),
-        Section(title="Calibration", blocks=calibration_blocks(contents, report)),
+        Section(title="Calibration", blocks=calibration_blocks(evidence.calibration, report)),
         Section(title="Fairness", blocks=_fairness(report)),
-        Section(title="Slices", blocks=_slices(report)),
+        Section(title="Slices", blocks=(*_slices(report), *weaknesses(contents))),
         Section(title="Variants", blocks=_variants(contents)),
-        Section(title="Gates", blocks=_gates(contents.evidence.verdicts)),
+        Section(title="Gates", blocks=_gates(evidence.verdicts)),
         Section(title="Limits", blocks=(Bullets(find_limits(contents, report)),)),
         Section(title="Lineage", blocks=(_lineage(contents), *searched(contents.run))),
     )

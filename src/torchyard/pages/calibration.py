@@ -1,4 +1,4 @@
-"""What a card says of calibration: the method that was chosen, what it did, and what was tried."""
+"""What cards and reports say of calibration: the method, what it did, and what else was tried."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from torchyard.pages.blocks import Block, Reliability, Table, Text
 from torchyard.records.calibration import Calibration, CalibrationMethod, Interval, Tried
 from torchyard.records.evidence import Report
 from torchyard.records.schema import Task
-from torchyard.release.contents import Contents
 
 _SAID: dict[CalibrationMethod, str] = {
     "temperature": "Temperature scaling: logits are divided by one number",
@@ -16,6 +15,10 @@ _SAID: dict[CalibrationMethod, str] = {
     "one above, and a shift",
     "isotonic": "Isotonic regression: probabilities are read off a rising curve per class",
 }
+_POINTS = (
+    "Each point is a share of the rows with similar answers: on the dashed line, what was promised "
+    "came true."
+)
 _WIDTHS = {
     "symmetric": "of one width",
     "asymmetric": "of one width, its ends at different distances",
@@ -23,9 +26,9 @@ _WIDTHS = {
 }
 
 
-def calibration_blocks(contents: Contents, report: Report) -> tuple[Block, ...]:
+def calibration_blocks(fitted: Calibration, report: Report) -> tuple[Block, ...]:
     """What was done about the module's confidence, what else was tried, and what came of it."""
-    fitted, task = contents.evidence.calibration, contents.task
+    task = report.task
     blocks: list[Block] = [Text(calibration_sentence(fitted, task))]
     if fitted.tried:
         rows = tuple(_row(one) for one in fitted.tried)
@@ -33,6 +36,7 @@ def calibration_blocks(contents: Contents, report: Report) -> tuple[Block, ...]:
         lead = "Tried on validation rows that the fit had not seen."
         blocks.append(Table(lead, ("method", loss, "above the best (standard error)"), rows))
     if report.reliability:
+        blocks.append(Text(_POINTS))
         of = "" if task.is_binary or task.is_regression else " of the answer"
         blocks.append(Reliability(report.reliability, of))
     return tuple(blocks)
