@@ -21,7 +21,7 @@ from torchyard.evaluate.bootstrap import (
 )
 from torchyard.evaluate.class_metrics import CLASS_METRICS
 from torchyard.evaluate.kinds import compute
-from torchyard.evaluate.sample import Bools, Floats, Sample
+from torchyard.evaluate.sample import Floats, Sample, Truth
 
 Definition = Callable[[Sample, Floats], float]
 ROWS = 700
@@ -67,7 +67,7 @@ def one_against_rest(sample: Sample, place: int) -> Sample:
     return binary(sample.truth == place, yes)
 
 
-def plain_gaps(value: Floats, right: Bools, weights: Floats) -> tuple[Floats, Floats]:
+def plain_gaps(value: Floats, right: Truth, weights: Floats) -> tuple[Floats, Floats]:
     """Rows one by one into bins, each of which ends with the tie that completes its share."""
     gaps, masses, total, place = np.zeros(15), np.zeros(15), 0.0, 0
     for one in np.unique(value):
@@ -82,7 +82,7 @@ def plain_gaps(value: Floats, right: Bools, weights: Floats) -> tuple[Floats, Fl
 
 def plain_largest_gap(sample: Sample, weights: Floats) -> float:
     gaps, masses = plain_gaps(
-        sample.outputs.max(1), sample.outputs.argmax(1) == sample.truth, weights
+        sample.outputs.max(1), np.asarray(sample.outputs.argmax(1) == sample.truth), weights
     )
     return float((gaps[masses > 0] / masses[masses > 0]).max())
 

@@ -89,7 +89,7 @@ def numeric_reliability(tally: RegressionTally, bins: int = BINS) -> tuple[Relia
     predictions = tally.predictions
     values, cells = np.unique(predictions.value, return_inverse=True)
     weight, observed = (
-        np.bincount(cells, weights=tally.weights * of_row, minlength=values.size)
+        np.bincount(cells, weights=tally.weights * of_row, minlength=values.size).astype(np.float64)
         for of_row in (1.0, predictions.truth)
     )
     return _bins(weight, weight * values, observed, bins)
