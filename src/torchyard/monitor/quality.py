@@ -21,8 +21,8 @@ def live_quality(
 ) -> dict[str, Measured]:
     """Metrics with 95 % intervals of a window's labelled rows, those that the task's kind watches.
 
-    Empty with fewer than 50 labels or with labels of one class only: what could be computed from
-    those would mislead.
+    Empty with fewer than 50 labels or, where labels are classes, with one class only: what could be
+    computed from those would mislead.
 
     Args:
         traffic: the window.
@@ -33,7 +33,7 @@ def live_quality(
     if labelled_rows(traffic) < FEWEST_LABELS:
         return {}
     truth = cast(Truth, np.concatenate(traffic.truths))
-    if np.unique(truth).size < 2:
+    if not task.is_regression and np.unique(truth).size < 2:
         return {}
     sample = Sample(task=task, truth=truth, outputs=np.concatenate(traffic.probabilities))
     return measure(sample, generator=generator, resamples=resamples, metrics=kind_of(task).live)
@@ -56,4 +56,4 @@ def worse_than(*, current: Measured, reference: Measured, metric: str, task: Tas
 
 def labelled_rows(traffic: Traffic) -> int:
     """Rows whose label has arrived."""
-    return sum(piece.size for piece in traffic.truths)
+    return sum(piece.shape[0] for piece in traffic.truths)

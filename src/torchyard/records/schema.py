@@ -188,12 +188,17 @@ class Task:
     @property
     def headline(self) -> str:
         """The metric that stands for a model's quality where there is room for one number."""
+        return self.headlines[0]
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The metrics that stand for it where there is room for four numbers, that one first."""
         return _HEADLINES[self.kind]
 
 
-_HEADLINES: dict[TaskKind, str] = {
-    "binary_classification": "auroc",
-    "multiclass_classification": "accuracy",
-    "multilabel_classification": "micro_f1",
-    "regression": "mae",
+_HEADLINES: dict[TaskKind, tuple[str, ...]] = {
+    "binary_classification": ("auroc", "average_precision", "log_loss", "brier"),
+    "multiclass_classification": ("accuracy", "macro_f1", "log_loss", "brier"),
+    "multilabel_classification": ("micro_f1", "macro_f1", "log_loss", "brier"),
+    "regression": ("mae", "rmse", "r2", "interval_coverage"),
 }

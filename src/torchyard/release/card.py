@@ -24,7 +24,7 @@ from torchyard.pages import (
 )
 from torchyard.pages.calibration import calibration_blocks
 from torchyard.records.evidence import GroupResult, Report, Variant
-from torchyard.records.measures import Measured
+from torchyard.records.measures import LESS_IS_BETTER, Measured
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.records.verdicts import Verdict
 from torchyard.release.card_classes import confusion, per_class, shown
@@ -34,9 +34,6 @@ from torchyard.release.card_weaknesses import weaknesses
 from torchyard.release.contents import Contents
 from torchyard.release.limits import find_limits
 
-_FALLS = frozenset({"log_loss", "brier", "expected_calibration_error"})
-_HEADLINES = ("auroc", "average_precision", "log_loss", "brier")
-_CLASS_HEADLINES = ("accuracy", "macro_f1", "log_loss", "brier")
 _SHOWN_SLICES = 20
 _SHOWN_VALUES = 8
 
@@ -90,7 +87,7 @@ def find_baselines(contents: Contents) -> Mapping[str, Mapping[str, Measured]]:
 
 def _metadata(contents: Contents, report: Report) -> dict[str, Json]:
     """Hugging Face model card metadata, with ``model-index`` for the measured numbers."""
-    pipeline = _pipeline(contents.schema)
+    pipeline = _pipeline(contents.schema, contents.task)
     metrics = [
         {"type": name, "name": name, "value": measured.value}
         for name, measured in report.metrics.items()
@@ -118,16 +115,18 @@ def _metadata(contents: Contents, report: Report) -> dict[str, Json]:
     }
 
 
-def _pipeline(schema: Schema) -> str:
+def _pipeline(schema: Schema, task: Task) -> str:
     """Hugging Face's name for the task: of pictures or texts where rows hold them."""
     kinds = {field.kind for field in schema.fields}
     medium = next((kind for kind in ("image", "text") if kind in kinds), "tabular")
+    if task.is_regression:
+        return "tabular-regression"  # the only one that there is
     return f"{medium}-classification"
 
 
 def _plain_words(contents: Contents, report: Report) -> tuple[Block, ...]:
     sentences = list(_answers(contents.task, report))
-    name = next((one for one in _headlines(contents.task) if one in report.metrics), None)
+    name = next((one for one in contents.task.headlines if one in report.metrics), None)
     if name is not None:
         rivals = {
             baseline: metrics[name]
@@ -153,9 +152,25 @@ def _answers(task: Task, report: Report) -> Iterator[str]:
         )
         yield f"{tried}, of which {report.classes[1]:,} were '{yes}'."
         return
+    if task.is_regression:
+        unit = f", in {task.unit}" if task.unit else ""
+        yield (
+            f"Given a row, the model states {task.label}{unit}, and an interval that should hold "
+            f"the truth in {task.coverage:.0%} of rows."
+        )
+        yield f"{tried}."
+        return
+    names = listed(task.classes, most=_SHOWN_VALUES)
+    if task.is_multilabel:
+        yield (
+            f"Given a row, the model states the probability of each of {len(task.classes)} classes "
+            f"({names}), and answers with all from {task.threshold:g} on."
+        )
+        yield f"{tried}, with {sum(report.classes) / report.rows:.2g} classes each on average."
+        return
     yield (
         f"Given a row, the model states the probability of each of {len(task.classes)} classes "
-        f"({listed(task.classes, most=_SHOWN_VALUES)}), and answers with the most probable one."
+        f"({names}), and answers with the most probable one."
     )
     most, least = (pick(range(len(report.classes)), key=report.classes.__getitem__)
                    for pick in (max, min))  # fmt: skip
@@ -248,7 +263,7 @@ def _fairness(report: Report) -> tuple[Block, ...]:
 def _slices(report: Report) -> tuple[Block, ...]:
     if not report.slices:
         return (Text("No slices were declared."),)
-    name = _common_metric(report.slices, _headlines(report.task))
+    name = _common_metric(report.slices, report.task.headlines)
     ordered = sorted(report.slices, key=lambda one: _badness(one, name))
     lead = f"Worst first by {name}" if name else "In the order declared"
     if len(ordered) > _SHOWN_SLICES:
@@ -257,7 +272,7 @@ def _slices(report: Report) -> tuple[Block, ...]:
 
 
 def _groups_table(lead: str, groups: Iterable[GroupResult], task: Task) -> tuple[Block, ...]:
-    groups, headlines = tuple(groups), _headlines(task)
+    groups, headlines = tuple(groups), task.headlines
     names = tuple(dict.fromkeys(chain.from_iterable(one.metrics for one in groups)))
     names = tuple(name for name in headlines if name in names) or names[:3]
     counted = ("positive",) if task.is_binary else ()
@@ -327,10 +342,6 @@ def _marks(field: Field) -> str:
     return ", ".join(name for name, holds in marks.items() if holds)
 
 
-def _headlines(task: Task) -> tuple[str, ...]:
-    return _HEADLINES if task.is_binary else _CLASS_HEADLINES
-
-
 def _common_metric(groups: Iterable[GroupResult], names: tuple[str, ...]) -> str | None:
     """The headline metric that most slices have."""
     counts = {name: sum(name in one.metrics for one in groups) for name in names}
@@ -345,7 +356,7 @@ def _badness(group: GroupResult, name: str | None) -> float:
     measured = group.metrics.get(name)
     if measured is None:
         return float("inf")
-    return -measured.value if name in _FALLS else measured.value
+    return -measured.value if name in LESS_IS_BETTER else measured.value
 
 
 def _role(variant: Variant, ladder: tuple[str, ...]) -> str:

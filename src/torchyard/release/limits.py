@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 from torchyard.core.wording import listed
 from torchyard.records.evidence import GroupResult, Report
-from torchyard.records.measures import Measured
+from torchyard.records.measures import LESS_IS_BETTER, Measured
 from torchyard.release.contents import Contents
 
 FEW_ROWS = 100
-_RISES = ("auroc", "average_precision", "accuracy", "macro_f1")
-_FALLS = ("log_loss", "brier")
 _SHOWN = 8
 
 
@@ -55,7 +53,7 @@ def _parts(report: Report) -> tuple[GroupResult, ...]:
 
 
 def _worse(group: GroupResult, report: Report) -> Iterator[str]:
-    for name in (*_RISES, *_FALLS):
+    for name in report.task.headlines:
         overall, own = report.metrics.get(name), group.metrics.get(name)
         if overall is not None and own is not None and _surely_worse(own, overall.value, name):
             yield (
@@ -68,7 +66,7 @@ def _worse(group: GroupResult, report: Report) -> Iterator[str]:
 def _surely_worse(own: Measured, overall: float, name: str) -> bool:
     if own.low is None or own.high is None:
         return False
-    return own.high < overall if name in _RISES else own.low > overall
+    return own.low > overall if name in LESS_IS_BETTER else own.high < overall
 
 
 def _small_groups(report: Report) -> Iterator[str]:

@@ -8,7 +8,7 @@ from torchyard.records.evidence import Report
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
-_NAMES = {"auroc": "AUROC"}
+_NAMES = {"auroc": "AUROC", "micro_f1": "micro F1", "mae": "MAE"}
 
 
 def headline_name(task: Task) -> str:
