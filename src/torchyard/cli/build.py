@@ -8,6 +8,7 @@ import typer
 
 from torchyard.cli.options import HERE, AsJson, ProjectFolder, Set, Tuned, parse_settings
 from torchyard.cli.screen import Drawn, say, show_json, table
+from torchyard.cli.weak import show_weaknesses
 from torchyard.core.digest import short
 from torchyard.core.record import to_json
 from torchyard.records.evidence import ClassResult, Report
@@ -67,11 +68,13 @@ def evaluate(
     from torchyard.yard import Yard
 
     training = parse_settings(settings)
-    report = Yard(project, progress=Drawn()).evaluate(training=training, tuned=tuned).report
+    evaluated = Yard(project, progress=Drawn()).evaluate(training=training, tuned=tuned)
+    report = evaluated.report
     if as_json:
         show_json(to_json(report))
         return
     show_report(report)
+    show_weaknesses(report, evaluated.trained.featured.version.schema)
 
 
 def optimize(
@@ -145,12 +148,10 @@ def ship(
 
 def show_report(report: Report) -> None:
     """The report's numbers with their intervals, beside the baselines."""
-    of_class = (
-        f"{report.classes[1]:,} positive"
-        if report.task.is_binary
-        else f"of {len(report.classes)} classes"
-    )
-    say(f"{report.model} on {report.rows:,} {report.split} rows, {of_class}")
+    of_class = f", of {len(report.classes)} classes" if report.classes else ""
+    if report.task.is_binary:
+        of_class = f", {report.classes[1]:,} positive"
+    say(f"{report.model} on {report.rows:,} {report.split} rows{of_class}")
     names = list(report.baselines)
     table(
         ("metric", "value", "95 % interval", *names),

@@ -12,7 +12,9 @@ from torchyard.records.measures import Measured
 class Condition:
     """Rows whose ``field`` has ``value``, or lies from ``low`` on and below ``high``.
 
-    ``value`` is None for a range, whose ends are None where it is open.
+    ``value`` is None for a range, whose ends are None where it is open. A range of a timestamp is
+    one of hours of the day, its value a weekday or a month; a range of a text is one of its length
+    in characters. A missing value is ``(missing)``.
     """
 
     field: str

@@ -7,6 +7,7 @@ that they did.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from torchyard.core.errors import BadRecord
 from torchyard.records.dataset import FieldProfile, Profile
@@ -21,10 +22,10 @@ def check_withheld(contents: Contents) -> None:
     """Refuse contents that show what is to be withheld.
 
     Of a personal field that does not allow ``log`` profiles may say how many rows have it, findings
-    may count it, reports may have a group or slice for each value that the schema itself lists, and
-    golden requests may hold a stand-in; where the field is optional, they may not hold it at all.
-    Examples of a finding that is about rows, and not about fields, may show any value, so beside a
-    personal field there may be none.
+    may count it, reports may have a group or slice for each value that the schema itself lists, but
+    no cluster, and golden requests may hold a stand-in; where the field is optional, they may not
+    hold it at all. Examples of a finding that is about rows, and not about fields, may show any
+    value, so beside a personal field there may be none.
 
     Raises:
         BadRecord: the schema has a field that is known only later, or a profile, a finding, a
@@ -65,6 +66,16 @@ def _in_report(report: Report, withheld: Mapping[str, Field]) -> Iterator[str]:
                 continue
             if result.value not in (_NO_VALUE, *field.values):
                 yield f"report on {report.model}, a {kind} of '{result.field}'"
+    found = report.weaknesses.found if report.weaknesses is not None else ()
+    for condition in chain.from_iterable(one.conditions for one in found):
+        field = withheld.get(condition.field)
+        if field is None or (field.kind == "boolean" and condition.value is not None):
+            continue
+        if condition.value not in (_NO_VALUE, *field.values):
+            yield f"report on {report.model}, a weak slice of '{condition.field}'"
+    for cluster in report.clusters:
+        if cluster.field in withheld:
+            yield f"report on {report.model}, a cluster of '{cluster.field}'"
 
 
 def _in_profile(where: str, profile: Profile, withheld: Mapping[str, Field]) -> Iterator[str]:

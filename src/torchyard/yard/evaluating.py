@@ -29,6 +29,7 @@ from torchyard.yard.results import (
     TrainedModel,
 )
 from torchyard.yard.tracking import tracker_of
+from torchyard.yard.weak_spots import with_weak_spots
 from torchyard.yard.wording import headline, headline_value
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def report_on(
     from torchyard.evaluate import Sample, evaluate
 
     sample = Sample(task=subject.task, truth=featured.truth("test"), outputs=subject.outputs)
-    return evaluate(
+    report = evaluate(
         sample,
         model=subject.name,
         split="test",
@@ -149,6 +150,9 @@ def report_on(
         baselines=baselines,
         seed=opened.project.training.seed,
     )
+    if subject.name != YARDSTICK:  # variants answer as it does: see weak_spots
+        return report
+    return with_weak_spots(report, sample, featured, seed=opened.project.training.seed)
 
 
 def _logits(opened: OpenProject, trained: TrainedModel) -> dict[str, Array]:
