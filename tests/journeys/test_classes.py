@@ -121,6 +121,9 @@ def test_what_is_judged_beats_its_baselines_and_is_calibrated(shipped: Shipped) 
     assert baselines["majority"]["accuracy"].value < accuracy.value
     assert baselines["linear"]["log_loss"].value < baselines["majority"]["log_loss"].value
     calibration = shipped.release.evidence.calibration
+    assert [one.method for one in calibration.tried][:2] == ["none", "temperature"]
+    assert calibration.log_loss_before is not None
+    assert calibration.log_loss_after is not None
     assert calibration.log_loss_after <= calibration.log_loss_before
     outcomes = {verdict.outcome for verdict in shipped.made.verdicts}
     assert outcomes == {"pass"}
