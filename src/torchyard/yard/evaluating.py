@@ -106,9 +106,10 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
     def summarize(folder: Path) -> str:
         evaluated = Evaluated(folder, trained)
         report, task = evaluated.report, evaluated.report.task
+        loss = report.metrics.get("log_loss")
         return (
             f"test {headline(report)} (linear {headline_value(task, report.baselines['linear'])}), "
-            f"log loss {report.metrics['log_loss'].value:.4f}, "
+            f"{'' if loss is None else f'log loss {loss.value:.4f}, '}"
             f"calibration: {evaluated.calibration.method}"
         )
 
