@@ -19,7 +19,7 @@ import typer
 import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import NotReady, YardError
-from torchyard.evaluate.kinds import BINARY, MULTICLASS
+from torchyard.evaluate.kinds import BINARY, MULTICLASS, MULTILABEL, REGRESSION
 from torchyard.records.training import Training
 from torchyard.records.verdicts import Objective
 from torchyard.serve import answers, reading
@@ -162,10 +162,17 @@ def test_defaults_on_the_project_page_are_those_of_the_code(record: type) -> Non
 
 
 def test_the_metrics_tables_name_all_metrics_with_their_direction() -> None:
-    two, found, many = page("project-file.md").partition("### Many classes\n")
-    assert found
+    headings = {
+        "Two classes": BINARY,
+        "Many classes": MULTICLASS,
+        "Several classes at once": MULTILABEL,
+        "A number": REGRESSION,
+    }
     better = {True: "higher", False: "lower", None: "-"}
-    for kind, text in ((BINARY, two), (MULTICLASS, many)):
+    for heading, kind in headings.items():
+        _, found, text = page("project-file.md").partition(f"### {heading}\n")
+        assert found, heading
+        text = text.partition("\n### ")[0]
         rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (higher|lower|-) \|$", text, re.MULTILINE)
         told = {name: better[item.higher_is_better] for name, item in kind.metrics.items()}
         assert dict(rows) == told

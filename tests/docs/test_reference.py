@@ -12,7 +12,7 @@ import typer
 import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import YardError
-from torchyard.evaluate.kinds import BINARY, MULTICLASS
+from torchyard.evaluate.kinds import KINDS
 from torchyard.serve.answers import refuse
 from torchyard.serve.metrics import Metrics, render
 from torchyard.serve.routes import ROUTES
@@ -75,7 +75,7 @@ def test_every_public_name_is_on_the_project_page(name: str) -> None:
 
 
 def test_every_metric_a_gate_may_name_is_on_the_project_page() -> None:
-    named = (*BINARY.metrics, *BINARY.rates, *MULTICLASS.metrics, *MULTICLASS.rates)
+    named = [name for kind in KINDS.values() for name in (*kind.metrics, *kind.rates)]
     for metric in (*named, "latency_p99_ms", "size_mb"):
         assert f"`{metric}`" in page("project-file.md"), metric
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from tests.evaluate.samples import LATE, binary, draw
+from tests.evaluate.samples import LATE, binary, draw, many, numbers
+from tests.evaluate.samples import labels as labelled
 from torchyard.core.errors import BadData
 from torchyard.evaluate.fairness import fairness
 from torchyard.evaluate.groups import Texts
@@ -140,6 +143,61 @@ def test_values_of_other_rows_are_refused() -> None:
     with pytest.raises(BadData) as refused:
         judged(truth, probability, labels[1:])
     assert str(refused.value) == (
-        "group or slice values: found shape [199] beside 200 labelled rows; expected one value per row. "
-        "Take the values from the same rows as the labels."
+        "group or slice values: found shape [199] beside 200 labelled rows; "
+        "expected one value per row. Take the values from the same rows as the labels."
     )
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("groups", [2, 5])
+def test_differences_are_those_of_fairlearn(groups: int) -> None:
+    from fairlearn import metrics as peer
+
+    truth, probability = draw(4000, seed=3)
+    labels = np.random.default_rng(0).integers(0, groups, 4000).astype(str)
+    probability = np.where(labels == "0", np.sqrt(probability), probability)
+    found, answered = judged(truth, probability, labels), probability >= LATE.threshold
+    for name, difference in {
+        "demographic_parity_difference": peer.demographic_parity_difference,
+        "equalized_odds_difference": peer.equalized_odds_difference,
+        "equal_opportunity_difference": peer.equal_opportunity_difference,
+    }.items():
+        expected = difference(truth, answered, sensitive_features=labels)
+        assert found[name].value == pytest.approx(expected), name
+
+
+def test_differences_of_other_kinds_are_those_of_a_metric_frame() -> None:
+    from fairlearn.metrics import MetricFrame
+    from sklearn import metrics as peer
+
+    def spread(metric: Any, truth: Any, answered: Any, labels: Texts) -> float:
+        frame = MetricFrame(
+            metrics=metric, y_true=truth, y_pred=answered, sensitive_features=labels
+        )
+        return float(frame.difference())
+
+    labels = np.random.default_rng(0).integers(0, 3, 1500).astype(str)
+    price, kinds, tags = numbers(1500), many(1500), labelled(1500)
+    value, places = price.outputs[:, 0], np.arange(1500)
+    expected = {
+        ("regression", "mae_difference"): (peer.mean_absolute_error, price.truth, value),
+        ("regression", "mean_error_difference"): (
+            lambda y, p: float(np.mean(p - y)), price.truth, value,
+        ),
+        ("multiclass", "accuracy_difference"): (
+            peer.accuracy_score, kinds.truth, kinds.outputs.argmax(1),
+        ),
+        ("multilabel", "hamming_loss_difference"): (
+            # a frame takes one column of answers: the numbers of the rows stand for them
+            lambda y, p: peer.hamming_loss(
+                tags.truth[p], tags.outputs[p] >= tags.task.threshold
+            ),
+            places, places,
+        ),
+    }  # fmt: skip
+    samples = {"regression": price, "multiclass": kinds, "multilabel": tags}
+    for (kind, name), (metric, truth, answered) in expected.items():
+        found = fairness(
+            samples[kind], labels=labels, generator=np.random.default_rng(0), resamples=60
+        )
+        assert found[name].value == pytest.approx(spread(metric, truth, answered, labels)), name

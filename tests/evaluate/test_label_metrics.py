@@ -106,7 +106,7 @@ def test_agrees_with_the_metrics_that_train_in_torch() -> None:
 
     sample = labels(400, classes=CLASSES, decimals=2)
     predicted, truth = torch.from_numpy(sample.outputs), torch.from_numpy(sample.truth).long()
-    at = {"num_labels": CLASSES, "threshold": sample.task.threshold - 1e-6}
+    at: dict[str, Any] = {"num_labels": CLASSES, "threshold": sample.task.threshold - 1e-6}
     found = {
         "micro_f1": torch_peer.multilabel_f1_score(predicted, truth, average="micro", **at),
         "subset_accuracy": torch_peer.multilabel_exact_match(predicted, truth, **at),

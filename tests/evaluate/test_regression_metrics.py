@@ -100,7 +100,8 @@ def test_agrees_with_the_metrics_that_train_in_torch() -> None:
 
 def test_digits_survive_a_truth_far_from_zero() -> None:
     sample = numbers(500)
-    far = replace(sample, truth=sample.truth + 1e9, outputs=sample.outputs + 1e9)
+    truth = np.asarray(sample.truth, np.float64)
+    far = replace(sample, truth=truth + 1e9, outputs=sample.outputs + 1e9)
     assert compute("r2", far) == pytest.approx(compute("r2", sample), abs=1e-6)
 
 
@@ -160,7 +161,7 @@ def test_order_of_rows_repetition_and_bounds(
 @pytest.mark.parametrize("name", REGRESSION_METRICS)
 def test_its_direction_is_the_better_one(name: str) -> None:
     sample = numbers(300)
-    truth = np.asarray(sample.truth)
+    truth = np.asarray(sample.truth, np.float64)
     best = compute(name, replace(sample, outputs=np.stack([truth] * 3, axis=1)))
     far = np.stack([truth + 9.0, truth + 1.0, truth + 10.0], axis=1)
     worst = compute(name, replace(sample, outputs=far))

@@ -197,7 +197,7 @@ def test_limits_name_small_groups_open_gates_and_what_is_missing(contents: Conte
     broken = replace(contents.evidence.variants[0], name="int8", finding="the exporter broke")
     changed = with_evidence(contents, verdicts=(verdict,), variants=(broken,))
     told = limits(changed)
-    assert "Fewer than 100 test rows, so little is known: carrier = UA (60), carrier = DL" in told
+    assert "Too few test rows to say much about: carrier = UA (60 rows), carrier = DL" in told
     assert "Gate 'recall at least 0.5' is inconclusive for 'onnx-fp32': too few rows" in told
     assert "7 rows broke a rule and were set aside" in told
     assert "Variant 'int8' is not there: the exporter broke" in told

@@ -70,10 +70,18 @@ def _surely_worse(own: Measured, overall: float, name: str) -> bool:
 
 
 def _small_groups(report: Report) -> Iterator[str]:
-    small = [one for one in _parts(report) if one.rows < FEW_ROWS]
-    if small:
-        named = listed([f"{one.field} = {one.value} ({one.rows})" for one in small], most=_SHOWN)
-        yield f"Fewer than {FEW_ROWS} test rows, so little is known: {named}."
+    named = [
+        f"{one.field} = {one.value} ({one.small or f'{one.rows} rows'})"
+        for one in _parts(report)
+        if _is_small(one)
+    ]
+    if named:
+        yield f"Too few {report.split} rows to say much about: {listed(named, most=_SHOWN)}."
+
+
+def _is_small(group: GroupResult) -> bool:
+    """Whether it was too small to measure; reports of earlier versions do not say so."""
+    return bool(group.small) or group.rows < FEW_ROWS
 
 
 def _open_gates(contents: Contents) -> Iterator[str]:
