@@ -13,7 +13,9 @@ from tests.support.releases import SCHEMA, sample_contents, sample_release
 from torchyard.core.errors import BadRecord
 from torchyard.records.dataset import FieldProfile, Finding, Profile
 from torchyard.records.evidence import GroupResult
+from torchyard.records.measures import Measured
 from torchyard.records.schema import Field, Schema
+from torchyard.records.weaknesses import Condition, ErrorCluster, FoundSlice, SliceSearch
 from torchyard.release import Contents
 
 SEAT = FieldProfile(
@@ -60,6 +62,37 @@ def in_slice(contents: Contents) -> Contents:
     return in_part(contents, "slices", "12A")
 
 
+def in_weakness(contents: Contents, **condition: Any) -> Contents:
+    """A slice of two conditions, the second one on the seat, found in the first report."""
+    loss = Measured(value=0.9, low=0.8, high=1.0, rows=9, method="")
+    conditions = Condition(field="carrier", value="UA"), Condition(field="seat", **condition)
+    found = FoundSlice(conditions=conditions, rows=9, measured=loss, others=0.4, p_value=0.01)
+    search = SliceSearch(metric="log_loss", tried=9, min_rows=9, method="", found=(found,))
+    return in_first_report(contents, weaknesses=search)
+
+
+def in_weak_value(contents: Contents) -> Contents:
+    return in_weakness(contents, value="12A")
+
+
+def in_weak_range(contents: Contents) -> Contents:
+    return in_weakness(contents, low=12.0)
+
+
+def in_cluster(contents: Contents) -> Contents:
+    rate = Measured(value=0.9, low=0.8, high=1.0, rows=9, method="")
+    cluster = ErrorCluster(
+        field="seat", kind="text", rows=9, errors=8, error_rate=rate, others=0.1, words=("12a",)
+    )
+    return in_first_report(contents, clusters=(cluster,))
+
+
+def in_first_report(contents: Contents, **changes: Any) -> Contents:
+    first, *others = contents.evidence.reports
+    reports = (replace(first, **changes), *others)
+    return replace(contents, evidence=replace(contents.evidence, reports=reports))
+
+
 def in_request(contents: Contents) -> Contents:
     first, second, *others = contents.golden_requests
     requests = (first, {**second, "seat": "12A"}, *others)
@@ -83,6 +116,9 @@ def with_schema(contents: Contents, **changes: Any) -> Contents:
         (in_finding_about_rows, "finding '(row) is there twice'"),
         (in_group, "report on torch-fp32, a group of 'seat'"),
         (in_slice, "report on onnx-fp32, a slice of 'seat'"),
+        (in_weak_value, "report on torch-fp32, a weak slice of 'seat'"),
+        (in_weak_range, "report on torch-fp32, a weak slice of 'seat'"),
+        (in_cluster, "report on torch-fp32, a cluster of 'seat'"),
         (in_request, "golden request 1, field 'seat'"),
     ],
 )
@@ -108,6 +144,16 @@ def test_a_report_may_name_the_values_that_the_schema_lists(
     assert getattr(release.evidence.reports[-1], kind)[0].value == value
     with pytest.raises(BadRecord, match=r"a (group|slice) of 'seat': found values of a personal"):
         sample_release(tmp_path, change=lambda contents: in_part(listed(contents), kind, "12A"))
+
+
+@pytest.mark.parametrize("value", ["window", "(missing)"])
+def test_a_weak_slice_may_be_of_a_value_that_the_schema_lists(tmp_path: Path, value: str) -> None:
+    def listed(contents: Contents) -> Contents:
+        return in_weakness(with_schema(contents, values=("window", "aisle")), value=value)
+
+    search = sample_release(tmp_path, change=listed).evidence.reports[0].weaknesses
+    assert search is not None
+    assert search.found[0].conditions[1].value == value
 
 
 def test_a_report_may_part_rows_by_yes_and_no(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def show_weaknesses(report: Report, schema: Schema) -> None:
         )
     more = len(search.found) - _SHOWN
     if more > 0:
-        say(f"{more} more weak slices are in --json.")
+        say(f"More weak slices in --json: {more}.")
     for cluster in report.clusters:
         alike = ", ".join(cluster.words) or "pictures that look alike"
         say(
