@@ -32,11 +32,13 @@ __all__ = [
     "Training",
     "Yard",
     "__version__",
+    "best",
     "binary_classification",
     "boolean",
     "bucket",
     "calendar_time",
     "category",
+    "cheapest",
     "choice",
     "clip",
     "cross",
@@ -72,6 +74,7 @@ __all__ = [
     "timestamp",
     "tokenize",
     "uniform",
+    "waiver",
     "whole",
 ]
 

@@ -96,7 +96,15 @@ def variant(*, p99_ms: float | None = 3.0, size_bytes: int = 4_000_000) -> Varia
         other = Latency(batch=32, p50_ms=90.0, p99_ms=99.0, calls=50, spread=0.1)
         latency = (
             other,
-            Latency(batch=1, p50_ms=p99_ms / 2, p99_ms=p99_ms, calls=2000, spread=0.1),
+            Latency(
+                batch=1,
+                p50_ms=p99_ms / 2,
+                p99_ms=p99_ms,
+                calls=2000,
+                spread=0.1,
+                p99_low_ms=p99_ms - 0.5,
+                p99_high_ms=p99_ms + 0.5,
+            ),
         )
     return Variant(
         name="fp32",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,9 @@ def test_a_report_survives_the_disk_and_meets_gates(tmp_path: Path) -> None:
         Gate(metric="macro_f1", per_slice="city", min_rows=300, at_least=0.5),
         Gate(metric="accuracy_difference", group="sex", at_most=0.2),
     )
-    assert [v.outcome for v in judge(gates, report=found, variant=variant())] == ["pass"] * 3
+    assert [
+        v.outcome for v in judge(gates, report=found, variant=variant(), today=date(2026, 1, 1))
+    ] == ["pass"] * 3
 
 
 def rows(count: int, *, seed: int = 0) -> tuple[dict[str, np.ndarray], Truth]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from scipy.stats import norm
 
 from tests.evaluate.samples import about
 from torchyard.evaluate.compare import Limit, decide, explain, rows_to_settle, widen
+from torchyard.evaluate.intervals import as_share
 from torchyard.records.measures import Measured
 
 NUMBER = st.floats(0.0, 1.0).map(lambda value: round(value, 6))
@@ -65,11 +68,47 @@ def test_the_rows_it_asks_for_would_settle_it(
     if rows is None:
         assert value == bound
         return
-    assert rows >= 950
-    shrunk = 1.06 * (measured.rows / rows) ** 0.5 * half  # two digits of rows are within 5 %
-    settled = decide(about(value, shrunk / 1.06**2), limit)
+    assert rows >= 1_900
+    shrunk = (measured.rows / rows) ** 0.5 * half
+    settled = decide(about(value, shrunk), limit)
     assert settled == ("pass" if limit.clearance(value) > 0 else "fail")
-    assert decide(about(value, shrunk), limit) == "inconclusive"
+    # two digits of rows are within 5 %; 1.96 and 0.84 standard errors make the distance
+    needed = (1.96 + 0.84) / 1.96 * shrunk
+    assert needed == pytest.approx(abs(limit.clearance(value)), rel=0.03)
+
+
+def settled_share(truth: float, limit: Limit, measure: Callable[[int], Measured]) -> float:
+    """How often as many rows as were asked for settle a comparison as the truth has it."""
+    found = [measure(2_000) for _ in range(40)]
+    asked = replace(found[0], value=truth, low=None, high=None)
+    halves = [(one.high or 0) - (one.low or 0) for one in found]
+    half = float(np.mean(halves)) / 2
+    rows = rows_to_settle(replace(asked, low=truth - half, high=truth + half), limit)
+    assert rows is not None
+    expected = "pass" if limit.clearance(truth) > 0 else "fail"
+    return float(np.mean([decide(measure(rows), limit) == expected for _ in range(1_000)]))
+
+
+@pytest.mark.parametrize("bound", [0.78, 0.815])
+def test_the_rows_it_asks_for_settle_a_share_four_times_in_five(bound: float) -> None:
+    generator = np.random.default_rng(5)
+
+    def measure(rows: int) -> Measured:
+        return as_share(generator.binomial(rows, 0.8) / rows, trials=rows, rows=rows)
+
+    assert 0.76 < settled_share(0.8, Limit(bound=bound, is_floor=True), measure) < 0.86
+
+
+@pytest.mark.parametrize("bound", [1.05, 0.96])
+def test_the_rows_it_asks_for_settle_a_mean_four_times_in_five(bound: float) -> None:
+    generator = np.random.default_rng(6)
+
+    def measure(rows: int) -> Measured:
+        drawn = generator.exponential(1.0, rows)
+        half = 1.96 * float(drawn.std()) / rows**0.5
+        return about(float(drawn.mean()), half, rows=rows)
+
+    assert 0.74 < settled_share(1.0, Limit(bound=bound, is_floor=False), measure) < 0.86
 
 
 def text(measured: Measured, limit: Limit) -> str:
@@ -86,11 +125,11 @@ def test_reasons() -> None:
     )
     assert text(about(0.703), FLOOR) == (
         "0.7030 [0.6930, 0.7130] leaves at least 0.70 open (28,112 rows): "
-        "about 110,000 rows would settle it"
+        "about 230,000 rows would settle it"
     )
     assert text(about(0.695), FLOOR) == (
         "0.6950 [0.6850, 0.7050] leaves at least 0.70 open (28,112 rows): "
-        "the estimate misses by 0.0050, about 40,000 rows would settle it"
+        "the estimate misses by 0.0050, about 82,000 rows would settle it"
     )
     assert text(about(0.7), FLOOR) == (
         "0.7000 [0.6900, 0.7100] leaves at least 0.70 open (28,112 rows): "

@@ -5,17 +5,21 @@ Makes: reports with intervals, calibration, baselines, verdicts.
 Never: touches a file, a model or a clock; gives a number without saying how sure it is.
 """
 
+from torchyard.evaluate.agreement import agreement
 from torchyard.evaluate.baselines import fit_linear, fit_majority
 from torchyard.evaluate.bootstrap import measure, paired_difference
 from torchyard.evaluate.calibration import apply_calibration, fit_calibration, label_scale
-from torchyard.evaluate.gates import check_gate, judge, passes, refusal
+from torchyard.evaluate.gate_checks import check_gate, check_gates
+from torchyard.evaluate.gates import judge, passes, refusal
 from torchyard.evaluate.report import evaluate
 from torchyard.evaluate.sample import Sample
 
 __all__ = [
     "Sample",
+    "agreement",
     "apply_calibration",
     "check_gate",
+    "check_gates",
     "evaluate",
     "fit_calibration",
     "fit_linear",

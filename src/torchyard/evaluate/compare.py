@@ -45,11 +45,18 @@ def decide(measured: Measured, limit: Limit) -> Outcome:
     return "fail" if best < 0.0 else "inconclusive"
 
 
-def rows_to_settle(measured: Measured, limit: Limit) -> int | None:
-    """About how many rows would settle an inconclusive comparison, if the value stays as it is.
+_POWER = 0.8
+# how much narrower than the distance to the limit the interval must be: other rows give other
+# values, and with one that just reached the limit every second set of rows would settle nothing
+_ALLOWANCE = 1.0 + NormalDist().inv_cdf(_POWER) / NormalDist().inv_cdf(0.5 + CONFIDENCE / 2.0)
 
-    An interval shrinks with one over the square root of its rows; it must shrink until its end on
-    the limit's side reaches the limit.
+
+def rows_to_settle(measured: Measured, limit: Limit) -> int | None:
+    """About how many rows would settle an inconclusive comparison, four times in five.
+
+    If the truth is what was measured. An interval's half shrinks with one over the square root of
+    its rows; new rows settle it with 80 % when the distance to the limit is the half plus as much
+    as the new value may be off by then (the usual sample size of a test with power 0.8).
 
     Returns:
         Rows, to two digits; None when the value is at the limit, which no number of rows settles.
@@ -57,17 +64,19 @@ def rows_to_settle(measured: Measured, limit: Limit) -> int | None:
     Example:
         >>> about = Measured(value=0.71, low=0.69, high=0.73, rows=5000, method="bootstrap")
         >>> rows_to_settle(about, Limit(bound=0.70, is_floor=True))
-        20000
+        41000
     """
     margin = limit.clearance(measured.value)
     if margin == 0.0 or measured.low is None or measured.high is None:
         return None
     towards_low = (margin > 0.0) == limit.is_floor
     half = measured.value - measured.low if towards_low else measured.high - measured.value
-    return round(float(f"{measured.rows * (half / margin) ** 2:.2g}"))
+    return round(float(f"{measured.rows * (_ALLOWANCE * half / margin) ** 2:.2g}"))
 
 
-def explain(measured: Measured, limit: Limit, *, outcome: Outcome, count: str) -> str:
+def explain(
+    measured: Measured, limit: Limit, *, outcome: Outcome, count: str, unit: str = "rows"
+) -> str:
     """The comparison in one sentence.
 
     Args:
@@ -75,6 +84,7 @@ def explain(measured: Measured, limit: Limit, *, outcome: Outcome, count: str) -
         limit: what it was held against.
         outcome: what was decided.
         count: what the number was taken over, for example ``28,112 rows``; may be empty.
+        unit: what more of would settle it.
 
     Example:
         >>> found = Measured(value=0.6812, low=0.6741, high=0.688, rows=28112, method="bootstrap")
@@ -86,16 +96,16 @@ def explain(measured: Measured, limit: Limit, *, outcome: Outcome, count: str) -
     taken = f" ({count})" if count else ""
     number = with_interval(measured)
     if outcome == "inconclusive":
-        return f"{number} leaves {limit} open{taken}: {how_to_settle(measured, limit)}"
+        return f"{number} leaves {limit} open{taken}: {how_to_settle(measured, limit, unit=unit)}"
     return f"{number} {'clears' if outcome == 'pass' else 'misses'} {limit} {by}{taken}"
 
 
-def how_to_settle(measured: Measured, limit: Limit) -> str:
+def how_to_settle(measured: Measured, limit: Limit, *, unit: str = "rows") -> str:
     """What would turn an inconclusive comparison into a decision, in words."""
     rows = rows_to_settle(measured, limit)
     if rows is None:
-        return "the estimate lies at the limit, which no number of rows settles"
-    needed = f"about {rows:,} rows would settle it"
+        return f"the estimate lies at the limit, which no number of {unit} settles"
+    needed = f"about {rows:,} {unit} would settle it"
     margin = limit.clearance(measured.value)
     if margin > 0.0:
         return needed

@@ -1,46 +1,77 @@
 """Judging a variant: every gate against what was measured, and why.
 
 Records in, records out. A gate passes when the whole 95 % interval clears its limit, fails when all
-of it misses, and is inconclusive between; only passing lets a required gate through.
+of it misses, and is inconclusive between. Only passing lets a required gate through, or a waiver
+that still holds. What gates can be judged at all is in ``gate_checks``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 
 from torchyard.core.errors import BadProject, nearest
-from torchyard.evaluate.bootstrap import undirected
 from torchyard.evaluate.compare import Limit, decide, explain
-from torchyard.evaluate.kinds import MIN_PER_CLASS, MIN_ROWS, kind_of, unknown_metric
+from torchyard.evaluate.gate_checks import (
+    AGREEMENT,
+    FAILURES,
+    FINDINGS,
+    LATENCY,
+    OPERATING_COST,
+    SIZE,
+    check_gate,
+)
+from torchyard.evaluate.kinds import MIN_PER_CLASS, MIN_ROWS
+from torchyard.evaluate.quantiles import least_for_quantile
 from torchyard.evaluate.slices import judge_slices
 from torchyard.evaluate.wording import describe
+from torchyard.records.dataset import Finding
 from torchyard.records.evidence import Report, Variant
 from torchyard.records.measures import Measured
-from torchyard.records.schema import Task
-from torchyard.records.verdicts import Gate, Objective, Outcome, Verdict
+from torchyard.records.verdicts import Gate, Objective, Outcome, Verdict, Waiver
 
-LATENCY, SIZE = "latency_p99_ms", "size_mb"
-COSTS = (LATENCY, SIZE)
+CHAMPION = "champion"
 _BYTES_PER_MB = 1_000_000
+_LATER = "measured by torchyard optimize"
+
+Differences = Mapping[str, Mapping[str, Measured]]
+_Decision = tuple[Outcome, str, Measured | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """All that gates are judged by."""
+
+    report: Report
+    variant: Variant | None
+    against: Differences
+    findings: Sequence[Finding] | None
 
 
 def judge(
     gates: Sequence[Gate],
     *,
     report: Report,
-    variant: Variant,
+    variant: Variant | None,
+    today: date,
     objective: Objective | None = None,
-    against: Mapping[str, Measured] | None = None,
+    against: Differences | None = None,
+    findings: Sequence[Finding] | None = None,
 ) -> tuple[Verdict, ...]:
     """Hold one variant against every gate and against the objective.
 
     Args:
         gates: the project's limits.
         report: how well this variant answers the split it is judged on.
-        variant: its size and its latency.
+        variant: its size and its latency; None before variants are built, which leaves open what
+            is measured of them.
+        today: the day on which waivers must still hold.
         objective: the service level, judged as two more required gates.
-        against: per metric how much worse the variant is than the champion on the same rows, as
-            ``paired_difference`` makes it; None when nothing serves yet.
+        against: per rival and metric how much worse the variant is on the same rows, as
+            ``paired_difference`` makes it, beside what the report holds. Without ``champion``
+            nothing serves yet.
+        findings: those of the dataset version; None where they are not at hand.
 
     Returns:
         One verdict per gate, in order, then those of the objective.
@@ -48,42 +79,24 @@ def judge(
     Raises:
         BadProject: a gate names an unknown metric, or combines what does not go together.
     """
-    verdicts = []
-    for gate in (*gates, *objective_gates(objective or Objective())):
-        check_gate(gate, report.task)
-        if gate.against is not None:
-            outcome, reason, measured = _against(gate, against)
-        elif gate.per_slice is not None:
-            outcome, reason, measured = judge_slices(gate, _limit(gate), report)
-        elif gate.metric in COSTS:
-            outcome, reason, measured = _cost(gate, variant)
-        else:
-            outcome, reason, measured = _quality(gate, report)
-        verdicts.append(
-            Verdict(
-                gate=describe(gate),
-                variant=variant.name,
-                outcome=outcome,
-                required=gate.required,
-                measured=measured,
-                limit=_limit(gate).bound,
-                reason=reason,
-            )
-        )
-    return tuple(verdicts)
+    known = {**report.against, **(against or {})}
+    seen = _Seen(report=report, variant=variant, against=known, findings=findings)
+    return tuple(
+        _verdict(gate, seen, today) for gate in (*gates, *objective_gates(objective or Objective()))
+    )
 
 
 def passes(verdicts: Sequence[Verdict]) -> bool:
-    """Whether every required gate passed. Inconclusive is not passed."""
+    """Whether every required gate passed or is waived. Inconclusive is not passed."""
     return not refusal(verdicts)
 
 
 def refusal(verdicts: Sequence[Verdict]) -> list[str]:
-    """One line per required gate that did not pass; empty when a release may be made."""
+    """One line per required gate that neither passed nor is waived; empty lets a release out."""
     return [
         f"{verdict.variant}: {verdict.gate}: {verdict.outcome}: {verdict.reason}"
         for verdict in verdicts
-        if verdict.required and verdict.outcome != "pass"
+        if verdict.required and verdict.outcome != "pass" and verdict.waiver is None
     ]
 
 
@@ -98,83 +111,137 @@ def objective_gates(objective: Objective) -> tuple[Gate, ...]:
     return tuple(Gate(metric=name, at_most=most) for name, most in bounds if most is not None)
 
 
-def check_gate(gate: Gate, task: Task) -> None:
-    """Refuse a gate that cannot be judged, before anything is trained for it.
+def holds(waiver: Waiver, today: date) -> bool:
+    """Whether a waiver still lets a model out; it does so on its last day, too.
 
-    Raises:
-        BadProject: reports on such a task have no metric of that name; not exactly one limit is
-            given; ``group`` is missing from a fairness difference or given to another metric;
-            ``per_slice`` or ``against`` is given to what is not a metric of rows, or ``against`` to
-            one without a direction.
+    Example:
+        >>> until = Waiver(by="Ada", reason="few rows yet", until="2027-01-31")
+        >>> holds(until, date(2027, 1, 31)), holds(until, date(2027, 2, 1))
+        (True, False)
     """
-    where, kind = f"gate {gate.metric}", kind_of(task)
-    known = (*kind.metrics, *kind.rates, *COSTS)
-    if gate.metric not in known:
-        raise unknown_metric(gate.metric, known, kind=kind, where=where)
-    limits = [gate.at_least, gate.at_most, gate.drop_at_most]
-    given = sum(limit is not None for limit in limits)
-    if given != 1 or (gate.against is None) != (gate.drop_at_most is None):
-        raise BadProject(
-            where=where,
-            found=f"{given} limits" if gate.against is None else f"against='{gate.against}'",
-            expected="at_least or at_most, or against='champion' with drop_at_most",
-            remedy="Give one limit per gate.",
-        )
-    _check_scope(gate, task, where)
+    return today <= date.fromisoformat(waiver.until)
 
 
-def _check_scope(gate: Gate, task: Task, where: str) -> None:
-    kind = kind_of(task)
-    if (gate.metric in kind.rates) != (gate.group is not None):
-        raise BadProject(
-            where=where,
-            found="no group" if gate.group is None else f"group='{gate.group}'",
-            expected="a group with a fairness difference, and with nothing else",
-            remedy=f"Fairness differences: {', '.join(kind.rates)}. "
-            "To judge each value of a field alone, use per_slice.",
-        )
-    scoped = [name for name in ("per_slice", "against") if getattr(gate, name) is not None]
-    if scoped and (gate.metric not in kind.metrics or len(scoped) == 2):
-        raise BadProject(
-            where=where,
-            found=" and ".join(scoped),
-            expected="at most one of per_slice and against, with a metric of rows",
-            remedy=f"Metrics of rows: {', '.join(kind.metrics)}.",
-        )
-    if gate.against is not None and kind.metrics[gate.metric].higher_is_better is None:
-        raise undirected(gate.metric, task)
+def _verdict(gate: Gate, seen: _Seen, today: date) -> Verdict:
+    check_gate(gate, seen.report.task)
+    outcome, reason, measured = _decide(gate, seen)
+    waiver = gate.waiver if outcome != "pass" else None
+    if waiver is not None and not holds(waiver, today):
+        reason += f"; the waiver by {waiver.by} ended on {waiver.until}"
+        waiver = None
+    return Verdict(
+        gate=describe(gate),
+        variant=seen.report.model if seen.variant is None else seen.variant.name,
+        outcome=outcome,
+        required=gate.required,
+        measured=measured,
+        limit=_limit(gate).bound,
+        reason=reason,
+        waiver=waiver,
+    )
 
 
-_Decision = tuple[Outcome, str, Measured | None]
+def _decide(gate: Gate, seen: _Seen) -> _Decision:
+    if gate.metric in _SUBJECTS:
+        return _SUBJECTS[gate.metric](gate, seen)
+    if gate.against is not None:
+        return _against(gate, seen)
+    if gate.per_slice is not None:
+        return judge_slices(gate, _limit(gate), seen.report)
+    return _quality(gate, seen.report)
 
 
-def _against(gate: Gate, against: Mapping[str, Measured] | None) -> _Decision:
-    if against is None:
-        return "pass", "no other release serves", None
-    if gate.metric not in against:
-        return "inconclusive", "it was not measured against the champion", None
-    return _decided(against[gate.metric], gate)
+def _against(gate: Gate, seen: _Seen) -> _Decision:
+    rival = str(gate.against)
+    if rival not in seen.against:
+        if rival == CHAMPION:
+            return "pass", "no other release serves", None
+        return "inconclusive", f"no baseline '{rival}' was trained", None
+    if gate.metric not in seen.against[rival]:
+        return "inconclusive", f"it was not measured against {rival}", None
+    return _decided(seen.against[rival][gate.metric], gate)
 
 
-def _cost(gate: Gate, variant: Variant) -> _Decision:
-    if gate.metric == SIZE:
-        size = Measured(
-            value=variant.size_bytes / _BYTES_PER_MB, low=None, high=None, rows=0, method="exact"
-        )
-        return _decided(size, gate, count="")
-    single = [latency for latency in variant.latency if latency.batch == 1]
-    if not single:
+def _size(gate: Gate, seen: _Seen) -> _Decision:
+    if seen.variant is None:
+        return "inconclusive", _LATER, None
+    megabytes = seen.variant.size_bytes / _BYTES_PER_MB
+    size = Measured(value=megabytes, low=None, high=None, rows=0, method="exact")
+    return _decided(size, gate, count="")
+
+
+def _latency(gate: Gate, seen: _Seen) -> _Decision:
+    variant = seen.variant
+    if variant is None:
+        return "inconclusive", _LATER, None
+    single = next((latency for latency in variant.latency if latency.batch == 1), None)
+    if single is None:
         why = f": {variant.finding}" if variant.finding else ""
         return "inconclusive", f"the latency of one row was not measured{why}", None
-    calls = f"{single[0].calls:,} calls"
+    calls = f"{single.calls:,} calls"
     slowest = Measured(
-        value=single[0].p99_ms,
-        low=None,
-        high=None,
-        rows=single[0].calls,
-        method=f"99th percentile of {calls} with one row on {variant.hardware}",
+        value=single.p99_ms,
+        low=single.p99_low_ms,
+        high=single.p99_high_ms,
+        rows=single.calls,
+        method=f"99th percentile of {calls} with one row on {variant.hardware}, order statistics",
     )
-    return _decided(slowest, gate, count=f"{calls} on {variant.hardware}")
+    if slowest.low is None or slowest.high is None:
+        needed = least_for_quantile(0.99)
+        return (
+            "inconclusive",
+            f"{calls} on {variant.hardware} bound no 99th percentile: {needed} would",
+            slowest,
+        )
+    return _decided(slowest, gate, count=f"{calls} on {variant.hardware}", unit="calls")
+
+
+def _agreement(gate: Gate, seen: _Seen) -> _Decision:
+    measured, variant = seen.report.agreement, seen.variant
+    if measured is not None:
+        return _decided(measured, gate)
+    if variant is None:
+        return "inconclusive", _LATER, None
+    if not variant.servable:
+        return "pass", "it is the module in PyTorch itself", None
+    return "inconclusive", "it was not held against the module in PyTorch", None
+
+
+def _findings(gate: Gate, seen: _Seen) -> _Decision:
+    if seen.findings is None:
+        return "inconclusive", "the findings of its data are not at hand", None
+    alike = [finding for finding in seen.findings if finding.severity == gate.severity]
+    count = Measured(value=float(len(alike)), low=None, high=None, rows=0, method="exact")
+    outcome, reason, measured = _decided(count, gate, count="")
+    named = ", ".join(dict.fromkeys(f"{finding.field} {finding.rule}" for finding in alike))
+    return outcome, f"{reason}: {named}" if named and outcome != "pass" else reason, measured
+
+
+def _failures(gate: Gate, seen: _Seen) -> _Decision:
+    behaviour = next((one for one in seen.report.behaviours if one.name == gate.behaviour), None)
+    if behaviour is None:
+        return "inconclusive", f"behaviour '{gate.behaviour}' was not tried", None
+    if behaviour.failure_rate is None:
+        why = behaviour.finding or "it applies to no row"
+        return "inconclusive", f"behaviour '{gate.behaviour}' was not measured: {why}", None
+    return _decided(behaviour.failure_rate, gate)
+
+
+def _cost(gate: Gate, seen: _Seen) -> _Decision:
+    point = seen.report.operating
+    if point is None or OPERATING_COST not in point.test:
+        return "inconclusive", "no threshold was chosen by its cost", None
+    return _decided(point.test[OPERATING_COST], gate)
+
+
+_SUBJECTS: Mapping[str, Callable[[Gate, _Seen], _Decision]] = {
+    LATENCY: _latency,
+    SIZE: _size,
+    AGREEMENT: _agreement,
+    FINDINGS: _findings,
+    FAILURES: _failures,
+    OPERATING_COST: _cost,
+}
 
 
 def _quality(gate: Gate, report: Report) -> _Decision:
@@ -206,11 +273,13 @@ def _why_no_difference(field: str, report: Report) -> str:
     return f"it is undefined in one of the {field} groups, for example with nothing selected"
 
 
-def _decided(measured: Measured, gate: Gate, *, count: str | None = None) -> _Decision:
+def _decided(
+    measured: Measured, gate: Gate, *, count: str | None = None, unit: str = "rows"
+) -> _Decision:
     limit = _limit(gate)
     outcome = decide(measured, limit)
     taken = f"{measured.rows:,} rows" if count is None else count
-    return outcome, explain(measured, limit, outcome=outcome, count=taken), measured
+    return outcome, explain(measured, limit, outcome=outcome, count=taken, unit=unit), measured
 
 
 def _limit(gate: Gate) -> Limit:

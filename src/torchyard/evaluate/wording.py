@@ -18,14 +18,27 @@ def describe(gate: Gate) -> str:
         'auroc per carrier at least 0.60 (slices of 500 rows or more)'
         >>> describe(Gate(metric="auroc", against="champion", drop_at_most=0.005))
         'auroc against champion worse by at most 0.005'
+        >>> describe(Gate(metric="auroc", against="trees", drop_at_most=-0.01))
+        'auroc against trees better by at least 0.01'
+        >>> describe(Gate(metric="failure_rate", behaviour="typos", at_most=0.05))
+        'failure_rate of typos at most 0.05'
+        >>> describe(Gate(metric="findings", severity="warn", at_most=3))
+        'findings of severity warn at most 3'
     """
     subject = gate.metric
+    if gate.behaviour is not None:
+        subject += f" of {gate.behaviour}"
+    if gate.severity is not None:
+        subject += f" of severity {gate.severity}"
     if gate.group is not None:
         subject += f" between {gate.group} groups"
     if gate.per_slice is not None:
         subject += f" per {gate.per_slice}"
     if gate.against is not None:
-        subject += f" against {gate.against} worse by"
+        subject += f" against {gate.against}"
+        if gate.drop_at_most is not None and gate.drop_at_most < 0:
+            return f"{subject} better by at least {limit_text(-gate.drop_at_most)}"
+        subject += " worse by"
     sized = f" (slices of {gate.min_rows:,} rows or more)" if gate.min_rows else ""
     return f"{subject} {describe_limit(gate)}{sized}"
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from torchyard.core.digest import digest_file
 from torchyard.core.errors import YardError
+from torchyard.evaluate.quantiles import least_for_quantile, quantile_interval
 from torchyard.optimize.build import Candidate, Columns, Runnable
 from torchyard.records.evidence import Latency, Variant
 
@@ -24,6 +25,8 @@ FEWEST_ROUNDS = 3
 # the usual number of calls gets fewer, in the end one in each of three rounds.
 BUDGET_S = 30.0
 _CALLS = {1: 80, 32: 40}
+# one row is called often enough to bound its 99th percentile, where that takes no longer than this
+_BOUNDED_BUDGET_S = 90.0
 _WARM_UP = 20
 _WARM_UP_S = 2.0
 
@@ -98,7 +101,8 @@ def _interleaved(
     gc.disable()
     try:
         turn_s = sum(_warm_up(model, feeds, clock) for model in models.values())
-        rounds, calls = _affordable(turn_s, _CALLS[batch])
+        least = least_for_quantile(0.99) if batch == 1 else 0
+        rounds, calls = _affordable(turn_s, _CALLS[batch], least=least)
         for number in range(rounds):
             for name, model in models.items():
                 chosen = [feeds[(number * calls + k) % len(feeds)] for k in range(calls)]
@@ -119,14 +123,20 @@ def _warm_up(model: Runnable, feeds: Sequence[Columns], clock: Clock) -> float:
     return quickest
 
 
-def _affordable(turn_s: float, calls: int) -> tuple[int, int]:
+def _affordable(turn_s: float, calls: int, *, least: int = 0) -> tuple[int, int]:
     """Rounds, and calls in each, when one call of every candidate takes ``turn_s`` seconds.
+
+    At least ``least`` calls in all where 90 seconds are enough for them.
 
     Example:
         >>> _affordable(0.001, 80), _affordable(0.2, 80), _affordable(5.0, 40)
         ((15, 80), (15, 10), (6, 1))
+        >>> _affordable(0.2, 80, least=368), _affordable(5.0, 80, least=368)
+        ((15, 25), (6, 1))
     """
     turns = int(BUDGET_S / max(turn_s, 1e-9))
+    if turns < least and least * turn_s <= _BOUNDED_BUDGET_S:
+        turns = ROUNDS * -(-least // ROUNDS)
     if turns >= ROUNDS:
         return ROUNDS, min(calls, turns // ROUNDS)
     return max(FEWEST_ROUNDS, turns), 1
@@ -140,12 +150,15 @@ def _timed(model: Runnable, feed: Columns, clock: Clock) -> float:
 
 def _latency(times_ms: np.ndarray[Any, np.dtype[np.float64]], batch: int) -> Latency:
     medians = np.median(times_ms, axis=1)
+    low, high = quantile_interval(times_ms.ravel(), 0.99)
     return Latency(
         batch=batch,
         p50_ms=float(np.median(times_ms)),
         p99_ms=float(np.percentile(times_ms, 99)),
         calls=times_ms.size,
         spread=float(np.ptp(medians) / np.median(medians)),
+        p99_low_ms=low,
+        p99_high_ms=high,
     )
 
 

@@ -32,6 +32,7 @@ from torchyard.project.fields import (
     text,
     timestamp,
 )
+from torchyard.project.gates import gate, waiver
 from torchyard.project.numbers import (
     calendar_time,
     clip,
@@ -43,11 +44,11 @@ from torchyard.project.numbers import (
     robust_scale,
     standardize,
 )
+from torchyard.project.operating import best, cheapest
 from torchyard.project.project import Project
 from torchyard.project.search import Search, choice, log_uniform, uniform, whole
 from torchyard.project.tasks import (
     binary_classification,
-    gate,
     multiclass_classification,
     split_by_column,
     split_by_group,
@@ -61,11 +62,13 @@ __all__ = [
     "Project",
     "Schema",
     "Search",
+    "best",
     "binary_classification",
     "boolean",
     "bucket",
     "calendar_time",
     "category",
+    "cheapest",
     "choice",
     "clip",
     "cross",
@@ -100,5 +103,6 @@ __all__ = [
     "timestamp",
     "tokenize",
     "uniform",
+    "waiver",
     "whole",
 ]

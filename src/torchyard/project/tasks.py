@@ -1,4 +1,4 @@
-"""The words of a project file for what is predicted, how rows are parted, and what must hold."""
+"""The words of a project file for what is predicted and how rows are parted."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import Literal
 
 from torchyard.core.errors import BadProject
-from torchyard.project.needs import need_at_least, need_numbers, need_texts, need_types
+from torchyard.project.needs import need_numbers, need_texts, need_types
 from torchyard.records.dataset import SplitRule
-from torchyard.records.schema import FIELD_NAME, Task, may_be_named
-from torchyard.records.verdicts import Gate
+from torchyard.records.schema import FIELD_NAME, OperatingRule, Task, may_be_named
 
 
 def binary_classification(
-    label: str, *, classes: tuple[str, str] | None = None, threshold: float = 0.5
+    label: str,
+    *,
+    classes: tuple[str, str] | None = None,
+    threshold: float | OperatingRule = 0.5,
 ) -> Task:
     """Predict a boolean column.
 
@@ -22,7 +24,8 @@ def binary_classification(
         label: the boolean column of the data; rows where it is missing are not trained on.
         classes: what answers call its false and its true value; ``("not <label>", "<label>")``
             when left out.
-        threshold: the calibrated probability from which the answer is the second class.
+        threshold: the calibrated probability from which the answer is the second class; or how it
+            is chosen on the validation rows: ``ty.cheapest(...)`` or ``ty.best(...)``.
 
     Raises:
         BadProject: the threshold is not between 0 and 1, or the classes are not two names.
@@ -33,12 +36,14 @@ def binary_classification(
     """
     where = "ty.binary_classification(...)"
     _check_label(label, where)
-    need_numbers(where, threshold=threshold)
-    if not 0 < threshold < 1:
+    operating = threshold if isinstance(threshold, OperatingRule) else None
+    fixed = 0.5 if isinstance(threshold, OperatingRule) else threshold
+    need_numbers(where, threshold=fixed)
+    if not 0 < fixed < 1:
         raise BadProject(
             where=where,
-            found=f"threshold={threshold}",
-            expected="a probability between 0 and 1",
+            found=f"threshold={fixed}",
+            expected="a probability between 0 and 1, ty.cheapest(...) or ty.best(...)",
             remedy="Leave it out for 0.5.",
         )
     given = (f"not {label}", label) if classes is None else classes
@@ -50,7 +55,10 @@ def binary_classification(
             expected="two different names, not empty",
             remedy="Name the false class first, then the true one.",
         )
-    return Task(kind="binary_classification", label=label, classes=names, threshold=threshold)
+    return Task(
+        kind="binary_classification", label=label, classes=names, threshold=fixed,
+        operating=operating,
+    )  # fmt: skip
 
 
 def multiclass_classification(label: str, *, classes: Sequence[str]) -> Task:
@@ -169,62 +177,6 @@ def split_by_column(field: str) -> SplitRule:
     """
     rule = SplitRule(by="given", fields=(field,), validation="", test="")
     return need_types(rule, where="ty.split_by_column(...)")
-
-
-def gate(
-    metric: str,
-    *,
-    at_least: float | None = None,
-    at_most: float | None = None,
-    group: str | None = None,
-    per_slice: str | None = None,
-    min_rows: int = 0,
-    against: Literal["champion"] | None = None,
-    drop_at_most: float | None = None,
-    required: bool = True,
-) -> Gate:
-    """A limit that every shipped variant must clear with its whole 95 % interval.
-
-    Args:
-        metric: a metric of the report, for example ``auroc``.
-        at_least: the smallest value that passes.
-        at_most: the largest value that passes.
-        group: the protected field between whose groups a fairness metric is taken.
-        per_slice: judge each value of this field alone ...
-        min_rows: ... that has at least this many test rows.
-        against: ``"champion"`` compares on the same test rows with what serves now ...
-        drop_at_most: ... and lets the metric be worse by at most this.
-        required: False makes the verdict advice: it is shown and stops nothing.
-
-    Raises:
-        BadProject: not exactly one limit is given, or ``min_rows`` without ``per_slice``.
-
-    Example:
-        >>> gate("auroc", at_least=0.7).required
-        True
-    """
-    where = f"ty.gate({metric!r}, ...)"
-    limits = [limit for limit in (at_least, at_most, drop_at_most) if limit is not None]
-    if len(limits) != 1 or (drop_at_most is None) != (against is None):
-        raise BadProject(
-            where=where,
-            found=f"{len(limits)} limits" if against is None else f"against={against!r}",
-            expected="at_least or at_most, or against='champion' with drop_at_most",
-            remedy="Give one limit per gate.",
-        )
-    if min_rows and per_slice is None:
-        raise BadProject(
-            where=where,
-            found=f"min_rows={min_rows!r} without per_slice",
-            expected="min_rows beside per_slice: the least rows of a slice",
-            remedy="Add per_slice='<field>', or leave min_rows out.",
-        )
-    need_at_least(min_rows, 0, where=where, name="min_rows")
-    judged = Gate(
-        metric=metric, at_least=at_least, at_most=at_most, group=group, per_slice=per_slice,
-        min_rows=min_rows, against=against, drop_at_most=drop_at_most, required=required,
-    )  # fmt: skip
-    return need_types(judged, where=where)
 
 
 def _check_label(label: str, where: str) -> None:

@@ -11,7 +11,7 @@ from torchyard.records.behaviours import BehaviourResult
 from torchyard.records.calibration import Calibration
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
-from torchyard.records.verdicts import Verdict
+from torchyard.records.verdicts import Outcome, Verdict
 from torchyard.records.weaknesses import ErrorCluster, FieldCost, FieldImportance, SliceSearch
 
 
@@ -58,6 +58,26 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """The threshold that a rule chose on validation, and what it comes to on the reported split.
+
+    ``measures`` are what the rule speaks of: ``cost`` (mean per row, in the rule's own unit), or a
+    metric and the one it is subject to. ``validation`` holds their values on the
+    ``validation_rows`` that chose, which the choice makes look better than they are; ``test`` their
+    values on the report's rows. ``outcome`` says whether the constraint is shown to hold there;
+    None without one. ``says`` is all of it in a sentence.
+    """
+
+    threshold: float
+    measures: tuple[str, ...]
+    validation_rows: int
+    validation: dict[str, float]
+    test: dict[str, Measured]
+    outcome: Outcome | None
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How well one model answers one split.
 
@@ -70,7 +90,7 @@ class Report:
     (across); it is empty with more than 50 classes. ``against`` says per baseline and metric how
     much worse than it the model is, on the same resamples: below 0 where it is better.
     ``agreement`` is the share of rows that are answered as the module in PyTorch answers them; None
-    for that module itself.
+    for that module itself. ``operating`` is None where the project states the threshold itself.
     """
 
     model: str
@@ -92,6 +112,7 @@ class Report:
     behaviours: tuple[BehaviourResult, ...] = ()
     importance: tuple[FieldImportance, ...] = ()
     agreement: Measured | None = None
+    operating: OperatingPoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +120,8 @@ class Latency:
     """Milliseconds of one call with ``batch`` rows in process, raw fields to answer.
 
     Percentiles over ``calls`` timed calls; ``spread`` is the range of the rounds' medians over
-    their median.
+    their median. ``p99_low_ms`` and ``p99_high_ms`` are the 95 % interval of the 99th percentile,
+    from the order of the calls alone; None where there are too few of them.
     """
 
     batch: int
@@ -107,6 +129,8 @@ class Latency:
     p99_ms: float
     calls: int
     spread: float
+    p99_low_ms: float | None = None
+    p99_high_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

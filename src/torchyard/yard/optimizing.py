@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
     featured = trained.featured
 
     def make(folder: Path) -> None:
+        from torchyard.evaluate import agreement
         from torchyard.features import Encoder, columns_from_frame
         from torchyard.optimize import build_candidates, measure, score
 
@@ -58,7 +60,13 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
                     ])  # fmt: skip
                     np.save(folder / f"{variant.name}.{split}.npy", scores)
                 subject = Subject(variant.name, evaluated.task, candidate.model, scores)
-                report = report_on(opened, featured, subject, baselines={})
+                alike = agreement(
+                    evaluated.task, outputs=scores, yardstick=evaluated.outputs,
+                    truth=featured.truth("test"),
+                )  # fmt: skip
+                report = dataclasses.replace(
+                    report_on(opened, featured, subject, baselines={}), agreement=alike
+                )
                 write_record(folder / f"{variant.name}.report.json", report)
             opened.progress.note(_measured_line(variant, report))
 

@@ -8,34 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from torchyard.core.digest import PREFIX, short
 from torchyard.core.errors import Refused
 from torchyard.core.files import staged_folder
 from torchyard.core.record import to_json
-from torchyard.core.wording import listed
 from torchyard.records.evidence import Evidence, Report
 from torchyard.records.manifest import Lineage
-from torchyard.records.measures import Measured
-from torchyard.records.schema import Field, Schema
 from torchyard.records.training import Run
 from torchyard.records.verdicts import Verdict
+from torchyard.yard.judging import judge_variants, paired, waived_before
 from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
-from torchyard.yard.results import (
-    Array,
-    Featured,
-    OpenProject,
-    Optimized,
-    TrainedModel,
-)
+from torchyard.yard.results import Array, Featured, OpenProject, Optimized
 
 if TYPE_CHECKING:
     from torchyard.evaluate import Sample
     from torchyard.release import Contents
-
-
-_SHOWN_CLASSES = 8
 
 
 @dataclass(frozen=True)
@@ -46,27 +33,6 @@ class Released:
     number: int
     report: Report
     verdicts: tuple[Verdict, ...]
-
-
-def judge_variants(opened: OpenProject, optimized: Optimized) -> tuple[Verdict, ...]:
-    """Hold every variant that was built against every gate of the project, the yardstick too.
-
-    Gates against the champion compare on the same test rows, paired.
-    """
-    from torchyard.evaluate import judge
-
-    champion = _champion_scores(opened, optimized.evaluated.trained)
-    verdicts: list[Verdict] = []
-    for variant in optimized.variants:
-        if variant.finding is None:
-            verdicts += judge(
-                opened.project.gates,
-                objective=opened.project.objective,
-                report=optimized.report(variant.name),
-                variant=variant,
-                against=_differences(opened, optimized, variant.name, champion),
-            )
-    return tuple(verdicts)
 
 
 def release(opened: OpenProject, optimized: Optimized) -> Released:
@@ -130,7 +96,8 @@ def _ladder(
             where=f"gates of {opened.project.name}, variant {first}",
             found="; ".join(refusal(own(first))),
             expected="every required gate to pass with its whole interval",
-            remedy="Improve the model or its data, or change the gate in project.py and say why.",
+            remedy="Improve the model or its data; or change the gate in project.py, or waive it "
+            "there with a name, a reason and an end date.",
         )
     return _ordered(opened, optimized, tuple(variant.name for variant in kept))
 
@@ -152,6 +119,8 @@ def _tell(opened: OpenProject, variant: str, verdicts: tuple[Verdict, ...]) -> N
     for verdict in verdicts:
         if verdict.outcome != "pass":
             mark = verdict.outcome if verdict.required else f"{verdict.outcome}, advisory"
+            if verdict.waiver is not None:
+                mark += f", waived by {verdict.waiver.by} until {verdict.waiver.until}"
             opened.progress.note(f"{variant}: {verdict.gate}: {mark}: {verdict.reason}")
 
 
@@ -175,7 +144,7 @@ def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) 
     best = min(names, key=losses.__getitem__)
 
     def is_worse(name: str) -> bool:
-        gap = _paired(opened, "log_loss", samples[name], samples[best])
+        gap = paired(opened, "log_loss", challenger=samples[name], champion=samples[best])
         return gap is not None and gap.low is not None and gap.low > 0
 
     equal = [name for name in names if name == best or not is_worse(name)]
@@ -183,120 +152,10 @@ def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) 
     return (*sorted(equal, key=speed.__getitem__), *sorted(rest, key=losses.__getitem__))
 
 
-def _differences(
-    opened: OpenProject, optimized: Optimized, variant: str, champion: Array | None
-) -> dict[str, Measured] | None:
-    """For each metric that a gate compares: how much worse the variant is than the champion."""
-    if champion is None:
-        return None
-    truth = optimized.evaluated.trained.featured.truth("test")
-    challenger = _sample(optimized, truth, optimized.scores(variant, "test"))
-    serving = _sample(optimized, truth, champion)
-    found = {
-        gate.metric: _paired(opened, gate.metric, challenger, serving)
-        for gate in opened.project.gates
-        if gate.against is not None
-    }
-    return {metric: value for metric, value in found.items() if value is not None}
-
-
 def _sample(optimized: Optimized, truth: Array, outputs: Array) -> Sample:
     from torchyard.evaluate import Sample
 
     return Sample(task=optimized.evaluated.task, truth=truth, outputs=outputs)
-
-
-def _paired(
-    opened: OpenProject, metric: str, challenger: Sample, champion: Sample
-) -> Measured | None:
-    from torchyard.evaluate import paired_difference
-
-    return paired_difference(
-        metric,
-        challenger=challenger,
-        champion=champion,
-        generator=np.random.default_rng(opened.project.training.seed),
-    )
-
-
-def _champion(opened: OpenProject) -> str | None:
-    from torchyard.release import ChannelLog
-
-    with ChannelLog(opened.workspace.channels_url) as log:
-        state = log.states().get(opened.project.name)
-    return state.champion if state else None
-
-
-def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None:
-    """What the champion answers to the test rows, ``float64 [rows, classes]``, from its own file.
-
-    None when nothing serves yet, when the champion is this very run, or when no gate asks.
-    """
-    from torchyard.features import columns_from_frame
-    from torchyard.optimize import score
-    from torchyard.release import open_release
-    from torchyard.runtimes import open_model
-
-    champion = _champion(opened)
-    if champion is None or all(gate.against is None for gate in opened.project.gates):
-        return None
-    sealed = open_release(
-        opened.workspace.releases / champion.removeprefix(PREFIX), trusted=opened.workspace.trusted
-    )
-    if sealed.manifest.lineage.run == trained.run.id:
-        return None
-    if sealed.task.classes != opened.project.task.classes:
-        theirs, ours = (
-            listed(task.classes, most=_SHOWN_CLASSES) for task in (sealed.task, opened.project.task)
-        )
-        raise Refused(
-            where="gates against the champion",
-            found=f"a champion that answers with {theirs}",
-            expected=f"one that answers with {ours}",
-            remedy="Two models of other classes cannot be compared: take the gate out for one "
-            "release.",
-        )
-    read = Schema(fields=tuple(sealed.schema.field(name) for name in sealed.features.inputs))
-    _need_common_fields(read, opened.project.schema)
-    model = open_model(sealed.variant_path(sealed.manifest.ladder[0]))
-    parts = [
-        score(model, columns_from_frame(read, rows), graph=sealed.features)
-        for rows in trained.featured.chunks("test", read.names)
-    ]
-    return np.concatenate(parts)
-
-
-def _need_common_fields(read: Schema, schema: Schema) -> None:
-    """Refuse rows that the champion cannot answer: it reads a field that they lack or hold as
-    another kind. Fields that only the candidate has do no harm.
-    """
-    missing = [field.name for field in read.fields if field.name not in schema.names]
-    if missing:
-        raise Refused(
-            where="gates against the champion",
-            found=f"test rows without the champion's fields {', '.join(missing)}",
-            expected="rows that both models can answer",
-            remedy="Keep the fields in the schema for one more release, or take the gate out.",
-        )
-    pairs = [(field, schema.field(field.name)) for field in read.fields]
-    others = [
-        f"{was.name}, {was.kind} and now {now.kind}" for was, now in pairs if _raw(was) != _raw(now)
-    ]
-    if others:
-        raise Refused(
-            where="gates against the champion",
-            found=f"test rows with the champion's fields in another form: {'; '.join(others)}",
-            expected="rows that both models can answer",
-            remedy="Give such a field another name and keep the old one for one more release, or "
-            "take the gate out.",
-        )
-
-
-def _raw(field: Field) -> tuple[object, ...]:
-    """What a field's raw column depends on: see ARCHITECTURE.md."""
-    alike = {"integer": "number", "boolean": "number", "category": "text", "id": "text"}
-    shape = (field.shape, field.dtype) if field.kind == "tensor" else ()
-    return (alike.get(field.kind, field.kind), *shape)
 
 
 def _seal(
@@ -373,6 +232,7 @@ def _evidence(opened: OpenProject, optimized: Optimized, verdicts: tuple[Verdict
         ),
         variants=optimized.variants,
         verdicts=verdicts,
+        waived=waived_before(opened),
     )
 
 

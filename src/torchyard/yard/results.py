@@ -185,6 +185,17 @@ class Evaluated:
         """How the module in PyTorch answers the test split, beside its baselines."""
         return read_record(Report, self.folder / "report.json")
 
+    @property
+    def outputs(self) -> Array:
+        """What it answers to the test rows, ``float64 [rows, outputs]``."""
+        outputs: Array = np.load(self.folder / f"{YARDSTICK}.test.npy")
+        return outputs
+
+    def baseline(self, name: str | None) -> Array | None:
+        """What a baseline answers to the test rows; None where none of that name was trained."""
+        file = self.folder / f"baseline.{name}.test.npy"
+        return np.load(file) if file.exists() else None
+
 
 @dataclass(frozen=True)
 class Optimized:

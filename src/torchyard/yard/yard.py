@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff
+from torchyard.records.verdicts import Verdict
 from torchyard.yard import datasets, operate, runs
 from torchyard.yard.evaluating import evaluate_model
 from torchyard.yard.featuring import fit_features
+from torchyard.yard.judging import judge_evaluated, today
 from torchyard.yard.operator import Operator
 from torchyard.yard.optimizing import optimize_model
 from torchyard.yard.preflight import fly
@@ -83,11 +85,10 @@ class Yard(Operator):
             BadUsage: ``training`` names a setting that does not exist, has another type or is out
                 of its range.
         """
-        from torchyard.evaluate import check_gate
+        from torchyard.evaluate import check_gates
 
         loaded = load_project(self.workspace)
-        for gate in loaded.project.gates:
-            check_gate(gate, loaded.project.task)
+        check_gates(loaded.project.gates, loaded.project.task, today=today())
         if training:
             settings = changed(loaded.project.training, training)
             project = dataclasses.replace(loaded.project, training=settings)
@@ -279,6 +280,10 @@ class Yard(Operator):
         """Everything up to the report on the test split."""
         opened, featured = self._featured(training, tuned)
         return evaluate_model(opened, train_model(opened, featured))
+
+    def verdicts(self, evaluated: Evaluated) -> tuple[Verdict, ...]:
+        """What can be decided of the gates before variants are built."""
+        return judge_evaluated(self.open(), evaluated)
 
     def optimize(self, *, training: Settings | None = None, tuned: bool = False) -> Optimized:
         """Everything up to measured variants."""
