@@ -40,6 +40,7 @@ def test_differences_by_hand() -> None:
     mean_a, mean_b = 0.45 * 0.8 + 0.55 * 0.2, 0.35 * 0.8 + 0.65 * 0.2
     assert {name: one.value for name, one in found.items()} == {
         "demographic_parity_difference": pytest.approx(45 / 100 - 35 / 100),
+        "demographic_parity_ratio": pytest.approx(35 / 45),
         "equalized_odds_difference": pytest.approx(max(40 / 50 - 20 / 40, 15 / 60 - 5 / 50)),
         "equal_opportunity_difference": pytest.approx(40 / 50 - 20 / 40),
         "predictive_parity_difference": pytest.approx(40 / 45 - 20 / 35),
@@ -201,3 +202,51 @@ def test_differences_of_other_kinds_are_those_of_a_metric_frame() -> None:
             samples[kind], labels=labels, generator=np.random.default_rng(0), resamples=60
         )
         assert found[name].value == pytest.approx(spread(metric, truth, answered, labels)), name
+
+
+def test_selection_in_no_group_has_no_ratio() -> None:
+    truth, probability, labels = by_hand()
+    found = judged(truth, probability * 0.1, labels)
+    assert "demographic_parity_ratio" not in found
+    assert found["demographic_parity_difference"].value == 0.0
+
+
+def test_selection_in_one_group_alone_is_a_ratio_of_nothing() -> None:
+    truth, probability, labels = by_hand()
+    one = judged(truth, np.where(labels == "b", 0.1, probability), labels)[
+        "demographic_parity_ratio"
+    ]
+    assert (one.value, one.low, one.high) == (0.0, 0.0, 0.0)
+
+
+def fair_set(seed: int, rows: int = 1200) -> tuple[Bools, Floats, Texts]:
+    """A model that is blind to two groups with equal base rates."""
+    truth, probability = draw(rows, seed=seed)
+    return truth, probability, np.random.default_rng(10_000 + seed).choice(["a", "b"], rows)
+
+
+@pytest.mark.slow
+def test_where_nothing_differs_intervals_hold_that_in_95_of_100_sets() -> None:
+    names = [name for name in BINARY.rates if name != "demographic_parity_ratio"]
+    held = dict.fromkeys(BINARY.rates, 0)
+    for seed in range(400):
+        found = judged(*fair_set(seed))
+        for name in names:
+            low = found[name].low
+            held[name] += low is not None and low == 0.0
+        high = found["demographic_parity_ratio"].high
+        held["demographic_parity_ratio"] += high is not None and high == 1.0
+    assert min(held.values()) >= 0.93 * 400, held
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_planted_difference_is_found(seed: int) -> None:
+    truth, probability, labels = fair_set(seed, rows=3000)
+    found = judged(truth, np.where(labels == "a", probability**2, probability), labels)
+    for name in ("demographic_parity_difference", "equalized_odds_difference"):
+        low = found[name].low
+        assert low is not None
+        assert low > 0.02, name
+    ratio = found["demographic_parity_ratio"].high
+    assert ratio is not None
+    assert ratio < 0.8

@@ -51,6 +51,7 @@ def part(
     resamples: int,
     metrics: Sequence[str] | None = None,
     vectors: dict[str, Vector] | None = None,
+    unmeasured: Callable[[str], str] = lambda _: "",
 ) -> tuple[Group, ...]:
     """Measure the rows of each value of a field.
 
@@ -62,6 +63,7 @@ def part(
         resamples: how many times each group's rows are drawn.
         metrics: which to measure; all when left out.
         vectors: several numbers each, taken of the same resamples.
+        unmeasured: why a value is named without being measured, else empty.
 
     Returns:
         One group per value, in the values' order.
@@ -75,7 +77,7 @@ def part(
     members = np.split(np.argsort(places, kind="stable"), ends[:-1]) if values.size else []
 
     def group(value: str, rows: Sample) -> Group:
-        reason = kind_of(sample.task).too_small(rows.rows, rows.classes)
+        reason = unmeasured(value) or kind_of(sample.task).too_small(rows.rows, rows.classes)
         resampled = (
             None
             if reason

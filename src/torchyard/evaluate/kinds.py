@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Generic
 
@@ -32,11 +32,13 @@ MIN_PER_CLASS = 10
 class Rates(Generic[TallyType]):
     """Rates that should be the same in every group: ``[..., rates]``, and how far they can differ.
 
-    A fairness difference is the largest spread of any of them.
+    A fairness difference is the largest spread of any of them; with ``is_ratio`` the measure is the
+    least over the largest instead, from 0 to 1.
     """
 
     function: Callable[[TallyType], Floats]
     widest: float = 1.0
+    is_ratio: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,8 @@ BINARY: Kind[Tally] = Kind(
         {
             # Dwork et al. 2012: the same share is selected.
             "demographic_parity_difference": _rates(metrics.selection_rate),
+            # The four-fifths rule (EEOC 1978, 29 CFR 1607.4 D): 0.8 or more.
+            "demographic_parity_ratio": replace(_rates(metrics.selection_rate), is_ratio=True),
             # Hardt et al. 2016, definition 2.1: the same error rates.
             "equalized_odds_difference": _rates(metrics.recall, metrics.false_positive_rate),
             # Hardt et al. 2016, definition 2.2: the same recall.

@@ -12,6 +12,7 @@ import numpy as np
 
 from torchyard.core.errors import BadData
 from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, bootstrap, measure, measured
+from torchyard.evaluate.crossing import why_unmeasured, with_crossings
 from torchyard.evaluate.fairness import differences, rates_of
 from torchyard.evaluate.groups import Group, Texts, part
 from torchyard.evaluate.kinds import kind_of
@@ -41,7 +42,8 @@ def evaluate(
         sample: the split's rows, their truth and the model's calibrated answers.
         model: what is measured, for example a variant's name.
         split: what it is measured on, for example ``test``.
-        groups: protected field to its value in each row, ``str [rows]``.
+        groups: protected field to its value in each row, ``str [rows]``; intersections are made of
+            them, see ``with_crossings``.
         slices: slice field to its value in each row, ``str [rows]``.
         baselines: baseline to its answers to the same rows, ``[rows, outputs]``.
         resamples: how many times rows are drawn for an interval.
@@ -63,7 +65,7 @@ def evaluate(
     """
     _check_rows(sample.rows, split)
     judge, task = _Judge(sample, resamples, seed), sample.task
-    by_group, by_slice = judge.parts("group", groups), judge.parts("slice", slices)
+    by_group, by_slice = judge.parts("group", with_crossings(groups)), judge.parts("slice", slices)
     whole = judge.whole()
     return Report(
         model=model,
@@ -116,6 +118,7 @@ class _Judge:
                 generator=partial(_generator, self.seed, kind, field),
                 resamples=self.resamples,
                 vectors=vectors,
+                unmeasured=why_unmeasured,
             )
             for field, labels in fields.items()
         }
