@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from tests.release.test_card import section
 from tests.support.releases import sample_contents
 from torchyard.core.record import from_json
 from torchyard.pages.calibration import calibration_sentence
+from torchyard.pages.reliability import draw_reliability
 from torchyard.records.calibration import Calibration, CalibrationMethod, Curve, Interval
+from torchyard.records.evidence import ReliabilityBin
 from torchyard.records.schema import Task
 from torchyard.release.card import model_card
 
@@ -98,3 +101,24 @@ def test_a_calibration_of_an_earlier_release_is_still_read() -> None:
     }  # fmt: skip
     found = from_json(Calibration, old, where="evidence.json")
     assert (found.temperature, found.tried, found.interval) == (1.2, (), None)
+
+
+def test_numbers_are_drawn_on_their_own_scale() -> None:
+    bins = tuple(
+        ReliabilityBin(rows=10, predicted=value, observed=value - 50.0)
+        for value in (1000.0, 1500.0, 2000.0)
+    )
+    drawn = draw_reliability(bins, is_numeric=True)
+    places = [float(text) for text in re.findall(r'c[xy]="([^"]+)"', drawn)]
+    assert len(places) == 6
+    assert all(40.0 <= place <= 340.0 for place in places)
+    assert ">950<" in drawn
+    assert ">2,000<" in drawn
+    alone = draw_reliability(bins[:1], is_numeric=True) + draw_reliability((), is_numeric=True)
+    assert "nan" not in alone
+
+
+def test_probabilities_keep_the_whole_scale() -> None:
+    drawn = draw_reliability((ReliabilityBin(rows=10, predicted=0.5, observed=0.25),), of=" of a")
+    assert 'cx="190.0" cy="265.0"' in drawn
+    assert "predicted probability of a<" in drawn

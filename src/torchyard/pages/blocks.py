@@ -56,10 +56,12 @@ class Reliability:
     """The reliability diagram: a picture in HTML, a table in Markdown.
 
     ``of`` says whose probability it is, for example ``" of the answer"``; it may be empty.
+    ``is_numeric`` where numbers are predicted, against the mean of the truths.
     """
 
     bins: tuple[ReliabilityBin, ...]
     of: str = ""
+    is_numeric: bool = False
 
 
 @dataclass(frozen=True, slots=True)

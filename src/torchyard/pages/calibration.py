@@ -19,6 +19,10 @@ _POINTS = (
     "Each point is a share of the rows with similar answers: on the dashed line, what was promised "
     "came true."
 )
+_NUMERIC_POINTS = (
+    "Each point is a share of the rows with similar predictions: below the dashed line, too much "
+    "was predicted there."
+)
 _WIDTHS = {
     "symmetric": "of one width",
     "asymmetric": "of one width, its ends at different distances",
@@ -36,9 +40,10 @@ def calibration_blocks(fitted: Calibration, report: Report) -> tuple[Block, ...]
         lead = "Tried on validation rows that the fit had not seen."
         blocks.append(Table(lead, ("method", loss, "above the best (standard error)"), rows))
     if report.reliability:
-        blocks.append(Text(_POINTS))
+        blocks.append(Text(_NUMERIC_POINTS if task.is_regression else _POINTS))
         of = "" if task.is_binary or task.is_regression else " of the answer"
-        blocks.append(Reliability(report.reliability, of))
+        of = " of a class" if task.is_multilabel else of
+        blocks.append(Reliability(report.reliability, of, is_numeric=task.is_regression))
     return tuple(blocks)
 
 

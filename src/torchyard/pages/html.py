@@ -66,8 +66,8 @@ def _block(block: Block) -> str:
             return _table(lead, header, rows)
         case Tiles(items):
             return f'<div class="tiles">{"".join(map(_tile, items))}</div>'
-        case Reliability(bins, of):
-            return f"<figure>{draw_reliability(bins, of=of)}</figure>"
+        case Reliability(bins, of, is_numeric):
+            return f"<figure>{draw_reliability(bins, of=of, is_numeric=is_numeric)}</figure>"
         case Intervals(lead):
             return f'{_lead(lead)}<figure class="broad">{draw_intervals(block)}</figure>'
         case Curve(lead):

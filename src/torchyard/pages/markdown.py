@@ -86,9 +86,12 @@ def _block(block: Block) -> str:
 def as_table(block: Reliability | Intervals | Curve) -> Table:
     """What a picture shows, in numbers."""
     match block:
-        case Reliability(bins, of):
+        case Reliability(bins, of, is_numeric):
+            lead = f"Rows of similar predicted probability{of}, and how often it came true."
+            if is_numeric:
+                lead = "Rows of similar predicted numbers, and the mean of their truths."
             return Table(
-                f"Rows of similar predicted probability{of}, and how often it came true.",
+                lead,
                 ("predicted", "observed", "rows"),
                 tuple((f"{b.predicted:.3f}", f"{b.observed:.3f}", f"{b.rows:,}") for b in bins),
             )
