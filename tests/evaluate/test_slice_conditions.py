@@ -9,8 +9,11 @@ import polars as pl
 import pytest
 
 from torchyard.evaluate.slice_conditions import may_be_searched, part_rows
+from torchyard.records.conditions import told as told_slice
 from torchyard.records.conditions import told_condition
-from torchyard.records.schema import Field
+from torchyard.records.measures import Measured
+from torchyard.records.schema import Field, Schema
+from torchyard.records.weaknesses import Condition, FoundSlice
 
 
 def told(field: Field, column: pl.Series, *, min_rows: int = 1) -> list[list[str]]:
@@ -99,3 +102,13 @@ def test_numbers_that_are_not_finite_are_missing() -> None:
     column = pl.Series([1.0, float("inf"), float("nan"), None])
     (conditions,) = told(Field(name="x", kind="number"), column)
     assert conditions == ["x at least 1", "x missing"]
+
+
+def test_two_parts_of_one_time_are_told_with_its_name_once() -> None:
+    conditions = (
+        Condition(field="due", low=18.0, high=21.0), Condition(field="due", value="Friday")
+    )  # fmt: skip
+    loss = Measured(value=1.0, low=0.9, high=1.1, rows=9, method="")
+    found = FoundSlice(conditions=conditions, rows=9, measured=loss, others=0.4, p_value=0.01)
+    schema = Schema(fields=(Field(name="due", kind="timestamp"),))
+    assert told_slice(found, schema) == "due from 18:00 to 21:00 and on Friday"

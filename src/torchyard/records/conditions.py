@@ -30,7 +30,11 @@ def told(found: FoundSlice, schema: Schema) -> str:
         ...                 rows=300, measured=loss, others=0.4, p_value=0.001), schema)
         "wind from 20 to 30 mph and carrier = 'HA'"
     """
-    return " and ".join(told_condition(one, schema.field(one.field)) for one in found.conditions)
+    words = [told_condition(one, schema.field(one.field)) for one in found.conditions]
+    fields = {one.field for one in found.conditions}
+    if len(words) == 2 and len(fields) == 1:  # two parts of one time: name it once
+        words[1] = words[1].removeprefix(f"{found.conditions[1].field} ")
+    return " and ".join(words)
 
 
 def told_condition(condition: Condition, field: Field) -> str:
