@@ -6,8 +6,8 @@ random conditions, one of each kind, the losses are made larger by so many stand
 slice counts as found when it is the first that is told; with nothing planted, telling anything is
 false alarm.
 
-One run on two shared cores of an AMD EPYC: of 40 sets of 10,000 rows with one bad slice of about 156
-rows each, 36 are found first when it is half a standard deviation worse, 39 at 0.75; of 30,000
+One run on two shared cores of an AMD EPYC: of 40 sets of 10,000 rows with one bad slice of about
+156 rows each, 36 are found first when it is half a standard deviation worse, 39 at 0.75; of 30,000
 rows, with about 470 bad ones, 18 at a quarter and all 40 from a half on. No false alarm in either.
 A million rows of twenty fields, 12,320 slices: 0.45 s (0.44 to 0.71) to part the rows, 1.03 s (0.99
 to 1.10) to search, 700 MiB in the whole process.
