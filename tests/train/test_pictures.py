@@ -73,3 +73,10 @@ def test_drawing_leaves_no_figure_behind() -> None:
     before = dict(mpl.rcParams)
     draw_curve(CURVE, best_epoch=1)
     assert dict(mpl.rcParams) == before
+
+
+def test_a_diagram_of_numbers_has_their_scale_and_no_rates() -> None:
+    bins = [ReliabilityBin(rows=9, predicted=p, observed=p - 30.0) for p in (10.0, 400.0)]
+    drawn = draw_reliability(bins, whose="price", is_numeric=True)
+    assert drawn != draw_reliability(bins[:1], whose="price", is_numeric=True)
+    assert draw_reliability([], is_numeric=True).startswith(b"\x89PNG")

@@ -109,36 +109,55 @@ def draw_confusion(counts: Counts, classes: Sequence[str], *, of: str = "") -> b
     return as_png(figure)
 
 
-def draw_reliability(bins: Sequence[ReliabilityBin], *, whose: str = "", of: str = "") -> bytes:
-    """The reliability diagram: predicted probability across, observed rate up, a point per bin.
+def draw_reliability(
+    bins: Sequence[ReliabilityBin], *, whose: str = "", of: str = "", is_numeric: bool = False
+) -> bytes:
+    """The reliability diagram: what was predicted across, what was observed up, a point per bin.
 
     A point's area is proportional to its rows, its bar is the observed rate's standard error
     (DeGroot & Fienberg 1983 introduced the diagram). On the diagonal a probability means what it
     says.
 
     Args:
-        bins: of similar predicted probability, rising.
+        bins: of similar predictions, rising.
         whose: whose probability it is, for example ``of the answer``.
         of: which rows, for the title, for example ``validation``.
+        is_numeric: whether numbers are predicted: axes span them, and there are no bars.
     """
     figure, axes = empty_figure(4.8, 4.8)
-    axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle=(0, (4, 3)), label="ideal")
+    low, high = _span(bins) if is_numeric else (0.0, 1.0)
+    ends, room = [low, high], 0.02 * (high - low)
+    axes.plot(ends, ends, color=PALE, linewidth=1, linestyle=(0, (4, 3)), label="ideal")
     predicted = [one.predicted for one in bins]
     observed = [one.observed for one in bins]
-    errors = [math.sqrt(one.observed * (1 - one.observed) / one.rows) for one in bins]
+    errors = None if is_numeric else [_standard_error(one) for one in bins]
     most = max((one.rows for one in bins), default=1)
     axes.errorbar(predicted, observed, yerr=errors, color=BLUE, linewidth=1.5, elinewidth=1)
     axes.scatter(
         predicted, observed, s=[12 + 70 * one.rows / most for one in bins], color=BLUE,
         edgecolors="white", linewidths=0.8, zorder=3, label=f"{len(bins)} bins of equal mass",
     )  # fmt: skip
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.set_xlabel(f"predicted probability {whose}".strip(), parse_math=False)
-    axes.set_ylabel("observed rate")
+    limits = (low - room, high + room)
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    what = "predicted" if is_numeric else "predicted probability"
+    axes.set_xlabel(f"{what} {whose}".strip(), parse_math=False)
+    axes.set_ylabel("observed mean" if is_numeric else "observed rate")
     axes.grid(color=GRID, linewidth=0.8)
     axes.legend(frameon=False, loc="upper left", labelcolor=INK)
     set_title(axes, f"Reliability{_on(of)}")
     return as_png(figure)
+
+
+def _span(bins: Sequence[ReliabilityBin]) -> tuple[float, float]:
+    """From the least to the largest number of any bin, with some room around a single one."""
+    values = [value for one in bins for value in (one.predicted, one.observed)] or [0.0]
+    low, high = min(values), max(values)
+    room = 0.0 if high > low else max(abs(low), 1.0) / 2
+    return low - room, high + room
+
+
+def _standard_error(one: ReliabilityBin) -> float:
+    return math.sqrt(one.observed * (1 - one.observed) / one.rows)
 
 
 def _write_counts(axes: Axes, counts: Counts, shares: np.ndarray[Any, Any]) -> None:

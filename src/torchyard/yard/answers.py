@@ -62,7 +62,8 @@ def record_report(active: ActiveRun, report: Report) -> None:
     active.metrics({f"{report.split}_{name}": m.value for name, m in report.metrics.items()})
     active.record("report.json", to_json(report))
     of, whose = report.split, _whose(report.task)
-    picture = draw_reliability(report.reliability, whose=whose, of=of)
+    is_numeric = report.task.is_regression
+    picture = draw_reliability(report.reliability, whose=whose, of=of, is_numeric=is_numeric)
     active.content(f"pictures/{of}_reliability.png", picture)
     if report.confusion:
         matrix = draw_confusion(np.array(report.confusion), report.task.classes, of=of)
@@ -111,7 +112,8 @@ def _draw_sample(active: ActiveRun, sample: Sample) -> None:
     task, kind = sample.task, kind_of(sample.task)
     bins = kind.reliability(kind.sheet(sample).whole())
     of = "validation"
-    picture = draw_reliability(bins, whose=f"{_whose(task)}, not calibrated", of=of)
+    whose, is_numeric = f"{_whose(task)}, not calibrated", task.is_regression
+    picture = draw_reliability(bins, whose=whose, of=of, is_numeric=is_numeric)
     active.content(f"pictures/{of}_reliability.png", picture)
     counts = confusion(sample)
     if counts:
@@ -121,6 +123,10 @@ def _draw_sample(active: ActiveRun, sample: Sample) -> None:
 
 def _whose(task: Task) -> str:
     """Whose probability a reliability diagram is about."""
+    if task.is_regression:
+        return task.label
+    if task.is_multilabel:
+        return "of a class"
     return f"of '{task.classes[1]}'" if task.is_binary else "of the answer"
 
 
