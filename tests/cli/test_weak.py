@@ -38,5 +38,7 @@ def test_the_three_worst_slices_and_each_cluster_have_a_line(
     assert lines[4] == "Weak in note: refund, card: 120 of 200 wrong, 10.0% of the others"
     show_weaknesses(replace(report, weaknesses=replace(search, found=()), clusters=()), SCHEMA)
     assert capsys.readouterr().out == "None of 40 slices tried is worse than chance explains.\n"
+    untried = replace(search, tried=0, found=())
+    show_weaknesses(replace(report, weaknesses=untried, clusters=()), SCHEMA)
     show_weaknesses(sample_report("torch-fp32"), SCHEMA)
     assert capsys.readouterr().out == ""

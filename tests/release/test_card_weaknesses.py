@@ -54,6 +54,8 @@ def test_slices_and_clusters_are_told_with_their_numbers(contents: Contents) -> 
 def test_a_search_that_found_nothing_says_so(contents: Contents) -> None:
     card = model_card(with_weaknesses(contents, replace(SEARCH, found=())))
     assert "were tried; none is worse than chance explains." in card
+    card = model_card(with_weaknesses(contents, replace(SEARCH, tried=0, found=())))
+    assert "No condition on a field has enough rows" in card
 
 
 def test_a_card_without_a_search_says_nothing_of_it(contents: Contents) -> None:

@@ -11,11 +11,11 @@ _SHOWN = 3
 
 
 def show_weaknesses(report: Report, schema: Schema) -> None:
-    """The worst slices, a line each, and the error clusters."""
+    """The worst slices and error clusters, a line each."""
     search = report.weaknesses
     if search is None:
         return
-    if not search.found:
+    if search.tried and not search.found:
         say(f"None of {search.tried:,} slices tried is worse than chance explains.")
     for one in search.found[:_SHOWN]:
         say(
@@ -26,7 +26,7 @@ def show_weaknesses(report: Report, schema: Schema) -> None:
     more = len(search.found) - _SHOWN
     if more > 0:
         say(f"More weak slices in --json: {more}.")
-    for cluster in report.clusters:
+    for cluster in report.clusters[:_SHOWN]:
         alike = ", ".join(cluster.words) or "pictures that look alike"
         say(
             f"{cluster.field}: {alike}: {cluster.errors:,} of {cluster.rows:,} wrong, "

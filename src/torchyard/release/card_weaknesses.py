@@ -24,6 +24,8 @@ def weaknesses(contents: Contents) -> Iterator[Block]:
 
 def _slices(search: SliceSearch, schema: Schema) -> Block:
     tried = f"{search.tried:,} slices of at least {search.min_rows:,} rows were tried"
+    if not search.tried:
+        return Text("No condition on a field has enough rows, and few enough, to be searched.")
     if not search.found:
         return Text(f"{tried}; none is worse than chance explains.")
     rows = tuple(
