@@ -10,7 +10,6 @@ Kleinberg et al. 2016).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from torchyard.core.wording import listed
 from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, Vector
 from torchyard.evaluate.groups import Group, Texts, part
-from torchyard.evaluate.intervals import by_resamples
+from torchyard.evaluate.intervals import CONFIDENCE, exact
 from torchyard.evaluate.kinds import Rates, kind_of
 from torchyard.evaluate.sample import Floats, Sample
 from torchyard.records.measures import Measured
@@ -78,37 +77,81 @@ def differences(groups: Sequence[Group]) -> dict[str, Measured]:
 def _compared(
     name: str, rates: Rates[Any], samples: Sequence[Resampled], left_out: Sequence[str]
 ) -> Measured | None:
-    compare = _ratio if rates.is_ratio else _spread
-    whole = compare(np.stack([sample.vectors[name] for sample in samples]))
-    if not np.isfinite(whole):
-        return None
-    drawn = compare(np.stack([sample.vector_samples[name] for sample in samples]))
-    # The largest of several noisy differences is never negative, so noise alone moves it up; the
-    # ratio of the least to the largest likewise down.
-    found = by_resamples(
-        float(whole),
-        drawn,
-        rows=sum(sample.rows for sample in samples),
-        bounds=(0.0, rates.widest),
-        biased=True,
-    )
+    values = np.stack([sample.vectors[name] for sample in samples])
+    drawn = np.stack([sample.vector_samples[name] for sample in samples])
+    compare = _ratio if rates.is_ratio else _difference
+    with np.errstate(invalid="ignore"):
+        found = compare(values, drawn, rows=[sample.rows for sample in samples])
     if found is None:
         return None
-    method = f"{found.method}, {len(samples)} groups"
+    value, low, high = found
+    method = f"simultaneous bootstrap by class, {drawn.shape[1]:,} resamples, {len(samples)} groups"
     if left_out:
         method += f"; left out: {listed(left_out)}"
-    return replace(found, method=method)
-
-
-def _spread(rates: Floats) -> Floats:
-    """The largest difference of any rate: ``[groups, ..., rates]`` to ``[...]``."""
-    return np.asarray(np.ptp(rates, axis=0).max(axis=-1))
-
-
-def _ratio(rates: Floats) -> Floats:
-    """The least over the largest of any rate, likewise; not-a-number where all of them are 0."""
-    largest = rates.max(axis=0)
-    ratios = np.divide(
-        rates.min(axis=0), largest, out=np.full_like(largest, np.nan), where=largest > 0
+    return Measured(
+        value=value,
+        low=max(0.0, low),
+        high=min(rates.widest, high),
+        rows=sum(sample.rows for sample in samples),
+        method=method,
     )
-    return np.asarray(ratios.min(axis=-1))
+
+
+def _difference(
+    values: Floats, drawn: Floats, *, rows: Sequence[int]
+) -> tuple[float, float, float] | None:
+    """The largest difference and its interval; None where it is undefined in a group.
+
+    Args:
+        values: the groups' rates, ``[groups, rates]``.
+        drawn: those of their resamples, ``[groups, resamples, rates]``.
+        rows: of each group.
+    """
+    value = float(np.ptp(values, axis=0).max())
+    reach = _reach(drawn - values[:, None])
+    if not np.isfinite(value) or reach is None:
+        return None
+    return value, value - reach, value + reach
+
+
+def _ratio(
+    values: Floats, drawn: Floats, *, rows: Sequence[int]
+) -> tuple[float, float, float] | None:
+    """The least over the largest, and its interval; arguments as of ``_difference``.
+
+    The logarithm of a ratio is a difference. Half a row more keeps it finite (Walter 1975).
+    """
+    largest = values.max(axis=0)
+    if not (np.isfinite(values).all() and largest.all()):
+        return None
+    value = float((values.min(axis=0) / largest).min())
+    sizes = np.array(rows, dtype=np.float64)[:, None]
+    if value == 0.0:
+        none = sizes[(values == 0).any(axis=-1)].max()
+        return 0.0, 0.0, exact(hits=0, trials=none)[1] / float(largest.min())
+    logs = np.log((values * sizes + 0.5) / (sizes + 0.5))
+    sizes = sizes[:, None]
+    reach = _reach(np.log((drawn * sizes + 0.5) / (sizes + 0.5)) - logs[:, None])
+    if reach is None:
+        return None
+    return value, value * float(np.exp(-reach)), value * float(np.exp(reach))
+
+
+def _reach(errors: Floats) -> float | None:
+    """How far noise moves the largest difference between groups, 95 times of 100.
+
+    A spread cannot move by more than the spread of the groups' errors, of which the resamples tell
+    the distribution. So the interval holds the truth whichever groups are furthest apart, and where
+    none differ it holds 0: many groups look apart by chance, and are no reason to claim more.
+
+    Args:
+        errors: of the groups' rates in each resample, ``[groups, resamples, rates]``.
+
+    Returns:
+        None when fewer than half of the resamples define the rates.
+    """
+    spreads = np.ptp(errors, axis=0).max(axis=-1)
+    defined = spreads[np.isfinite(spreads)]
+    if 2 * defined.size < spreads.size:
+        return None
+    return float(np.quantile(defined, CONFIDENCE))

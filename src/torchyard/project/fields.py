@@ -11,7 +11,8 @@ wherever it is taken:
 - ``pattern``: a regular expression that the whole text must match; ``min_length``, ``max_length``:
   its least and most characters;
 - ``unique``: no two rows have the same value;
-- ``protected``: fairness is judged between the groups of rows with the same value.
+- ``protected``: fairness is judged between the groups of rows with the same value; of a number,
+  between the bands that its rising edges part, ``protected=[18, 65]``; of a timestamp, its year.
 """
 
 from __future__ import annotations
@@ -23,12 +24,20 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from torchyard.core.errors import BadProject
-from torchyard.project.needs import need_at_least, need_at_most, need_texts, need_types
+from torchyard.project.needs import (
+    need_at_least,
+    need_at_most,
+    need_edges,
+    need_texts,
+    need_types,
+)
 from torchyard.records.schema import FIELD_NAME, Field, FieldKind, PersonalUse, may_be_named
 from torchyard.records.schema import Schema as SchemaRecord
 from torchyard.records.sizes import MOST_VALUES
 
 Allow = Sequence[PersonalUse]
+
+_BANDED: tuple[FieldKind, ...] = ("number", "integer", "timestamp")
 
 
 def number(
@@ -37,12 +46,16 @@ def number(
     ge: float | None = None,
     le: float | None = None,
     optional: bool = False,
+    protected: Sequence[float] = (),
     personal: bool = False,
     allow: Allow = (),
     later: bool = False,
     description: str = "",
 ) -> Field:
     """A real number in ``unit``, at least ``ge`` and at most ``le`` where given.
+
+    Raises:
+        BadProject: ``protected`` are not rising numbers.
 
     Example:
         >>> number(unit="mph", ge=0, optional=True).unit
@@ -58,12 +71,21 @@ def integer(
     le: float | None = None,
     unique: bool = False,
     optional: bool = False,
+    protected: Sequence[float] = (),
     personal: bool = False,
     allow: Allow = (),
     later: bool = False,
     description: str = "",
 ) -> Field:
-    """A whole number of at most 53 bits, at least ``ge`` and at most ``le`` where given."""
+    """A whole number of at most 53 bits, at least ``ge`` and at most ``le`` where given.
+
+    Example:
+        >>> integer(unit="years", protected=[18, 65]).group_names
+        ('under 18', '18 to under 65', '65 or more')
+
+    Raises:
+        BadProject: ``protected`` are not rising numbers.
+    """
     return _field("integer", **locals())
 
 
@@ -116,12 +138,17 @@ def category(
 def timestamp(
     *,
     optional: bool = False,
+    protected: Sequence[float] = (),
     personal: bool = False,
     allow: Allow = (),
     later: bool = False,
     description: str = "",
 ) -> Field:
-    """A local date and time without an offset, as ISO 8601 in requests; microseconds are kept."""
+    """A local date and time without an offset, as ISO 8601 in requests; microseconds are kept.
+
+    Raises:
+        BadProject: ``protected`` are not rising years.
+    """
     return _field("timestamp", **locals())
 
 
@@ -243,6 +270,9 @@ def _field(kind: FieldKind, **given: Any) -> Field:
     where = f"ty.{kind}(...)"
     for name in ("allow", "values"):
         given[name] = need_texts(given.get(name, ()), where=where, name=name)
+    if kind in _BANDED:
+        given["bands"] = need_edges(given["protected"], where=where, name="protected")
+        given["protected"] = bool(given["bands"])
     field = need_types(Field(name="", kind=kind, **given), where=where)
     for name, least in (("min_length", 0), ("max_length", 1)):
         if getattr(field, name) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from torchyard.core.errors import BadProject, BadRecord
@@ -105,6 +106,23 @@ def list_of_numbers(values: Sequence[float], *, where: str, name: str) -> list[f
     for value in values:
         need_numbers(where, **{name: value})
     return [float(value) for value in values]
+
+
+def need_edges(values: Sequence[float], *, where: str, name: str) -> tuple[float, ...]:
+    """Edges between bands as a tuple of floats: finite, each above the one before; or none.
+
+    Raises:
+        BadProject: it is ``True``, a single number, or they do not rise.
+    """
+    several = isinstance(values, Sequence) and all(map(is_number, values))
+    if not several or any(low >= high for low, high in pairwise(values)):
+        raise BadProject(
+            where=where,
+            found=f"{name}={values!r}",
+            expected="rising numbers, the edges between bands",
+            remedy=f"Write it like {name}=[18, 65]: under 18, 18 to under 65, 65 or more.",
+        )
+    return tuple(map(float, values))
 
 
 def need_texts(values: Sequence[str], *, where: str, name: str) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from torchyard.records.bands import band_names
+
 FieldKind = Literal[
     "number", "integer", "boolean", "category", "timestamp", "text", "image", "tensor", "id"
 ]
@@ -50,9 +52,10 @@ class Field:
     regular expression that the whole value matches) and a length in characters. ``unique`` values
     occur once in a dataset version. ``shape`` and ``dtype`` are those of one row of a tensor.
 
-    ``protected`` fields are judged for fairness. ``personal`` fields reach neither a feature nor a
-    prediction log unless ``allow`` names that use. A ``later`` field is not known when a prediction
-    is asked for: it is kept with the data, and is never a feature nor part of a request.
+    ``protected`` fields are judged for fairness: by value, or by the ``bands`` between rising edges
+    that a number lies in; of a timestamp, its year. ``personal`` fields reach neither a feature nor
+    a prediction log unless ``allow`` names that use. A ``later`` field is not known when a
+    prediction is asked for: it is kept with the data, and is never a feature nor part of a request.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Field:
     dtype: Literal["float32", "int64"] = "float32"
     unit: str | None = None
     protected: bool = False
+    bands: tuple[float, ...] = ()
     personal: bool = False
     allow: tuple[PersonalUse, ...] = ()
     later: bool = False
@@ -78,6 +82,11 @@ class Field:
     def is_withheld(self) -> bool:
         """Whether its values stay out of logs and releases: personal, and not allowed in a log."""
         return self.personal and "log" not in self.allow
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """What groups of its rows may be called that the schema itself states; else nothing."""
+        return band_names(self.bands) if self.bands else self.values
 
     @property
     def is_logged(self) -> bool:
