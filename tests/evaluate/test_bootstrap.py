@@ -9,8 +9,8 @@ from torchyard.evaluate.bootstrap import (
     bootstrap,
     bootstrap_plainly,
     measure,
-    paired_difference,
 )
+from torchyard.evaluate.differences import paired_difference
 from torchyard.evaluate.intervals import exact, percentile
 from torchyard.evaluate.kinds import compute
 from torchyard.evaluate.metrics import METRICS
@@ -66,7 +66,7 @@ def test_four_times_the_rows_halve_the_interval() -> None:
     small, large = found(*draw(2000)), found(*draw(8000))
     for name in METRICS:
         ratio = (small[name][2] - small[name][1]) / (large[name][2] - large[name][1])
-        assert 1.5 < ratio < 2.7, name
+        assert 1.4 < ratio < 2.8, name  # 200 resamples know a width to 7 %
 
 
 def test_same_generator_same_numbers() -> None:

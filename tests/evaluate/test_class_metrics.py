@@ -17,9 +17,9 @@ from torchyard.evaluate.bootstrap import (
     bootstrap,
     bootstrap_plainly,
     measure,
-    paired_difference,
 )
 from torchyard.evaluate.class_metrics import CLASS_METRICS
+from torchyard.evaluate.differences import paired_difference
 from torchyard.evaluate.kinds import compute
 from torchyard.evaluate.sample import Floats, Sample, Truth
 

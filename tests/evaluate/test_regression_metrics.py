@@ -15,7 +15,8 @@ from sklearn import metrics as peer
 from tests.evaluate.samples import PRICE, numbers
 from torchyard.core.errors import BadData, BadProject
 from torchyard.evaluate import evaluate
-from torchyard.evaluate.bootstrap import bootstrap, bootstrap_plainly, measure, paired_difference
+from torchyard.evaluate.bootstrap import bootstrap, bootstrap_plainly, measure
+from torchyard.evaluate.differences import paired_difference
 from torchyard.evaluate.kinds import REGRESSION, compute, find
 from torchyard.evaluate.regression_metrics import REGRESSION_METRICS
 from torchyard.evaluate.sample import Floats, Sample

@@ -7,12 +7,17 @@ Never: touches a file, a model or a clock; gives a number without saying how sur
 
 from torchyard.evaluate.agreement import agreement
 from torchyard.evaluate.baselines import fit_linear, fit_majority
-from torchyard.evaluate.bootstrap import measure, paired_difference
+from torchyard.evaluate.bootstrap import measure
 from torchyard.evaluate.calibration import apply_calibration, fit_calibration, label_scale
+from torchyard.evaluate.differences import differences_against, paired_difference
 from torchyard.evaluate.gate_checks import check_gate, check_gates
 from torchyard.evaluate.gates import judge, passes, refusal
+from torchyard.evaluate.last_value import predict_last_value
+from torchyard.evaluate.operating import check_operating, choose_threshold, judge_operating
 from torchyard.evaluate.report import evaluate
+from torchyard.evaluate.rivals import rival_lines, unbeaten
 from torchyard.evaluate.sample import Sample
+from torchyard.evaluate.trees import fit_trees
 
 __all__ = [
     "Sample",
@@ -20,14 +25,22 @@ __all__ = [
     "apply_calibration",
     "check_gate",
     "check_gates",
+    "check_operating",
+    "choose_threshold",
+    "differences_against",
     "evaluate",
     "fit_calibration",
     "fit_linear",
     "fit_majority",
+    "fit_trees",
     "judge",
+    "judge_operating",
     "label_scale",
     "measure",
     "paired_difference",
     "passes",
+    "predict_last_value",
     "refusal",
+    "rival_lines",
+    "unbeaten",
 ]

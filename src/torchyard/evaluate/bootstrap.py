@@ -5,29 +5,36 @@ class, then which. That is the ordinary bootstrap, kept from losing a class alto
 classes' numbers fixed instead would pretend that their rates are known, and make the intervals of
 log loss, accuracy and selection rate too narrow.
 
-The fast path sorts once and counts draws per cell; ``bootstrap_plainly`` copies the drawn rows and
-defines what the fast path must answer.
+A small sample is sorted once and draws are counted per cell; ``bootstrap_plainly`` copies the drawn
+rows and defines what that must answer. From ``LARGE`` rows on each row counts Poisson(1) times
+(``poisson``), and metrics are computed from sums over the rows, to first order where they are none
+(``pending``): what remains out of it vanishes with the number of rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from torchyard.core.errors import BadData, BadProject, BadUsage
+from torchyard.core.errors import BadProject, BadUsage
 from torchyard.evaluate.intervals import as_share, by_resamples
 from torchyard.evaluate.kinds import Kind, compute, find, kind_of
-from torchyard.evaluate.metrics import Metric
-from torchyard.evaluate.sample import Floats, Indices, Sample, strata
+from torchyard.evaluate.pending import Ledger, pending
+from torchyard.evaluate.poisson import CHUNK_ROWS, weighted_sums
+from torchyard.evaluate.sample import Floats, Indices, Sample, Sheet, strata
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
 RESAMPLES = 1000
 LEAST_RESAMPLES = 40
+LARGE = 4096  # rows from which on resamples are sums: below, the exact way takes under a second
+BY_CLASS, BY_ROW = "bootstrap by class", "bootstrap by Poisson weights, order to first order"
+# Rows of a class of which all count 0 times once in 10^14 resamples.
+_SURE = 32
 # Counts that are worked on at once: few enough to stay in a core's cache.
 _CHUNK_COUNTS = 1 << 16
 
@@ -47,6 +54,7 @@ class Resampled:
         samples: metric to its value in each resample, ``[resamples]``.
         vectors: vector to its values in the sample, ``[numbers]``.
         vector_samples: vector to its values in each resample, ``[resamples, numbers]``.
+        method: how the rows were resampled, in words.
     """
 
     kind: Kind[Any]
@@ -56,6 +64,7 @@ class Resampled:
     samples: dict[str, Floats]
     vectors: dict[str, Floats]
     vector_samples: dict[str, Floats]
+    method: str = BY_CLASS
 
 
 def measure(
@@ -111,29 +120,31 @@ def bootstrap(
 
     ``vectors`` are several numbers each, taken of the same resamples.
     """
+    return bootstrap_each(
+        (sample,), generator=generator, resamples=resamples, metrics=metrics, vectors=vectors
+    )[0]
+
+
+def bootstrap_each(
+    samples: Sequence[Sample],
+    *,
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+    metrics: Sequence[str] | None = None,
+    vectors: dict[str, Vector] | None = None,
+) -> tuple[Resampled, ...]:
+    """The answers of several models to the same rows, in the same resamples. Else ``bootstrap``."""
     _check_resamples(resamples)
-    kind, vectors = kind_of(sample.task), vectors or {}
-    tally = kind.sheet(sample).whole()
-    values = _values(tally, sample.task, tuple(kind.metrics) if metrics is None else metrics)
-    samples = {name: np.empty(resamples) for name in values}
-    vector_values = {name: vector(tally) for name, vector in vectors.items()}
-    drawn = {name: np.empty((resamples, one.size)) for name, one in vector_values.items()}
-    start = 0
-    for (chunk,) in _resamples((sample,), resamples=resamples, generator=generator):
-        end = start + chunk.rows.size
-        for name in values:
-            samples[name][start:end] = kind.metrics[name].function(chunk)
-        for name, vector in vectors.items():
-            drawn[name][start:end] = vector(chunk)
-        start = end
-    return Resampled(
-        kind=kind,
-        tally=tally,
-        rows=sample.rows,
-        values=values,
-        samples=samples,
-        vectors=vector_values,
-        vector_samples=drawn,
+    wanted = tuple(_Wanted.of(sample, metrics, vectors or {}) for sample in samples)
+    if samples[0].rows >= LARGE:
+        return _from_sums(samples, wanted, resamples=resamples, generator=generator)
+    parts: list[list[_Found]] = [[] for _ in samples]
+    for chunk in _resamples(samples, resamples=resamples, generator=generator):
+        for one, tally, found in zip(wanted, chunk, parts, strict=True):
+            found.append(one.computed(tally))
+    return tuple(
+        one.resampled(_joined(found), rows=sample.rows, method=BY_CLASS)
+        for one, sample, found in zip(wanted, samples, parts, strict=True)
     )
 
 
@@ -151,50 +162,6 @@ def bootstrap_plainly(
     return samples
 
 
-def paired_difference(
-    metric: str,
-    *,
-    challenger: Sample,
-    champion: Sample,
-    generator: np.random.Generator,
-    resamples: int = RESAMPLES,
-) -> Measured | None:
-    """How much worse the challenger is than the champion on the same rows.
-
-    Both are computed on the same resamples, so what the rows have in common cancels and the
-    interval is narrower than that of two separate samples.
-
-    Args:
-        metric: a metric that has a better direction.
-        challenger: the answers of the model that is judged.
-        champion: the answers of the model that serves, to the same rows.
-        generator: where the draws come from.
-        resamples: how many times the rows are drawn.
-
-    Returns:
-        The difference in the metric's unit, **above 0 when the challenger is worse**; None where
-        the metric is undefined on these rows.
-
-    Raises:
-        BadProject: there is no such metric, or neither direction of it is better.
-        BadData: the two do not answer the same rows of one task.
-    """
-    known = _directed(metric, challenger.task)
-    _check_resamples(resamples)
-    _check_same(challenger, champion)
-    new, old = compute(metric, challenger), compute(metric, champion)
-    if new is None or old is None:
-        return None
-    sign = -1.0 if known.higher_is_better else 1.0
-    value = sign * (new - old)
-    chunks = _resamples((challenger, champion), resamples=resamples, generator=generator)
-    samples = sign * np.concatenate([known.function(a) - known.function(b) for a, b in chunks])
-    found = by_resamples(
-        value, samples, rows=challenger.rows, bounds=(-np.inf, np.inf), biased=known.biased
-    )
-    return None if found is None else replace(found, method=f"paired {found.method}")
-
-
 def undirected(metric: str, task: Task) -> BadProject:
     """The refusal to compare two models by a metric that has no better direction."""
     known = kind_of(task).metrics
@@ -207,20 +174,18 @@ def undirected(metric: str, task: Task) -> BadProject:
     )
 
 
-def _directed(name: str, task: Task) -> Metric[Any]:
-    metric = find(name, task=task, where="metric")
-    if metric.higher_is_better is None:
-        raise undirected(name, task)
-    return metric
-
-
 def _measured(name: str, sample: Resampled) -> Measured | None:
     metric, value = sample.kind.metrics[name], sample.values[name]
     if metric.share_of is not None:
         return as_share(value, trials=float(metric.share_of(sample.tally)), rows=sample.rows)
     samples = sample.samples[name]
     return by_resamples(
-        value, samples, rows=sample.rows, bounds=metric.bounds, biased=metric.biased
+        value,
+        samples,
+        rows=sample.rows,
+        bounds=metric.bounds,
+        biased=metric.biased,
+        drawn=sample.method,
     )
 
 
@@ -234,23 +199,104 @@ def _check_resamples(resamples: int) -> None:
         )
 
 
-def _check_same(challenger: Sample, champion: Sample) -> None:
-    classes = challenger.task.classes, champion.task.classes
-    if classes[0] != classes[1] or not np.array_equal(challenger.truth, champion.truth):
-        raise BadData(
-            where="challenger and champion",
-            found=f"{challenger.rows:,} rows of {len(classes[0])} classes and "
-            f"{champion.rows:,} rows of {len(classes[1])}, or other labels",
-            expected="answers of both to the same rows, in the same classes",
-            remedy="Let both models answer the same labelled rows.",
+_Found = tuple[dict[str, Floats], dict[str, Floats]]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is computed of a sample and of each of its resamples."""
+
+    kind: Kind[Any]
+    sheet: Sheet[Any]
+    tally: Any
+    values: dict[str, float]
+    vectors: dict[str, Vector]
+
+    @classmethod
+    def of(cls, sample: Sample, metrics: Sequence[str] | None, vectors: dict[str, Vector]) -> Self:
+        """The metrics that are defined on the sample, and the vectors."""
+        kind, task = kind_of(sample.task), sample.task
+        sheet = kind.sheet(sample)
+        tally = sheet.whole()
+        functions = {
+            name: find(name, task=task, where="metric").function
+            for name in (kind.metrics if metrics is None else metrics)
+        }
+        values = {name: float(function(tally)) for name, function in functions.items()}
+        defined = {name: value for name, value in values.items() if not np.isnan(value)}
+        return cls(kind, sheet, tally, defined, vectors)
+
+    def computed(self, tally: Any) -> _Found:
+        """Metrics ``[resamples]`` and vectors ``[resamples, numbers]`` of some resamples."""
+        return (
+            {name: self.kind.metrics[name].function(tally) for name in self.values},
+            {name: vector(tally) for name, vector in self.vectors.items()},
+        )
+
+    def resampled(self, found: _Found, *, rows: int, method: str) -> Resampled:
+        """Together with what was computed of all resamples."""
+        return Resampled(
+            kind=self.kind,
+            tally=self.tally,
+            rows=rows,
+            values=self.values,
+            samples=found[0] or {},
+            vectors={name: vector(self.tally) for name, vector in self.vectors.items()},
+            vector_samples=found[1],
+            method=method,
         )
 
 
-def _values(tally: Any, task: Task, metrics: Sequence[str]) -> dict[str, float]:
-    values = {
-        name: float(find(name, task=task, where="metric").function(tally)) for name in metrics
-    }
-    return {name: value for name, value in values.items() if not np.isnan(value)}
+def _joined(parts: Sequence[_Found]) -> _Found:
+    """Some resamples, and others after them."""
+    if not parts:
+        return {}, {}
+    return tuple(  # type: ignore[return-value]
+        {name: np.concatenate([part[place][name] for part in parts]) for name in parts[0][place]}
+        for place in range(2)
+    )
+
+
+def _from_sums(
+    samples: Sequence[Sample],
+    wanted: Sequence[_Wanted],
+    *,
+    resamples: int,
+    generator: np.random.Generator,
+) -> tuple[Resampled, ...]:
+    """As ``bootstrap_each``, by sums over rows that each count Poisson(1) times."""
+    ledgers = [Ledger(rows=sample.rows) for sample in samples]
+
+    def computed(one: _Wanted, ledger: Ledger) -> _Found:
+        weights = pending(ledger, one.sheet.places, one.sheet.cells)
+        return one.computed(one.sheet.tally(weights))
+
+    for one, ledger in zip(wanted, ledgers, strict=True):
+        computed(one, ledger)
+    sums = weighted_sums(
+        [column for ledger in ledgers for column in ledger.columns],
+        resamples=resamples,
+        seed=int(generator.integers(2**63)),
+        first=_rare(samples[0]),
+    )
+    start = 0
+    for ledger in ledgers:
+        ledger.answer(sums[:, start : start + ledger.width])
+        start += ledger.width
+    return tuple(
+        one.resampled(computed(one, ledger), rows=sample.rows, method=BY_ROW)
+        for one, ledger, sample in zip(wanted, ledgers, samples, strict=True)
+    )
+
+
+def _rare(sample: Sample) -> list[Indices]:
+    """The rows of each class that Poisson weights might lose, if they are few enough to look at."""
+    order, counts = strata(sample.task, sample.truth)
+    groups = np.split(order, np.cumsum(counts[::-1])[:-1])
+    rare = sorted((one for one in groups if 0 < one.size < _SURE), key=len)
+    while sum(map(len, rare)) > CHUNK_ROWS:
+        rare.pop()
+    return rare
 
 
 def _resamples(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from torchyard.evaluate.pending import Pending, counted, floats
 from torchyard.evaluate.sample import Bools, Floats, Indices, Sample, Sheet, Weights
 from torchyard.evaluate.tally import Scores, Tally, running
 
@@ -39,8 +40,10 @@ class Parts:
         order = np.argsort(groups, kind="stable")
         return cls(order, np.searchsorted(groups[order], np.arange(count + 1)))
 
-    def sums(self, weights: Weights) -> Weights:
+    def sums(self, weights: Any) -> Any:
         """Sums of ``weights [..., rows]`` in each group, ``[..., groups]``."""
+        if isinstance(weights, Pending):
+            return weights.gathered(self.order, self.ends)
         up_to = running(taken(weights, self.order))
         return np.diff(up_to[..., self.ends], axis=-1)
 
@@ -177,11 +180,16 @@ class ClassTally:
 
     Attributes:
         scores: the rows.
-        weights: ``[..., rows]``, not negative; ``...`` stands for any leading axes.
+        weights: ``[..., rows]``, not negative, or pending; ``...`` stands for any leading axes.
     """
 
     scores: ClassScores
-    weights: Weights
+    weights: Any
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether its sums are to first order."""
+        return isinstance(self.weights, Pending)
 
     @cached_property
     def rows(self) -> Floats:
@@ -191,17 +199,17 @@ class ClassTally:
     @cached_property
     def members(self) -> Floats:
         """Weight of each class's rows, ``[..., classes]``."""
-        return np.asarray(self.scores.by_truth.sums(self.weights), dtype=np.float64)
+        return counted(self.scores.by_truth.sums(self.weights))
 
     @cached_property
     def answered(self) -> Floats:
         """Weight of the rows that are answered with each class, ``[..., classes]``."""
-        return np.asarray(self.scores.by_answer.sums(self.weights), dtype=np.float64)
+        return counted(self.scores.by_answer.sums(self.weights))
 
     @cached_property
     def hits(self) -> Floats:
         """Weight of each class's rows that are answered rightly, ``[..., classes]``."""
-        return np.asarray(self.scores.by_hit.sums(self.weights), dtype=np.float64)
+        return counted(self.scores.by_hit.sums(self.weights))
 
     @cached_property
     def confidence(self) -> Tally:
@@ -226,11 +234,15 @@ class ClassTally:
 
         A pair is a row of the class and one of another; equal probabilities win half.
         """
+        if self.is_pending:
+            return np.stack([one.twice_the_wins for one in self.each], axis=-1)
         return np.stack([wins for wins, _ in self._ranked], axis=-1)
 
     @cached_property
     def precisions(self) -> Floats:
         """Per class the sum, over its rows, of the precision at their rank, ``[..., classes]``."""
+        if self.is_pending:
+            return np.stack([one.precisions for one in self.each], axis=-1)
         return np.stack([precision for _, precision in self._ranked], axis=-1)
 
     def total(self, of_row: Floats) -> Floats:
@@ -238,9 +250,9 @@ class ClassTally:
         return np.asarray(self._floats @ of_row)
 
     @cached_property
-    def _floats(self) -> Floats:
+    def _floats(self) -> Any:
         """The weights as floats, which alone multiply fast."""
-        return np.asarray(self.weights, dtype=np.float64)
+        return floats(self.weights)
 
     @cached_property
     def _ranked(self) -> list[tuple[Floats, Floats]]:

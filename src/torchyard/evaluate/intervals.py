@@ -12,9 +12,17 @@ _TAIL = (1.0 - CONFIDENCE) / 2.0
 
 
 def by_resamples(
-    value: float, samples: Floats, *, rows: int, bounds: tuple[float, float], biased: bool
+    value: float,
+    samples: Floats,
+    *,
+    rows: int,
+    bounds: tuple[float, float],
+    biased: bool,
+    drawn: str = "bootstrap by class",
 ) -> Measured | None:
     """A number of some rows with the interval of its resamples; arguments as of ``percentile``.
+
+    ``drawn`` says in words how resamples were drawn.
 
     Example:
         >>> by_resamples(0.5, np.full(40, 0.5), rows=9, bounds=(0.0, 1.0), biased=True).method
@@ -23,7 +31,7 @@ def by_resamples(
     interval = percentile(samples, value=value, bounds=bounds, biased=biased)
     if interval is None:
         return None
-    method = f"bootstrap by class, {samples.size:,} resamples"
+    method = f"{drawn}, {samples.size:,} resamples"
     if biased:
         method += ", shifted by their bias"
     return Measured(value=value, low=interval[0], high=interval[1], rows=rows, method=method)

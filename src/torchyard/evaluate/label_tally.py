@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from torchyard.evaluate.class_tally import Parts
-from torchyard.evaluate.sample import Bools, Floats, Sample, Sheet, Weights
+from torchyard.evaluate.pending import floats
+from torchyard.evaluate.sample import Bools, Floats, Sample, Sheet
 from torchyard.evaluate.tally import Scores, Tally
 
 
@@ -42,7 +44,7 @@ class Question:
 
         return cls(Scores(values=values, threshold=threshold), parts(truth), parts(~truth))
 
-    def tally(self, weights: Weights) -> Tally:
+    def tally(self, weights: Any) -> Tally:
         """Counted with ``weights [..., rows]``."""
         return Tally(self.scores, self.yes.sums(weights), self.no.sums(weights))
 
@@ -129,11 +131,11 @@ class LabelTally:
 
     Attributes:
         scores: the rows.
-        weights: ``[..., rows]``, not negative; ``...`` stands for any leading axes.
+        weights: ``[..., rows]``, not negative, or pending; ``...`` stands for any leading axes.
     """
 
     scores: LabelScores
-    weights: Weights
+    weights: Any
 
     @cached_property
     def rows(self) -> Floats:
@@ -170,9 +172,9 @@ class LabelTally:
         return np.asarray(self._floats @ of_row)
 
     @cached_property
-    def _floats(self) -> Floats:
+    def _floats(self) -> Any:
         """The weights as floats, which alone multiply fast."""
-        return np.asarray(self.weights, dtype=np.float64)
+        return floats(self.weights)
 
 
 def label_sheet(sample: Sample) -> Sheet[LabelTally]:

@@ -55,9 +55,7 @@ def auroc(tally: Tally) -> Floats:
     The Mann-Whitney statistic over the number of pairs (Hanley and McNeil 1982). Undefined
     without both classes.
     """
-    before = tally.negative_before
-    twice_the_wins = np.vecdot(tally.positive, before[..., :-1] + before[..., 1:])
-    return ratio(twice_the_wins, 2.0 * tally.positives * tally.negatives)
+    return ratio(tally.twice_the_wins, 2.0 * tally.positives * tally.negatives)
 
 
 def average_precision(tally: Tally) -> Floats:
@@ -65,11 +63,7 @@ def average_precision(tally: Tally) -> Floats:
 
     Undefined without positive rows.
     """
-    hits = tally.positive_before[..., -1:] - tally.positive_before[..., :-1]
-    chosen = tally.rows_before[..., -1:] - tally.rows_before[..., :-1]
-    # Where nothing is chosen there are no hits; the smallest float makes that 0, not 0/0.
-    precision_at = hits / np.maximum(chosen, np.finfo(np.float64).tiny)
-    return ratio(np.vecdot(tally.positive, precision_at), tally.positives)
+    return ratio(tally.precisions, tally.positives)
 
 
 def log_loss(tally: Tally) -> Floats:
@@ -96,8 +90,7 @@ def expected_calibration_error(tally: Tally) -> Floats:
     ``0.8 * sqrt(15 * p * (1 - p) / rows)`` at a positive rate ``p`` - 0.007 for 28,000 rows and
     0.05 for 500 at ``p`` 0.2 (Kumar et al. 2019, section 5; Roelofs et al. 2022).
     """
-    gaps, _ = _gaps(tally)
-    return ratio(gaps.sum(axis=-1), tally.rows)
+    return ratio(_gaps(tally).sum(axis=-1), tally.rows)
 
 
 def maximum_calibration_error(tally: Tally) -> Floats:
@@ -107,7 +100,8 @@ def maximum_calibration_error(tally: Tally) -> Floats:
     biased than their mean: a perfectly calibrated model shows about ``1.8 * sqrt(15 * p * (1 - p) /
     rows)`` and more where bins differ. Compare models by it, and do not read it as a distance.
     """
-    gaps, weights = _gaps(tally)
+    ones = np.ones_like(tally.scores.values)
+    gaps, weights = _gaps(tally), _per_bin(tally, ones, ones)
     shares = np.divide(gaps, weights, out=np.zeros_like(gaps), where=weights > 0)
     return np.where(tally.rows > 0, shares.max(axis=-1), np.nan)
 
@@ -252,12 +246,18 @@ def ratio(above: Floats, below: Floats) -> Floats:
     return ratio
 
 
-def _gaps(tally: Tally) -> tuple[Floats, Floats]:
-    """Per bin the gap of predicted and observed positives, and its weight, ``[..., bins]``."""
-    weights = np.asarray(tally.positive + tally.negative, dtype=np.float64)
-    edges = equal_mass_edges(tally)
-    gaps = sum_per_bin(weights * tally.scores.values - tally.positive, edges)
-    return np.abs(gaps), sum_per_bin(weights, edges)
+def _gaps(tally: Tally) -> Floats:
+    """Per bin the gap of predicted and observed positives, ``[..., bins]``."""
+    values = tally.scores.values
+    return np.abs(_per_bin(tally, values - 1.0, values))
+
+
+def _per_bin(tally: Tally, if_positive: Floats, if_negative: Floats) -> Floats:
+    """Sums of numbers of each probability in equal-mass bins; pending weights keep the sample's."""
+    if tally.ahead:
+        return tally.ahead.per_bin(if_positive, if_negative, equal_mass_edges(tally.ahead.sample))
+    sums = tally.positive * if_positive + tally.negative * if_negative
+    return sum_per_bin(sums, equal_mass_edges(tally))
 
 
 def _f_beta(tally: Tally, *, beta: float) -> Floats:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
-from torchyard.evaluate.sample import Floats, Indices, Sample, Sheet, Weights
+from torchyard.evaluate.pending import Pending, floats
+from torchyard.evaluate.sample import Floats, Indices, Sample, Sheet
+
+# Where the median of a resample is looked for: that many standard deviations of its rank on either
+# side of the sample's, at so many sizes.
+_REACH, _PLACES = 6.0, 49
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,11 @@ class RegressionTally:
 
     Attributes:
         predictions: the rows.
-        weights: ``[..., rows]``, not negative; ``...`` stands for any leading axes.
+        weights: ``[..., rows]``, not negative, or pending; ``...`` stands for any leading axes.
     """
 
     predictions: Predictions
-    weights: Weights
+    weights: Any
 
     @cached_property
     def rows(self) -> Floats:
@@ -109,6 +114,8 @@ class RegressionTally:
     def median_size(self) -> Floats:
         """The median size of an error, ``[...]``: the mean of the middle two of an even number."""
         rising = self.predictions.absolute[self.predictions.by_size]
+        if isinstance(self.weights, Pending):
+            return self._median_near(self.weights, rising)
         if not rising.size:
             return np.full(self.rows.shape, np.nan)
         up_to = np.cumsum(np.take(self._floats, self.predictions.by_size, axis=-1), axis=-1)
@@ -120,14 +127,23 @@ class RegressionTally:
         middle = rising[np.minimum(lower, last)] + rising[np.minimum(upper, last)]
         return np.where(self.rows > 0, 0.5 * middle, np.nan)
 
+    def _median_near(self, weights: Pending, rising: Floats) -> Floats:
+        """The median of pending weights: between sizes near the sample's own, linear between."""
+        spread = _REACH * np.sqrt(rising.size) * np.linspace(-0.5, 0.5, _PLACES)
+        places = np.clip(rising.size / 2 + spread, 0, rising.size - 1).astype(np.intp)
+        sizes = np.unique(np.append(rising[places], np.median(rising)))
+        sums = weights @ (self.predictions.absolute[:, None] <= sizes).astype(np.float64)
+        shares = sums / self.rows[:, None]
+        return np.array([np.interp(0.5, share, sizes) for share in shares])
+
     def total(self, of_row: Floats) -> Floats:
         """The sum over rows of a number ``[rows]`` that each has, ``[...]``."""
         return np.asarray(self._floats @ of_row)
 
     @cached_property
-    def _floats(self) -> Floats:
+    def _floats(self) -> Any:
         """The weights as floats, which alone multiply fast."""
-        return np.asarray(self.weights, dtype=np.float64)
+        return floats(self.weights)
 
 
 def regression_sheet(sample: Sample) -> Sheet[RegressionTally]:

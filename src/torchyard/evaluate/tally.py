@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from torchyard.evaluate.first_order import FirstOrder
+from torchyard.evaluate.pending import Pending
 from torchyard.evaluate.sample import Floats, Indices, Sample, Sheet, Weights
 
 
@@ -31,6 +34,11 @@ class Scores:
     def first_selected(self) -> int:
         """The index of the lowest probability that is at least the threshold."""
         return int(np.searchsorted(self.values, self.threshold, side="left"))
+
+    @cached_property
+    def is_selected(self) -> Floats:
+        """1 from the threshold on, else 0, at each probability."""
+        return np.asarray(self.values >= self.threshold, dtype=np.float64)
 
     @cached_property
     def surprise_if_positive(self) -> Floats:
@@ -62,22 +70,34 @@ class Tally:
 
     Attributes:
         scores: the probabilities.
-        positive: weight of the positive rows, ``[..., cells]``, not negative.
+        positive: weight of the positive rows, ``[..., cells]``, not negative, or pending.
         negative: weight of the negative rows, likewise.
     """
 
     scores: Scores
-    positive: Weights
-    negative: Weights
+    positive: Any
+    negative: Any
+
+    @cached_property
+    def ahead(self) -> FirstOrder | None:
+        """Its sums to first order where its weights are pending; else None."""
+        if isinstance(self.positive, Pending) and isinstance(self.negative, Pending):
+            own = Tally(self.scores, self.positive.counts, self.negative.counts)
+            return FirstOrder(self.positive, self.negative, own)
+        return None
 
     @cached_property
     def positives(self) -> Floats:
         """Weight of all positive rows, ``[...]``."""
+        if self.ahead:
+            return self.ahead.positive.sum()
         return np.asarray(self.positive_before[..., -1], dtype=np.float64)
 
     @cached_property
     def negatives(self) -> Floats:
         """Weight of all negative rows, ``[...]``."""
+        if self.ahead:
+            return self.ahead.negative.sum()
         return np.asarray(self.negative_before[..., -1], dtype=np.float64)
 
     @cached_property
@@ -106,11 +126,15 @@ class Tally:
     @cached_property
     def selected_positives(self) -> Floats:
         """Weight of the positive rows at or above the threshold, ``[...]``."""
+        if self.ahead:
+            return self.ahead.positive @ self.scores.is_selected
         return self.positives - self.positive_before[..., self.scores.first_selected]
 
     @cached_property
     def selected_negatives(self) -> Floats:
         """Weight of the negative rows at or above the threshold, ``[...]``."""
+        if self.ahead:
+            return self.ahead.negative @ self.scores.is_selected
         return self.negatives - self.negative_before[..., self.scores.first_selected]
 
     @cached_property
@@ -125,8 +149,36 @@ class Tally:
             if_positive: the number of a positive row at each probability, ``[cells]``.
             if_negative: that of a negative row, ``[cells]``.
         """
+        if self.ahead:
+            return self.ahead.total(if_positive, if_negative)
         positive, negative = self._as_floats
         return np.asarray(positive @ if_positive + negative @ if_negative)
+
+    @cached_property
+    def twice_the_wins(self) -> Floats:
+        """Twice the pairs of a positive and a negative row that are ranked rightly, ``[...]``.
+
+        Equal probabilities win half.
+        """
+        if self.ahead:
+            return self.ahead.twice_the_wins()
+        before = self.negative_before
+        return np.asarray(np.vecdot(self.positive, before[..., :-1] + before[..., 1:]), np.float64)
+
+    @cached_property
+    def precisions(self) -> Floats:
+        """The sum, over the positive rows, of the precision at their probability, ``[...]``."""
+        if self.ahead:
+            return self.ahead.precisions()
+        return np.asarray(np.vecdot(self.positive, self.precision_at), np.float64)
+
+    @cached_property
+    def precision_at(self) -> Floats:
+        """Of the rows at or above each probability the share that is positive, ``[..., cells]``."""
+        hits = self.positive_before[..., -1:] - self.positive_before[..., :-1]
+        chosen = self.rows_before[..., -1:] - self.rows_before[..., :-1]
+        # Where nothing is chosen there are no hits; the smallest float makes that 0, not 0/0.
+        return np.asarray(hits / np.maximum(chosen, np.finfo(np.float64).tiny))
 
     @cached_property
     def _as_floats(self) -> tuple[Floats, Floats]:
@@ -149,7 +201,9 @@ def sheet(sample: Sample) -> Sheet[Tally]:
     size = scores.values.size
     places = np.where(sample.truth, cells, cells + size)
 
-    def tally(weights: Weights) -> Tally:
+    def tally(weights: Any) -> Tally:
+        if isinstance(weights, Pending):
+            return Tally(scores, weights.part(0, size), weights.part(size, 2 * size))
         return Tally(scores, weights[..., :size], weights[..., size:])
 
     return Sheet(places=places, cells=2 * size, tally=tally)
