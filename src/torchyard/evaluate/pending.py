@@ -91,7 +91,8 @@ class Pending:
     @cached_property
     def counts(self) -> Floats:
         """The sample's own weights, ``[cells]``."""
-        return np.bincount(self.cells, minlength=self.size) * np.float64(1.0)
+        counts = np.bincount(self.cells, minlength=self.size)
+        return counts.astype(np.float64)
 
     def __matmul__(self, column: npt.NDArray[np.floating[Any]]) -> Floats:
         """The sums of ``column [cells]`` or ``[cells, numbers]``."""
