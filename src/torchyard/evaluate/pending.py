@@ -121,7 +121,7 @@ class Pending:
         places = self.rows * groups + group[self.cells]
         size = self.ledger.rows * groups
         found = np.bincount(places, weights=column[self.cells], minlength=size)
-        return found.reshape(-1, groups)
+        return found.reshape(-1, groups).astype(np.float64, copy=False)
 
     def of_rows(self, column: npt.NDArray[np.floating[Any]]) -> Floats:
         """What each row has, by what its cells have, ``[rows]`` or ``[rows, numbers]``."""
