@@ -85,20 +85,20 @@ def test_same_rows_same_line() -> None:
 
 def test_the_majority_answers_every_row_alike() -> None:
     model = fit_majority(np.array([True, False, False, False]), LATE)
-    assert model == Majority(rates=(0.75, 0.25))
+    assert model == Majority(answer=(0.75, 0.25))
     assert model.predict({"numbers": np.zeros((3, 2), np.float32)}).tolist() == [[0.75, 0.25]] * 3
 
 
 def test_one_class_leaves_only_the_majority() -> None:
     features, _ = rows(20)
-    assert fit_linear(features, np.ones(20, dtype=bool), LATE, seed=0) == Majority(rates=(0.0, 1.0))
+    assert fit_linear(features, np.ones(20, dtype=bool), LATE, seed=0) == Majority(answer=(0.0, 1.0))
 
 
 def test_no_rows_are_refused() -> None:
     for refuse in (
         lambda: fit_majority(np.zeros(0, dtype=bool), LATE),
         lambda: fit_linear({}, np.ones(3, dtype=bool), LATE, seed=0),
-        lambda: Majority(rates=(0.5, 0.5)).predict({}),
+        lambda: Majority(answer=(0.5, 0.5)).predict({}),
     ):
         with pytest.raises(BadData) as refused:
             refuse()

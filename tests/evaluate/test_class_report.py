@@ -150,9 +150,9 @@ def test_a_class_without_training_rows_gets_nothing(missing: int) -> None:
 
 def test_the_majority_answers_with_the_shares() -> None:
     truth = np.array([2, 2, 0, 2])
-    assert fit_majority(truth, task_of(3)) == Majority(rates=(0.25, 0.0, 0.75))
+    assert fit_majority(truth, task_of(3)) == Majority(answer=(0.25, 0.0, 0.75))
     assert fit_linear({"x": np.ones((3, 1), np.float32)}, truth[[0, 1, 3]], task_of(3), seed=0) == (
-        Majority(rates=(0.0, 0.0, 1.0))
+        Majority(answer=(0.0, 0.0, 1.0))
     )
 
 

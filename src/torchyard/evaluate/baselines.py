@@ -6,7 +6,7 @@ A fitted baseline is plain numbers, so it predicts without the library that fitt
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,52 +14,77 @@ import numpy as np
 import numpy.typing as npt
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.design import Features, Tensor, bag, columns, join, numbers_per_row
+from torchyard.evaluate.design import (
+    Features,
+    Tensor,
+    bag,
+    columns,
+    in_parts,
+    join,
+    no_rows,
+    numbers_per_row,
+    rows_of,
+)
+from torchyard.evaluate.fitting import (
+    drawn_rows,
+    is_constant,
+    logits_of,
+    spread_of,
+    with_spread,
+)
 from torchyard.evaluate.sample import Floats, Indices, Truth, count_classes
-from torchyard.records.schema import Task
+from torchyard.records.schema import Task, TaskKind
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
 
 _MOST_STEPS = 200
 # Numbers in the rows that are fitted on, times logits: about ten seconds on one core.
 MOST_NUMBERS = 20_000_000
-_NUMBERS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Majority:
-    """Answers every row with the classes' shares of the training split, in the task's order."""
+    """Answers every row alike: with the classes' shares of the training split, in the task's order.
 
-    rates: tuple[float, ...]
+    A number is answered with the training labels' median, and with the quantiles that hold the
+    task's coverage of them.
+    """
+
+    answer: tuple[float, ...]
 
     def predict(self, features: Features) -> Floats:
-        """Probabilities, ``float64 [rows, classes]``."""
-        return np.tile(np.array(self.rates), (_rows(features), 1))
+        """Answers, ``float64 [rows, outputs]``."""
+        return np.tile(np.array(self.answer), (rows_of(features), 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Linear:
-    """Logistic regression on the feature tensors: numbers as columns, integers as counted values.
+    """Regression on the feature tensors: numbers as columns, integers as counted values.
 
-    One logit, that of the second class, for a binary task; one per class for others. A wide tensor
-    is averaged down first, see ``design.columns``.
+    One logit, that of the second class, for a binary task; one per class for those of several; the
+    number itself for regression. A wide tensor is averaged down first, see ``design.columns``.
 
     Attributes:
+        kind: of the task.
         intercept: the logits of a row whose numbers are 0 and whose integers are all unseen:
             ``[]`` or ``[classes]``.
         numbers: per ``float32`` tensor the weights of its columns, ``[columns]`` or
             ``[columns, classes]``.
         integers: per ``int64`` tensor those of the values seen in training, ``[values]`` or
             ``[values, classes]``.
+        spread: how far below and above a number its interval reaches.
     """
 
+    kind: TaskKind
     intercept: Floats
     numbers: dict[str, Floats]
     integers: dict[str, Floats]
+    spread: tuple[float, float] = (0.0, 0.0)
 
     def predict(self, features: Features) -> Floats:
-        """Probabilities, ``float64 [rows, classes]``.
+        """Answers, ``float64 [rows, outputs]``.
 
         Args:
             features: the tensors it was fitted on, by name; integers not seen in training count
@@ -71,14 +96,16 @@ class Linear:
         from scipy.special import expit, softmax
 
         used = {name: _tensor(features, name) for name in (*self.numbers, *self.integers)}
-        logits = np.concatenate([self._logits(part) for part in _in_parts(used, _rows(features))])
-        if logits.ndim == 2:
+        logits = np.concatenate([self._logits(part) for part in in_parts(used, rows_of(features))])
+        if self.kind == "multiclass_classification":
             return np.asarray(softmax(logits, axis=1), dtype=np.float64)
-        second = np.asarray(expit(logits), dtype=np.float64)
-        return np.stack([1.0 - second, second], axis=1)
+        if self.kind == "regression":
+            return with_spread(logits, self.spread)
+        chances = np.asarray(expit(logits), dtype=np.float64)
+        return chances if chances.ndim == 2 else np.stack([1.0 - chances, chances], axis=1)
 
     def _logits(self, features: Features) -> Floats:
-        rows = _rows(features)
+        rows = rows_of(features)
         logits = (
             np.tile(self.intercept, (rows, 1))
             if self.intercept.ndim
@@ -92,10 +119,10 @@ class Linear:
 
 
 def fit_majority(truth: Truth, task: Task) -> Majority:
-    """The classes' shares of the training split.
+    """The classes' shares of the training split; of numbers the median.
 
     Args:
-        truth: training labels, ``bool [rows]`` or ``int64 [rows]``.
+        truth: training labels, as in ``Sample``.
         task: what is predicted.
 
     Raises:
@@ -103,29 +130,35 @@ def fit_majority(truth: Truth, task: Task) -> Majority:
 
     Example:
         >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
-        >>> fit_majority(np.array([True, False, False, False]), late).rates
+        >>> fit_majority(np.array([True, False, False, False]), late).answer
         (0.75, 0.25)
     """
     if truth.size == 0:
-        raise _no_rows()
+        raise no_rows()
+    if task.is_regression:
+        tail = (1.0 - task.coverage) / 2.0
+        low, middle, high = np.quantile(truth, (tail, 0.5, 1.0 - tail)).tolist()
+        return Majority(answer=(middle, low, high))
+    if task.is_multilabel:
+        return Majority(answer=tuple(truth.mean(axis=0).tolist()))
     if task.is_binary:
         rate = float(truth.mean())
-        return Majority(rates=(1.0 - rate, rate))
-    return Majority(rates=tuple(rows / truth.size for rows in count_classes(task, truth)))
+        return Majority(answer=(1.0 - rate, rate))
+    return Majority(answer=tuple(rows / truth.size for rows in count_classes(task, truth)))
 
 
 def fit_linear(features: Features, truth: Truth, task: Task, *, seed: int) -> Linear | Majority:
-    """Logistic regression with scikit-learn's default penalty, by L-BFGS.
+    """Logistic regression with scikit-learn's default penalty, by L-BFGS; of numbers ridge.
 
-    Multinomial for a task of many classes. Columns of numbers are standardised for the fit (the
-    weights are given in their own units), so the penalty treats them alike. Fitting stops after 200
-    steps, and takes a random part of the rows where they hold more than 20 million numbers per
-    logit: a baseline need not be perfect.
+    Multinomial for a task of many classes, one by one where a row has any number of them. Columns
+    of numbers are standardised for the fit (the weights are given in their own units), so the
+    penalty treats them alike. Fitting stops after 200 steps, and takes a random part of the rows
+    where they hold more than 20 million numbers per logit: a baseline need not be perfect.
 
     Args:
         features: the feature graph's tensors, ``float32 [rows, ...]``, ``int64 [rows]`` or
             ``int64 [rows, length]``.
-        truth: training labels, ``bool [rows]`` or ``int64 [rows]``.
+        truth: training labels, as in ``Sample``.
         task: what is predicted.
         seed: of the solver and of the part.
 
@@ -137,8 +170,8 @@ def fit_linear(features: Features, truth: Truth, task: Task, *, seed: int) -> Li
         BadData: there are no rows, or a number is not finite.
     """
     if truth.size == 0 or not features:
-        raise _no_rows()
-    if np.unique(truth).size < 2:
+        raise no_rows()
+    if is_constant(truth):
         return fit_majority(truth, task)
     chosen = _chosen(features, truth, task, seed=seed)
     if chosen is not None:
@@ -151,7 +184,10 @@ def fit_linear(features: Features, truth: Truth, task: Task, *, seed: int) -> Li
         [(numbers[name] - mean) / deviation for name, (mean, deviation) in scales.items()],
         [bag(integers[name], size=size) for name, size in sizes.items()],
     )
-    intercept, weights = _solve(matrix, truth, task, seed=seed)
+    intercept, weights = _SOLVERS[task.kind](matrix, truth, task, seed)
+    spread = (0.0, 0.0)
+    if task.is_regression:
+        spread = spread_of(truth - matrix @ weights - intercept, task)
     widths = [block.shape[1] for block in numbers.values()] + list(sizes.values())
     parts = iter(np.split(weights, np.cumsum(widths)[:-1]))
     in_units = {}
@@ -159,6 +195,8 @@ def fit_linear(features: Features, truth: Truth, task: Task, *, seed: int) -> Li
         in_units[name] = (next(parts).T / deviation).T
         intercept = intercept - mean @ in_units[name]
     return Linear(
+        kind=task.kind,
+        spread=spread,
         intercept=np.asarray(intercept),
         numbers=in_units,
         integers={name: next(parts) for name in sizes},
@@ -167,26 +205,48 @@ def fit_linear(features: Features, truth: Truth, task: Task, *, seed: int) -> Li
 
 def _chosen(features: Features, truth: Truth, task: Task, *, seed: int) -> Indices | None:
     """The rows to fit on, rising, with one of every class; None for all of them."""
-    logits = 1 if task.is_binary else len(task.classes)
-    most = max(1, MOST_NUMBERS // (numbers_per_row(features) * logits))
-    if truth.size <= most:
-        return None
-    drawn = np.random.default_rng(seed).choice(truth.size, most, replace=False)
-    return np.union1d(drawn, np.unique(truth, return_index=True)[1])
+    most = MOST_NUMBERS // (numbers_per_row(features) * logits_of(task))
+    return drawn_rows(truth, task, most=max(1, most), seed=seed)
 
 
-def _solve(matrix: csr_matrix, truth: Truth, task: Task, *, seed: int) -> tuple[Floats, Floats]:
+def _binary(matrix: csr_matrix, truth: Truth, task: Task, seed: int) -> tuple[Floats, Floats]:
     """Intercept and weights, shaped as in ``Linear``, of the matrix's columns."""
+    model = _logistic(matrix, truth, seed)
+    return np.asarray(model.intercept_[0]), np.asarray(model.coef_[0], dtype=np.float64)
+
+
+def _multilabel(matrix: csr_matrix, truth: Truth, task: Task, seed: int) -> tuple[Floats, Floats]:
+    """One line per class; one whose labels are all alike gets their rate."""
+    intercept = np.empty(len(task.classes))
+    weights = np.zeros((matrix.shape[1], len(task.classes)))
+    for place, labels in enumerate(truth.T):
+        if is_constant(labels):
+            intercept[place] = np.inf if labels[0] else -np.inf
+        else:
+            intercept[place], weights[:, place] = _binary(matrix, labels, task, seed)
+    return intercept, weights
+
+
+def _regression(matrix: csr_matrix, truth: Truth, task: Task, seed: int) -> tuple[Floats, Floats]:
+    from sklearn.linear_model import Ridge
+
+    model = Ridge(random_state=seed, solver="sparse_cg").fit(matrix, truth)
+    return np.asarray(model.intercept_), np.asarray(model.coef_, dtype=np.float64)
+
+
+def _logistic(matrix: csr_matrix, truth: Truth, seed: int) -> LogisticRegression:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(max_iter=_MOST_STEPS, tol=1e-4, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(matrix, truth)
+        return model.fit(matrix, truth)
+
+
+def _multiclass(matrix: csr_matrix, truth: Truth, task: Task, seed: int) -> tuple[Floats, Floats]:
+    model = _logistic(matrix, truth, seed)
     found = np.asarray(model.coef_, dtype=np.float64)
-    if task.is_binary:
-        return np.asarray(model.intercept_[0], dtype=np.float64), found[0]
     intercept = np.full(len(task.classes), -np.inf)
     weights = np.zeros((matrix.shape[1], len(task.classes)))
     if len(model.classes_) == 2:  # scikit-learn then fits one logit, that of the second of them
@@ -197,18 +257,18 @@ def _solve(matrix: csr_matrix, truth: Truth, task: Task, *, seed: int) -> tuple[
     return intercept, weights
 
 
+_SOLVERS: dict[TaskKind, Callable[..., tuple[Floats, Floats]]] = {
+    "binary_classification": _binary,
+    "multiclass_classification": _multiclass,
+    "multilabel_classification": _multilabel,
+    "regression": _regression,
+}
+
+
 def _scale(block: Floats) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each column, 1 for a constant one."""
     deviation = block.std(axis=0)
     return block.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
-
-
-def _in_parts(features: Features, rows: int) -> Iterator[Features]:
-    """The same rows, few enough at a time to be widened to float64."""
-    width = sum(tensor[:1].size for tensor in features.values())
-    step = max(1, _NUMBERS_AT_ONCE // max(1, width))
-    for first in range(0, rows, step):
-        yield {name: tensor[first : first + step] for name, tensor in features.items()}
 
 
 def _integers(tensor: Tensor) -> npt.NDArray[np.int64]:
@@ -224,18 +284,3 @@ def _tensor(features: Features, name: str) -> Tensor:
             remedy="Encode the rows with the feature graph of the training run.",
         )
     return features[name]
-
-
-def _rows(features: Features) -> int:
-    if not features:
-        raise _no_rows()
-    return int(next(iter(features.values())).shape[0])
-
-
-def _no_rows() -> BadData:
-    return BadData(
-        where="baseline",
-        found="no rows or no feature tensors",
-        expected="at least one of both",
-        remedy="Check the training split's size.",
-    )

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,14 +22,18 @@ Tensor = npt.NDArray[np.float32] | npt.NDArray[np.int64]
 Features = Mapping[str, Tensor]
 
 MOST_COLUMNS = 1024  # of a tensor with one axis
+_NUMBERS_AT_ONCE = 1 << 24
 MOST_SIDE = 16  # of each of the last two axes of a tensor with more
 
 
-def columns(name: str, tensor: Tensor) -> Floats:
+def columns(
+    name: str, tensor: Tensor, *, most: int = MOST_COLUMNS, most_side: int = MOST_SIDE
+) -> Floats:
     """A ``float32`` tensor as numbers in columns, ``float64 [rows, columns]``.
 
-    More than 1,024 columns become means of neighbours. Of a tensor with several axes the last two
-    are taken for a picture's height and width: more than 16 become means of equal blocks.
+    More than ``most`` columns become means of neighbours. Of a tensor with several axes the last
+    two are taken for a picture's height and width: more than ``most_side`` become means of equal
+    blocks.
 
     Raises:
         BadData: a number is not finite.
@@ -47,9 +51,9 @@ def columns(name: str, tensor: Tensor) -> Floats:
             remedy="Fill missing values in the feature graph, for example with ty.standardize.",
         )
     if numbers.ndim > 2:
-        numbers = _blocks(_blocks(numbers, axis=-1, most=MOST_SIDE), axis=-2, most=MOST_SIDE)
+        numbers = _blocks(_blocks(numbers, axis=-1, most=most_side), axis=-2, most=most_side)
     else:
-        numbers = _blocks(numbers, axis=-1, most=MOST_COLUMNS)
+        numbers = _blocks(numbers, axis=-1, most=most)
     return numbers.reshape(numbers.shape[0], -1)
 
 
@@ -86,6 +90,35 @@ def numbers_per_row(features: Features) -> int:
     return sum(
         columns(name, tensor[:1]).shape[1] if tensor.dtype.kind == "f" else tensor[0].size
         for name, tensor in features.items()
+    )
+
+
+def rows_of(features: Features) -> int:
+    """How many rows the tensors have.
+
+    Raises:
+        BadData: there are no tensors.
+    """
+    if not features:
+        raise no_rows()
+    return int(next(iter(features.values())).shape[0])
+
+
+def in_parts(features: Features, rows: int) -> Iterator[Features]:
+    """The same rows, few enough at a time to be widened to float64."""
+    width = sum(tensor[:1].size for tensor in features.values())
+    step = max(1, _NUMBERS_AT_ONCE // max(1, width))
+    for first in range(0, rows, step):
+        yield {name: tensor[first : first + step] for name, tensor in features.items()}
+
+
+def no_rows() -> BadData:
+    """The refusal to fit a baseline on nothing."""
+    return BadData(
+        where="baseline",
+        found="no rows or no feature tensors",
+        expected="at least one of both",
+        remedy="Check the training split's size.",
     )
 
 

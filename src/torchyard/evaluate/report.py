@@ -11,15 +11,15 @@ from typing import Literal
 import numpy as np
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, bootstrap, measure, measured
+from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, bootstrap, measured
 from torchyard.evaluate.crossing import why_unmeasured, with_crossings
+from torchyard.evaluate.differences import differences as differences_between
 from torchyard.evaluate.fairness import differences, rates_of
 from torchyard.evaluate.groups import Group, Texts, part
 from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.per_class import class_results, class_vectors, confusion
 from torchyard.evaluate.sample import Floats, Sample
 from torchyard.records.evidence import GroupResult, Report
-from torchyard.records.measures import Measured
 
 
 def evaluate(
@@ -67,6 +67,7 @@ def evaluate(
     judge, task = _Judge(sample, resamples, seed), sample.task
     by_group, by_slice = judge.parts("group", with_crossings(groups)), judge.parts("slice", slices)
     whole = judge.whole()
+    rivals = {name: judge.rival(answers) for name, answers in baselines.items()}
     return Report(
         model=model,
         split=split,
@@ -74,13 +75,14 @@ def evaluate(
         rows=sample.rows,
         classes=sample.classes,
         metrics=measured(whole),
-        baselines={name: judge.everyone(answers) for name, answers in baselines.items()},
+        baselines={name: measured(rival) for name, rival in rivals.items()},
         fairness={field: differences(found) for field, found in by_group.items()},
         groups=_results(by_group),
         slices=_results(by_slice),
         reliability=kind_of(task).reliability(whole.tally),
         per_class=class_results(task, whole),
         confusion=confusion(sample),
+        against={name: differences_between(whole, rival) for name, rival in rivals.items()},
     )
 
 
@@ -101,10 +103,10 @@ class _Judge:
             vectors=class_vectors(self.sample.task),
         )
 
-    def everyone(self, outputs: Floats) -> dict[str, Measured]:
-        """All rows, drawn alike for model and baselines, so that their differences are not luck."""
+    def rival(self, outputs: Floats) -> Resampled:
+        """All rows, drawn as for ``whole``, so that differences of the two are not luck."""
         sample = Sample(task=self.sample.task, truth=self.sample.truth, outputs=outputs)
-        return measure(sample, generator=_generator(self.seed, "rows"), resamples=self.resamples)
+        return bootstrap(sample, generator=_generator(self.seed, "rows"), resamples=self.resamples)
 
     def parts(
         self, kind: Literal["group", "slice"], fields: Mapping[str, Texts]

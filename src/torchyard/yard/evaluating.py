@@ -6,6 +6,7 @@ A ``Subject`` is a model under judgement: here the module in PyTorch, in ``optim
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchyard.core.record import to_json, write_record
-from torchyard.project import Project
 from torchyard.records.calibration import Calibration
-from torchyard.records.evidence import Report
+from torchyard.records.evidence import OperatingPoint, Report
 from torchyard.records.schema import Task
 from torchyard.yard.answers import record_report
+from torchyard.yard.baselines import answer_baselines
 from torchyard.yard.building import build_module
 from torchyard.yard.results import (
     YARDSTICK,
@@ -28,6 +29,7 @@ from torchyard.yard.results import (
     OpenProject,
     TrainedModel,
 )
+from torchyard.yard.slicing import group_texts, parting_inputs, slice_texts
 from torchyard.yard.tracking import tracker_of
 from torchyard.yard.weak_spots import with_weak_spots
 from torchyard.yard.wording import headline, headline_value
@@ -47,12 +49,14 @@ class Subject:
         task: what is predicted, its threshold chosen.
         model: from raw columns to calibrated answers.
         outputs: its answers to the test rows, ``float64 [rows, outputs]``.
+        operating: how its threshold was chosen; None where the project states it.
     """
 
     name: str
     task: Task
     model: Runnable
     outputs: Array
+    operating: OperatingPoint | None = None
 
     def answer(self, featured: Featured, rows: pl.DataFrame) -> Array:
         """What it answers to raw rows, ``float64 [rows, outputs]``.
@@ -74,9 +78,8 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         from torchyard.evaluate import (
             apply_calibration,
             fit_calibration,
-            fit_linear,
-            fit_majority,
             label_scale,
+            unbeaten,
         )
 
         featured, project, task = trained.featured, opened.project, opened.project.task
@@ -86,29 +89,28 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
             scale=label_scale(task, featured.truth("train")), seed=project.training.seed,
         )  # fmt: skip
         write_record(folder / "calibration.json", calibration)
-        truth = featured.truth("train")
-        linear = fit_linear(featured.tensors("train"), truth, task, seed=project.training.seed)
-        tensors = featured.tensors("test")
+        probabilities = apply_calibration(logits["validation"], calibration, task)
+        task, operating = _at_threshold(task, featured, probabilities)
         outputs = apply_calibration(logits["test"], calibration, task)
         np.save(folder / f"{YARDSTICK}.test.npy", outputs)
         write_record(folder / "task.json", task)
         model = yardstick(opened, trained, calibration=calibration, task=task)
-        report = report_on(
-            opened, featured, Subject(YARDSTICK, task, model, outputs),
-            baselines={
-                "majority": fit_majority(truth, task).predict(tensors),
-                "linear": linear.predict(tensors),
-            },
-        )  # fmt: skip
+        baselines = answer_baselines(opened, featured, task)
+        for name, answers in baselines.items():
+            np.save(folder / f"baseline.{name}.test.npy", answers)
+        subject = Subject(YARDSTICK, task, model, outputs, operating)
+        report = report_on(opened, featured, subject, baselines=baselines)
         write_record(folder / "report.json", report)
+        if (behind := unbeaten(report)) is not None:
+            opened.progress.note(f"warning: the model {behind}")
         record_report(tracker_of(opened).resume(trained.run.id), report)
 
     def summarize(folder: Path) -> str:
         evaluated = Evaluated(folder, trained)
-        report, task = evaluated.report, evaluated.report.task
+        report = evaluated.report
         loss = report.metrics.get("log_loss")
         return (
-            f"test {headline(report)} (linear {headline_value(task, report.baselines['linear'])}), "
+            f"test {headline(report)} ({_beside(report)}), "
             f"{'' if loss is None else f'log loss {loss.value:.4f}, '}"
             f"calibration: {evaluated.calibration.method}"
         )
@@ -117,8 +119,9 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         "weights": trained.run.weights_sha256,
         "run": trained.run.id,
         "task": to_json(opened.project.task),
-        "slices": list(opened.project.slices),
-        "protected": _protected(opened.project),
+        **parting_inputs(opened),
+        "split": to_json(opened.project.split),
+        "baselines": "majority, linear, trees, last_value",
     }
     return Evaluated(opened.stages.run("evaluate", inputs, make, summarize), trained)
 
@@ -139,21 +142,44 @@ def report_on(
     opened: OpenProject, featured: Featured, subject: Subject, *, baselines: Mapping[str, Array]
 ) -> Report:
     """Everything that is measured of a subject on the test rows."""
-    from torchyard.evaluate import Sample, evaluate
+    from torchyard.evaluate import Sample, evaluate, judge_operating
 
     sample = Sample(task=subject.task, truth=featured.truth("test"), outputs=subject.outputs)
     report = evaluate(
         sample,
         model=subject.name,
         split="test",
-        groups={field: _texts(featured, field) for field in _protected(opened.project)},
-        slices={field: _texts(featured, field) for field in opened.project.slices},
+        groups=group_texts(opened, featured),
+        slices=slice_texts(opened, featured),
         baselines=baselines,
         seed=opened.project.training.seed,
     )
+    if subject.operating is not None:
+        seed = opened.project.training.seed
+        report = judge_operating(report, sample, subject.operating, seed=seed)
     if subject.name != YARDSTICK:  # variants answer as it does: see weak_spots
         return report
     return with_weak_spots(report, sample, featured, seed=opened.project.training.seed)
+
+
+def _at_threshold(
+    task: Task, featured: Featured, probabilities: Array
+) -> tuple[Task, OperatingPoint | None]:
+    """The task with the threshold that its rule chooses on the validation rows."""
+    from torchyard.evaluate import Sample, choose_threshold
+
+    if task.operating is None:
+        return task, None
+    sample = Sample(task=task, truth=featured.truth("validation"), outputs=probabilities)
+    point = choose_threshold(sample, task.operating)
+    return dataclasses.replace(task, threshold=point.threshold), point
+
+
+def _beside(report: Report) -> str:
+    """The baselines' headline values, for example ``linear 0.6512, trees 0.6700``."""
+    shown = (name for name in report.baselines if name != "majority")
+    task = report.task
+    return ", ".join(f"{name} {headline_value(task, report.baselines[name])}" for name in shown)
 
 
 def _logits(opened: OpenProject, trained: TrainedModel) -> dict[str, Array]:
@@ -171,15 +197,3 @@ def trained_module(opened: OpenProject, trained: TrainedModel) -> Any:
     from torchyard.train import load_weights
 
     return load_weights(build_module(opened.project, trained.featured.graph), trained.weights)
-
-
-def _protected(project: Project) -> list[str]:
-    return [field.name for field in project.schema.fields if field.protected]
-
-
-def _texts(featured: Featured, field: str) -> Array:
-    import polars as pl
-
-    column = featured.rows("test", [field])[field]
-    values: Array = column.cast(pl.String).fill_null("(missing)").to_numpy()
-    return values

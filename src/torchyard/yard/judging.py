@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ def judge_evaluated(opened: OpenProject, evaluated: Evaluated) -> tuple[Verdict,
     """
     from torchyard.evaluate import judge
 
-    champion = _champion_scores(opened, evaluated.trained)
+    champion = _champion_answers(opened, evaluated.trained)
     return judge(
         opened.project.gates,
         objective=opened.project.objective,
@@ -55,7 +56,7 @@ def judge_variants(opened: OpenProject, optimized: Optimized) -> tuple[Verdict, 
     from torchyard.evaluate import judge
 
     evaluated = optimized.evaluated
-    champion = _champion_scores(opened, evaluated.trained)
+    champion = _champion_answers(opened, evaluated.trained)
     verdicts: list[Verdict] = []
     for variant in optimized.variants:
         if variant.finding is None:
@@ -115,7 +116,7 @@ def paired(
 
 
 def _differences(
-    opened: OpenProject, evaluated: Evaluated, outputs: Array, champion: Array | None
+    opened: OpenProject, evaluated: Evaluated, outputs: Array, champion: Sample | None
 ) -> dict[str, dict[str, Measured]]:
     """For each rival and metric that a gate compares: how much worse these answers are."""
     from torchyard.evaluate import Sample
@@ -124,10 +125,13 @@ def _differences(
     challenger = Sample(task=task, truth=truth, outputs=outputs)
     found: dict[str, dict[str, Measured]] = {}
     for gate in opened.project.gates:
-        theirs = champion if gate.against == CHAMPION else evaluated.baseline(gate.against)
-        if gate.against is None or theirs is None:
+        answers = evaluated.baseline(gate.against)
+        if gate.against == CHAMPION:
+            rival = champion
+        else:
+            rival = None if answers is None else replace(challenger, outputs=answers)
+        if gate.against is None or rival is None:
             continue
-        rival = Sample(task=task, truth=truth, outputs=theirs)
         worse = paired(opened, gate.metric, challenger=challenger, champion=rival)
         known = found.setdefault(gate.against, {})
         if worse is not None:
@@ -143,11 +147,12 @@ def _champion(opened: OpenProject) -> str | None:
     return state.champion if state else None
 
 
-def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None:
-    """What the champion answers to the test rows, ``float64 [rows, classes]``, from its own file.
+def _champion_answers(opened: OpenProject, trained: TrainedModel) -> Sample | None:
+    """What the champion answers to the test rows, from its own file, by its own threshold.
 
     None when nothing serves yet, when the champion is this very run, or when no gate asks.
     """
+    from torchyard.evaluate import Sample
     from torchyard.features import columns_from_frame
     from torchyard.optimize import score
     from torchyard.release import open_release
@@ -179,7 +184,9 @@ def _champion_scores(opened: OpenProject, trained: TrainedModel) -> Array | None
         score(model, columns_from_frame(read, rows), graph=sealed.features)
         for rows in trained.featured.chunks("test", read.names)
     ]
-    return np.concatenate(parts)
+    return Sample(
+        task=sealed.task, truth=trained.featured.truth("test"), outputs=np.concatenate(parts)
+    )
 
 
 def _need_common_fields(read: Schema, schema: Schema) -> None:

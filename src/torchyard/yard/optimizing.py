@@ -59,7 +59,10 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
                         for rows in featured.chunks(split, inputs.names)
                     ])  # fmt: skip
                     np.save(folder / f"{variant.name}.{split}.npy", scores)
-                subject = Subject(variant.name, evaluated.task, candidate.model, scores)
+                subject = Subject(
+                    variant.name, evaluated.task, candidate.model, scores,
+                    evaluated.report.operating,
+                )  # fmt: skip
                 alike = agreement(
                     evaluated.task, outputs=scores, yardstick=evaluated.outputs,
                     truth=featured.truth("test"),

@@ -85,9 +85,10 @@ class Yard(Operator):
             BadUsage: ``training`` names a setting that does not exist, has another type or is out
                 of its range.
         """
-        from torchyard.evaluate import check_gates
+        from torchyard.evaluate import check_gates, check_operating
 
         loaded = load_project(self.workspace)
+        check_operating(loaded.project.task)
         check_gates(loaded.project.gates, loaded.project.task, today=today())
         if training:
             settings = changed(loaded.project.training, training)
