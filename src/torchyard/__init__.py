@@ -63,6 +63,7 @@ __all__ = [
     "quantile",
     "robust_scale",
     "rule",
+    "slice",
     "split_by_column",
     "split_by_group",
     "split_by_hash",

@@ -156,6 +156,35 @@ def test_a_weak_slice_may_be_of_a_value_that_the_schema_lists(tmp_path: Path, va
     assert search.found[0].conditions[1].value == value
 
 
+@pytest.mark.parametrize("value", ["UA, window", "(missing), aisle", "a, b, window"])
+def test_intersections_may_hold_the_values_that_the_schema_lists(
+    tmp_path: Path, value: str
+) -> None:
+    def crossed(contents: Contents, value: str = value) -> Contents:
+        contents = in_part(with_schema(contents, values=("window", "aisle")), "groups", value)
+        report = contents.evidence.reports[-1]
+        groups = (replace(report.groups[0], field="carrier, seat"), *report.groups[1:])
+        reports = (*contents.evidence.reports[:-1], replace(report, groups=groups))
+        return replace(contents, evidence=replace(contents.evidence, reports=reports))
+
+    assert sample_release(tmp_path, change=crossed)
+    for shown in ("UA, 12A", "window", "UA", "(1 smaller intersections), 12A"):
+        with pytest.raises(BadRecord, match="a group of 'carrier, seat': found values of a"):
+            sample_release(tmp_path, change=lambda contents, shown=shown: crossed(contents, shown))  # type: ignore[misc]
+    sample_release(
+        tmp_path, change=lambda contents: crossed(contents, "(1,200 smaller intersections)")
+    )
+
+
+def test_a_report_may_name_the_bands_of_a_personal_number(tmp_path: Path) -> None:
+    def banded(contents: Contents, value: str = "18 to under 65") -> Contents:
+        return in_part(with_schema(contents, bands=(18.0, 65.0)), "groups", value)
+
+    sample_release(tmp_path, change=banded)
+    with pytest.raises(BadRecord, match="a group of 'seat'"):
+        sample_release(tmp_path, change=lambda contents: banded(contents, "42"))
+
+
 def test_a_report_may_part_rows_by_yes_and_no(tmp_path: Path) -> None:
     def boolean(contents: Contents) -> Contents:
         return in_part(with_schema(contents, kind="boolean"), "groups", "true")

@@ -47,6 +47,7 @@ from torchyard.project.numbers import (
 from torchyard.project.operating import best, cheapest
 from torchyard.project.project import Project
 from torchyard.project.search import Search, choice, log_uniform, uniform, whole
+from torchyard.project.slicing import slice
 from torchyard.project.tasks import (
     binary_classification,
     multiclass_classification,
@@ -92,6 +93,7 @@ __all__ = [
     "pixels",
     "quantile",
     "robust_scale",
+    "slice",
     "split_by_column",
     "split_by_group",
     "split_by_hash",

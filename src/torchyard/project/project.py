@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from torchyard.core.errors import BadProject
 from torchyard.data.rules import Checks
 from torchyard.project.features import FeatureSet
-from torchyard.project.needs import need_texts
+from torchyard.project.protected import check_groups, named_groups
 from torchyard.project.references import check_transform, need_fields
 from torchyard.project.search import check_search
 from torchyard.project.settings import check_objective, check_training
+from torchyard.project.slicing import Slice, as_slices, check_slices
 from torchyard.records.dataset import SplitRule
 from torchyard.records.schema import FieldKind, Schema, Task
 from torchyard.records.search import SearchSpace
@@ -73,7 +74,8 @@ class Project:
         gates: limits that every shipped variant must clear.
         objective: the service level.
         search: what ``torchyard tune`` may change, see ``ty.Search``.
-        slices: category or boolean fields whose every value is reported alone.
+        slices: what is reported alone: category or boolean fields, every value of them, and
+            ``ty.slice(...)``.
         checks: rules beyond the schema, and when data is refused.
         description: a sentence for the model card: who uses the answers, and for what.
 
@@ -95,15 +97,14 @@ class Project:
     search: SearchSpace | None = None
     gates: tuple[Gate, ...] | list[Gate] = ()
     objective: Objective = Objective()
-    slices: tuple[str, ...] | list[str] = ()
+    slices: tuple[str | Slice, ...] | list[str | Slice] = ()
     checks: Checks = Checks()
     description: str = ""
 
     def __post_init__(self) -> None:
         self._check_parts()
-        slices = need_texts(self.slices, where="ty.Project(...)", name="slices")
-        object.__setattr__(self, "gates", tuple(self.gates))
-        object.__setattr__(self, "slices", slices)
+        object.__setattr__(self, "gates", named_groups(self.gates, self.schema))
+        object.__setattr__(self, "slices", tuple(self.slices))
         self._check_names()
         check_training(self.training)
         if self.search is not None:
@@ -115,15 +116,21 @@ class Project:
             self.schema, self.split.fields, f"split by {self.split.by}",
             _SPLIT_KINDS.get(self.split.by, ()),
         )  # fmt: skip
-        need_fields(self.schema, self.slices, "slices", ("category", "boolean"))
+        check_slices(self.sliced, self.schema)
         self._check_shown()
         self._check_checks()
         self._check_gates()
+
+    @property
+    def sliced(self) -> tuple[Slice, ...]:
+        """Every slice that is declared, a field's name as the slice by its values."""
+        return as_slices(self.slices)
 
     def _check_parts(self) -> None:
         for name, kind, word in _PARTS:
             if not isinstance(getattr(self, name), kind):
                 raise _misfit(name, getattr(self, name), word)
+        as_slices(self.slices)
         gates = self.gates
         if not isinstance(gates, (tuple, list)) or not all(isinstance(g, Gate) for g in gates):
             raise _misfit("gates", gates, "a list of ty.gate(...)")
@@ -167,8 +174,9 @@ class Project:
     def _check_shown(self) -> None:
         """Refuse reports by the values of a personal field, but for those that it lists."""
         for field in self.schema.fields:
-            is_shown = field.protected or field.name in self.slices
-            if is_shown and field.is_withheld and field.kind != "boolean" and not field.values:
+            is_shown = field.protected or field.name in {one.field for one in self.sliced}
+            is_stated = field.kind == "boolean" or field.group_names
+            if is_shown and field.is_withheld and not is_stated:
                 raise BadProject(
                     where=f"schema, {field.name}",
                     found="a personal field whose values would stand in reports, group by group",
@@ -186,17 +194,10 @@ class Project:
             need_fields(self.schema, (self.checks.fresh,), "checks, fresh", ("timestamp",))
 
     def _check_gates(self) -> None:
-        protected = {field.name for field in self.schema.fields if field.protected}
+        check_groups(self.gates, self.schema)
+        names = [one.name for one in self.sliced]
         for gate in self.gates:
-            if gate.group is not None and gate.group not in protected:
-                need_fields(self.schema, (gate.group,), f"gate {gate.metric}")
-                raise BadProject(
-                    where=f"gate {gate.metric}, group",
-                    found=f"'{gate.group}', which is not protected",
-                    expected="a protected field",
-                    remedy=f"Declare it as {gate.group}=ty.category(protected=True).",
-                )
-            if gate.per_slice is not None and gate.per_slice not in self.slices:
+            if gate.per_slice is not None and gate.per_slice not in names:
                 raise BadProject(
                     where=f"gate {gate.metric}, per_slice",
                     found=f"'{gate.per_slice}', which is not a slice field",

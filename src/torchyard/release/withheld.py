@@ -6,16 +6,19 @@ that they did.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from torchyard.core.errors import BadRecord
 from torchyard.records.dataset import FieldProfile, Profile
-from torchyard.records.evidence import Report
+from torchyard.records.evidence import GroupResult, Report
 from torchyard.records.schema import Field
 from torchyard.release.contents import Contents
 
 _NO_VALUE = "(missing)"  # what the group of rows without a value is called
+_JOINT = ", "  # between the fields, and the values, of an intersection
+_REST = re.compile(r"\([\d,]+ smaller intersections\)")
 
 
 def check_withheld(contents: Contents) -> None:
@@ -61,10 +64,7 @@ def _shows(contents: Contents, withheld: Mapping[str, Field]) -> Iterator[str]:
 def _in_report(report: Report, withheld: Mapping[str, Field]) -> Iterator[str]:
     for kind, results in (("group", report.groups), ("slice", report.slices)):
         for result in results:
-            field = withheld.get(result.field)
-            if field is None or field.kind == "boolean":
-                continue
-            if result.value not in (_NO_VALUE, *field.values):
+            if not _is_stated(result, withheld):
                 yield f"report on {report.model}, a {kind} of '{result.field}'"
     found = report.weaknesses.found if report.weaknesses is not None else ()
     for condition in chain.from_iterable(one.conditions for one in found):
@@ -76,6 +76,23 @@ def _in_report(report: Report, withheld: Mapping[str, Field]) -> Iterator[str]:
     for cluster in report.clusters:
         if cluster.field in withheld:
             yield f"report on {report.model}, a cluster of '{cluster.field}'"
+
+
+def _is_stated(part: GroupResult, withheld: Mapping[str, Field]) -> bool:
+    """Whether what is withheld has, in the name of a part of the rows, the schema's own values."""
+    fields = [withheld.get(name) for name in part.field.split(_JOINT)]
+    if not any(fields) or (len(fields) > 1 and _REST.fullmatch(part.value)):
+        return True
+    values = _JOINT.join(map(_stated, fields))
+    return re.fullmatch(values, part.value, re.DOTALL) is not None
+
+
+def _stated(field: Field | None) -> str:
+    """A pattern of what a field's value may be."""
+    if field is None:
+        return ".*"
+    known = ("true", "false") if field.kind == "boolean" else field.group_names
+    return f"(?:{'|'.join(map(re.escape, (_NO_VALUE, *known)))})"
 
 
 def _in_profile(where: str, profile: Profile, withheld: Mapping[str, Field]) -> Iterator[str]:

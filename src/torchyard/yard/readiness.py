@@ -54,7 +54,7 @@ def gather(loaded: LoadedProject, *, now: datetime) -> Known:
         now=now,
         schema=project.schema,
         gates=tuple(project.gates),
-        slices=tuple(project.slices),
+        slices=tuple(one.name for one in project.sliced),
         custom=tuple(project.features.modules),
         tests=tuple(sorted(path.name for path in _test_files(workspace.folder))),
         releases=releases,

@@ -6,6 +6,7 @@ be in here: what was left out would be trained on silently as it was before the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,11 @@ def module_source(loaded: LoadedProject, module: nn.Module) -> str:
     parameter and buffer.
     """
     return digest_json({"files": _imported(loaded), "module": _Sources(loaded).of(module)})
+
+
+def function_source(loaded: LoadedProject, function: Callable[..., Any]) -> str:
+    """The digest of a function of the project file, covering what ``model_source`` does of it."""
+    return digest_json({"files": _imported(loaded), "function": _Sources(loaded).of(function)})
 
 
 def _imported(loaded: LoadedProject) -> dict[str, str]:
