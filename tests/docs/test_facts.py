@@ -176,7 +176,7 @@ def test_the_metrics_tables_name_all_metrics_with_their_direction() -> None:
         rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (higher|lower|-) \|$", text, re.MULTILINE)
         told = {name: better[item.higher_is_better] for name, item in kind.metrics.items()}
         assert dict(rows) == told
-        differences = re.findall(r"^\| `(\w+_difference)` \|", text, flags=re.MULTILINE)
+        differences = re.findall(r"^\| `(\w+_(?:difference|ratio))` \|", text, flags=re.MULTILINE)
         assert set(differences) == set(kind.rates)
 
 

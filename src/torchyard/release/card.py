@@ -23,6 +23,7 @@ from torchyard.pages import (
     render_markdown,
 )
 from torchyard.pages.calibration import calibration_blocks
+from torchyard.pages.trade_offs import trade_offs
 from torchyard.records.evidence import GroupResult, Report, Variant
 from torchyard.records.measures import LESS_IS_BETTER, Measured
 from torchyard.records.schema import Field, Schema, Task
@@ -256,7 +257,8 @@ def _fairness(report: Report) -> tuple[Block, ...]:
     )
     return (
         *_groups_table("Each group of a protected field.", report.groups, report.task),
-        Table("Largest differences between groups.", ("field", "difference", "value"), differences),
+        Table("Largest differences between groups.", ("field", "measure", "value"), differences),
+        *map(Text, trade_offs(report)),
     )
 
 
