@@ -27,6 +27,7 @@ from torchyard.evaluate.design import (
 )
 from torchyard.evaluate.fitting import (
     drawn_rows,
+    held_back,
     is_constant,
     logits_of,
     spread_of,
@@ -184,10 +185,13 @@ def fit_linear(features: Features, truth: Truth, task: Task, *, seed: int) -> Li
         [(numbers[name] - mean) / deviation for name, (mean, deviation) in scales.items()],
         [bag(integers[name], size=size) for name, size in sizes.items()],
     )
-    intercept, weights = _SOLVERS[task.kind](matrix, truth, task, seed)
     spread = (0.0, 0.0)
     if task.is_regression:
-        spread = spread_of(truth - matrix @ weights - intercept, task)
+        kept, held = held_back(truth)
+        intercept, weights = _regression(matrix[kept], truth[kept], seed)
+        spread = spread_of(truth[held] - matrix[held] @ weights - intercept, task)
+    else:
+        intercept, weights = _SOLVERS[task.kind](matrix, truth, task, seed)
     widths = [block.shape[1] for block in numbers.values()] + list(sizes.values())
     parts = iter(np.split(weights, np.cumsum(widths)[:-1]))
     in_units = {}
@@ -227,7 +231,7 @@ def _multilabel(matrix: csr_matrix, truth: Truth, task: Task, seed: int) -> tupl
     return intercept, weights
 
 
-def _regression(matrix: csr_matrix, truth: Truth, task: Task, seed: int) -> tuple[Floats, Floats]:
+def _regression(matrix: csr_matrix, truth: Truth, seed: int) -> tuple[Floats, Floats]:
     from sklearn.linear_model import Ridge
 
     model = Ridge(random_state=seed, solver="sparse_cg").fit(matrix, truth)
@@ -261,7 +265,6 @@ _SOLVERS: dict[TaskKind, Callable[..., tuple[Floats, Floats]]] = {
     "binary_classification": _binary,
     "multiclass_classification": _multiclass,
     "multilabel_classification": _multilabel,
-    "regression": _regression,
 }
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from torchyard.evaluate.sample import Floats, Indices, Truth
 from torchyard.records.schema import Task
 
+_HELD_BACK = 5
+
 
 def is_constant(truth: Truth) -> bool:
     """Whether all rows have the same label, so that there is nothing to learn."""
@@ -30,6 +32,18 @@ def drawn_rows(truth: Truth, task: Task, *, most: int, seed: int) -> Indices | N
     columns = truth.T if truth.ndim == 2 else [truth]
     first = [np.unique(column, return_index=True)[1] for column in columns]
     return np.union1d(drawn, np.concatenate(first))
+
+
+def held_back(truth: Truth) -> tuple[Indices, Indices]:
+    """Rows that numbers are fitted on, and every fifth one, which says how far off they are.
+
+    Few rows, or fitted ones that are all alike, serve for both.
+    """
+    every = np.arange(len(truth))
+    held = every % _HELD_BACK == _HELD_BACK - 1
+    if not held.any() or is_constant(truth[~held]):
+        return every, every
+    return every[~held], every[held]
 
 
 def spread_of(errors: Floats, task: Task) -> tuple[float, float]:

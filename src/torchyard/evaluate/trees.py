@@ -16,6 +16,7 @@ from torchyard.evaluate.baselines import Majority, fit_majority
 from torchyard.evaluate.design import Features, columns, in_parts, no_rows, rows_of
 from torchyard.evaluate.fitting import (
     drawn_rows,
+    held_back,
     is_constant,
     logits_of,
     spread_of,
@@ -31,7 +32,6 @@ _MOST_TOKENS = 100
 _MOST_ROUNDS, _MOST_TREES, _LEAST_ROUNDS = 100, 1_000, 10
 _ENOUGH_TO_STOP_EARLY = 2_000
 _LEARNING_RATE = 0.1
-_HELD_BACK = 5  # every fifth row measures how far off numbers are
 
 
 class _Booster(Protocol):
@@ -132,12 +132,9 @@ def _of_numbers(
     matrix: Floats, truth: Truth, task: Task, table: _Columns, grow: Callable[..., _Booster]
 ) -> Trees:
     """Trees of most rows; the others say how far off they are where they were not fitted."""
-    held = np.arange(len(truth)) % _HELD_BACK == _HELD_BACK - 1
-    if not held.any() or is_constant(truth[~held]):
-        held = np.zeros(len(truth), dtype=np.bool_)
-    booster = grow(matrix[~held], truth[~held])
-    rows = held if held.any() else ~held
-    spread = spread_of(truth[rows] - np.asarray(booster.predict(matrix[rows])), task)
+    kept, held = held_back(truth)
+    booster = grow(matrix[kept], truth[kept])
+    spread = spread_of(truth[held] - np.asarray(booster.predict(matrix[held])), task)
     return Trees(task=task, columns=table, boosters=(booster,), spread=spread)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torchyard.core.errors import BadProject
 from torchyard.project.needs import need_at_least, need_texts, need_types
+from torchyard.records.dataset import SplitRule
 from torchyard.records.verdicts import Gate, Rival, Waiver
 
 
@@ -120,6 +121,22 @@ def waiver(*, by: str, reason: str, until: str) -> Waiver:
             remedy="Write the day as year, month and day.",
         )
     return Waiver(by=by.strip(), reason=reason.strip(), until=until)
+
+
+def check_rivals(gates: Sequence[Gate], split: SplitRule) -> None:
+    """Refuse a comparison with the last period's value where rows are not split by time.
+
+    Raises:
+        BadProject: a gate asks for it.
+    """
+    for one in gates:
+        if one.against == "last_value" and split.by != "time":
+            raise BadProject(
+                where=f"gate {one.metric}, against='last_value'",
+                found="rows that are not split by time",
+                expected="ty.split_by_time(...), which makes a last period",
+                remedy="Compare with 'trees', 'linear' or 'majority'.",
+            )
 
 
 def _is_day(text: object) -> bool:

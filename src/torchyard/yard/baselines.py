@@ -9,8 +9,8 @@ from torchyard.yard.results import Array, Featured, OpenProject
 def answer_baselines(opened: OpenProject, featured: Featured, task: Task) -> dict[str, Array]:
     """What each baseline answers to the test rows, ``float64 [rows, outputs]``.
 
-    ``last_value`` is there where rows are split by time. It takes one slice field for what rows
-    belong to; with several there is none that is obvious.
+    ``last_value`` is there where rows are split by time. It takes a slice field for what rows
+    belong to where there is one; of several none is the obvious one.
     """
     from torchyard.evaluate import fit_linear, fit_majority, fit_trees
 
@@ -34,13 +34,15 @@ def _last_value(opened: OpenProject, featured: Featured, task: Task) -> Array:
     from torchyard.features import columns_from_frame
     from torchyard.records.schema import Schema
 
-    time, slices = opened.project.split.fields[0], opened.project.slices
-    names = [time, *(slices if len(slices) == 1 else ())]
+    time, schema = opened.project.split.fields[0], opened.project.schema
+    valued = [one.field for one in opened.project.sliced if not (one.edges or one.by)]
+    entity = valued[0] if len(valued) == 1 else None
+    names = [time, *([] if entity is None else [entity])]
     splits = ("train", "validation", "test")
     rows = pl.concat([featured.rows(split, list(dict.fromkeys(names))) for split in splits])
     truth = np.concatenate([featured.truth(split) for split in splits])
-    times = columns_from_frame(Schema(fields=(opened.project.schema.field(time),)), rows)[time]
-    entities = rows[names[1]].cast(pl.String).fill_null("").to_numpy() if names[1:] else None
+    times = columns_from_frame(Schema(fields=(schema.field(time),)), rows)[time]
+    entities = None if entity is None else rows[entity].cast(pl.String).fill_null("").to_numpy()
     return predict_last_value(
         task,
         times=times[:, 0],
