@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torchyard.core.errors import BadProject
 from torchyard.data.rules import Checks
 from torchyard.project.features import FeatureSet
+from torchyard.project.gates import check_rivals
 from torchyard.project.protected import check_groups, named_groups
 from torchyard.project.references import check_transform, need_fields
 from torchyard.project.search import check_search
@@ -195,6 +196,7 @@ class Project:
 
     def _check_gates(self) -> None:
         check_groups(self.gates, self.schema)
+        check_rivals(self.gates, self.split)
         names = [one.name for one in self.sliced]
         for gate in self.gates:
             if gate.per_slice is not None and gate.per_slice not in names:
