@@ -1,4 +1,4 @@
-"""Commands from training to release."""
+"""Commands from training to release; ``torchyard evaluate`` has a file of its own."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from torchyard.cli.evaluate import evaluate
 from torchyard.cli.options import HERE, AsJson, ProjectFolder, Set, Tuned, parse_settings
 from torchyard.cli.screen import Drawn, say, show_json, table
-from torchyard.cli.weak import show_weaknesses
 from torchyard.core.digest import short
 from torchyard.core.record import to_json
-from torchyard.records.evidence import ClassResult, Report
 
 if TYPE_CHECKING:
     from torchyard.yard.releasing import Released
-
-_SHOWN_CLASSES = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -53,28 +50,6 @@ def train(
         else "as they were given"
     )
     say(f"Run {run.id}: weights {short(run.weights_sha256)}, {chosen}.")
-
-
-def evaluate(
-    project: ProjectFolder = HERE,
-    settings: Set = None,
-    tuned: Tuned = False,
-    as_json: AsJson = False,
-) -> None:
-    """Calibrate on validation, judge on test: intervals, baselines, groups, slices.
-
-    Example: torchyard evaluate --json
-    """
-    from torchyard.yard import Yard
-
-    training = parse_settings(settings)
-    evaluated = Yard(project, progress=Drawn()).evaluate(training=training, tuned=tuned)
-    report = evaluated.report
-    if as_json:
-        show_json(to_json(report))
-        return
-    show_report(report)
-    show_weaknesses(report, evaluated.trained.featured.version.schema)
 
 
 def optimize(
@@ -146,76 +121,22 @@ def ship(
     _show_released(Yard(project, progress=Drawn()).ship(training=training, tuned=tuned), as_json)
 
 
-def show_report(report: Report) -> None:
-    """The report's numbers with their intervals, beside the baselines."""
-    of_class = f", of {len(report.classes)} classes" if report.classes else ""
-    if report.task.is_binary:
-        of_class = f", {report.classes[1]:,} positive"
-    say(f"{report.model} on {report.rows:,} {report.split} rows{of_class}")
-    names = list(report.baselines)
-    table(
-        ("metric", "value", "95 % interval", *names),
-        [
-            (
-                name, f"{item.value:.4f}", f"{_number(item.low)} to {_number(item.high)}",
-                *(
-                    f"{report.baselines[base][name].value:.4f}"
-                    if name in report.baselines[base] else "" for base in names
-                ),
-            )
-            for name, item in report.metrics.items()
-        ],
-        right=("value", *names),
-    )  # fmt: skip
-    if report.per_class:
-        _show_classes(report)
-    for field, found in report.fairness.items():
-        for name, item in found.items():
-            say(f"{name} between {field} groups: {item.value:.4f} "
-                f"[{_number(item.low)}, {_number(item.high)}]")  # fmt: skip
-
-
-def _show_classes(report: Report) -> None:
-    """The classes that are answered worst, by F1; those without a number last."""
-
-    def f1(one: ClassResult) -> float:
-        return one.metrics["f1"].value if "f1" in one.metrics else 2.0
-
-    ordered = sorted(report.per_class, key=f1)
-    names = ("precision", "recall", "f1")
-    table(
-        ("class", "rows", "answered", *names),
-        [
-            (
-                one.name, f"{one.rows:,}", f"{one.answered:,}",
-                *(
-                    f"{one.metrics[name].value:.4f}" if name in one.metrics else ""
-                    for name in names
-                ),
-            )
-            for one in ordered[:_SHOWN_CLASSES]
-        ],
-        right=("rows", "answered", *names),
-    )  # fmt: skip
-    more = len(ordered) - _SHOWN_CLASSES
-    if more > 0:
-        say(f"{more} more classes do better; all of them are in --json.")
-
-
 def _show_released(released: Released, as_json: bool) -> None:
     if as_json:
         show_json({
             "release": released.id, "version": released.number, "verdict": "pass",
             "metrics": {name: to_json(m) for name, m in released.report.metrics.items()},
+            "waived": to_json(released.waived),
         })  # fmt: skip
         return
+    from torchyard.records.verdicts import waived_text
     from torchyard.yard.wording import headline
 
     say(f"Release {released.number} is sealed: {released.id}")
-    say(f"{headline(released.report)} on {released.report.rows:,} test rows; every required "
-        "gate passed.", first="  ")  # fmt: skip
+    decided = (
+        "not every required gate passed:" if released.waived else "every required gate passed."
+    )
+    say(f"{headline(released.report)} on {released.report.rows:,} test rows; {decided}", first="  ")
+    for one in released.waived:
+        say(f"{one.variant}: {waived_text(one)}", first="  ")
     say("Next: torchyard card, torchyard serve, torchyard deploy --canary 0.1", first="  ")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

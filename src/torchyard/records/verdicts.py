@@ -73,6 +73,17 @@ class Verdict:
     waiver: Waiver | None = None
 
 
+def waived_text(verdict: Verdict) -> str:
+    """What a waiver let through, by whom and why, in one line; empty without one."""
+    waiver = verdict.waiver
+    if waiver is None:
+        return ""
+    return (
+        f"gate '{verdict.gate}' is {verdict.outcome}, waived by {waiver.by} until {waiver.until}: "
+        f"{waiver.reason}"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
     """The service level a release must meet on the machine that measured it.

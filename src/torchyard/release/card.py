@@ -29,6 +29,7 @@ from torchyard.records.measures import LESS_IS_BETTER, Measured
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.records.verdicts import Verdict
 from torchyard.release.card_classes import confusion, per_class, shown
+from torchyard.release.card_gates import gates
 from torchyard.release.card_rows import training_rows
 from torchyard.release.card_search import searched
 from torchyard.release.card_weaknesses import weaknesses
@@ -62,7 +63,7 @@ def compose_card(contents: Contents) -> Page:
         Section(title="Fairness", blocks=_fairness(report)),
         Section(title="Slices", blocks=(*_slices(report), *weaknesses(contents))),
         Section(title="Variants", blocks=_variants(contents)),
-        Section(title="Gates", blocks=_gates(evidence.verdicts)),
+        Section(title="Gates", blocks=gates(evidence)),
         Section(title="Limits", blocks=(Bullets(find_limits(contents, report)),)),
         Section(title="Lineage", blocks=(_lineage(contents), *searched(contents.run))),
     )
@@ -301,18 +302,6 @@ def _variants(contents: Contents) -> tuple[Block, ...]:
     return (
         Table(lead, ("variant", "role", "precision", "size", "1 row", "32 rows", "required"), rows),
     )
-
-
-def _gates(verdicts: Iterable[Verdict]) -> tuple[Block, ...]:
-    rows = tuple(
-        (one.gate, one.variant, "required" if one.required else "advisory", one.outcome,
-         shown(one.measured), f"{one.limit:g}", one.reason)
-        for one in verdicts
-    )  # fmt: skip
-    if not rows:
-        return (Text("The project declares no gates."),)
-    header = ("gate", "variant", "weight", "verdict", "measured", "limit", "reason")
-    return (Table("", header, rows),)
 
 
 def _lineage(contents: Contents) -> Table:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torchyard.core.wording import listed
 from torchyard.records.evidence import GroupResult, Report
 from torchyard.records.measures import LESS_IS_BETTER, Measured
+from torchyard.records.verdicts import waived_text
 from torchyard.release.contents import Contents
 
 FEW_ROWS = 100
@@ -87,7 +88,9 @@ def _is_small(group: GroupResult) -> bool:
 def _open_gates(contents: Contents) -> Iterator[str]:
     shipped = (one for one in contents.evidence.verdicts if one.variant in contents.ladder)
     for verdict in shipped:
-        if verdict.outcome != "pass":
+        if verdict.waiver is not None:
+            yield f"'{verdict.variant}' was let out: {waived_text(verdict)}. {verdict.reason}."
+        elif verdict.outcome != "pass":
             yield (
                 f"Gate '{verdict.gate}' is {verdict.outcome} for '{verdict.variant}': "
                 f"{verdict.reason}"

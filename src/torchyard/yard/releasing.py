@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Released:
-    """A sealed release, its number in the registry, and what was decided about it."""
+    """A sealed release, its number in the registry, and what was decided about it.
+
+    ``waived`` are the verdicts about its variants that a waiver let through.
+    """
 
     id: str
     number: int
     report: Report
     verdicts: tuple[Verdict, ...]
+    waived: tuple[Verdict, ...]
 
 
 def release(opened: OpenProject, optimized: Optimized) -> Released:
@@ -68,7 +72,9 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
 
     folder = opened.stages.run("release", inputs, make, summarize, still_holds=is_there)
     made = json.loads((folder / "release.json").read_text())
-    return Released(made["id"], made["number"], optimized.report(ladder[0]), verdicts)
+    shipped = (one for one in verdicts if one.variant in ladder)
+    waived = tuple(one for one in shipped if one.waiver is not None)
+    return Released(made["id"], made["number"], optimized.report(ladder[0]), verdicts, waived)
 
 
 def _ladder(
