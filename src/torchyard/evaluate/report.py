@@ -42,8 +42,7 @@ def evaluate(
         sample: the split's rows, their truth and the model's calibrated answers.
         model: what is measured, for example a variant's name.
         split: what it is measured on, for example ``test``.
-        groups: protected field to its value in each row, ``str [rows]``; intersections are made of
-            them, see ``with_crossings``.
+        groups: protected field to its value in each row, ``str [rows]``; crossed here.
         slices: slice field to its value in each row, ``str [rows]``.
         baselines: baseline to its answers to the same rows, ``[rows, outputs]``.
         resamples: how many times rows are drawn for an interval.
