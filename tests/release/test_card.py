@@ -15,7 +15,7 @@ from tests.support.releases import measured, sample_contents, sample_release, sa
 from torchyard.records.dataset import FieldProfile, Profile
 from torchyard.records.evidence import Evidence, GroupResult, Report
 from torchyard.records.schema import FieldKind
-from torchyard.records.verdicts import Verdict
+from torchyard.records.verdicts import Verdict, Waiver
 from torchyard.release import Contents
 from torchyard.release.card import card_html, compose_card, model_card, serving_report
 from torchyard.release.card_rows import training_rows
@@ -264,3 +264,36 @@ def test_the_same_evidence_gives_the_same_card_and_it_is_in_the_release(tmp_path
     assert (release.folder / "card.md").read_text() == model_card(contents)
     assert (release.folder / "card.html").read_text() == card_html(contents)
     assert compose_card(contents) == compose_card(contents)
+
+
+ADA = Waiver(by="Ada", reason="few rows of the new carrier yet", until="2027-01-31")
+MISSED = Verdict(
+    gate="auroc at least 0.90", variant="onnx-fp32", outcome="fail", required=True,
+    measured=None, limit=0.9, reason="it misses", waiver=ADA,
+)  # fmt: skip
+
+
+def test_what_was_waived_stands_among_the_gates_and_the_limits(contents: Contents) -> None:
+    plain = section(model_card(contents), "Gates")
+    assert "waiver" not in plain
+    missed = replace(MISSED, variant=contents.ladder[0])
+    waived = with_evidence(contents, verdicts=(missed,))
+    assert "Ada, until 2027-01-31: few rows of the new carrier yet" in section(
+        model_card(waived), "Gates"
+    )
+    assert (
+        f"'{contents.ladder[0]}' was let out: gate 'auroc at least 0.90' is fail, waived by Ada "
+        "until 2027-01-31: few rows of the new carrier yet. it misses."
+    ) in limits(waived)
+
+
+def test_what_was_waived_before_stands_on_later_cards(contents: Contents) -> None:
+    later = with_evidence(contents, waived=(MISSED,))
+    assert "Waived in earlier releases of this model." in section(model_card(later), "Gates")
+    assert (
+        "In an earlier release, 'onnx-fp32': gate 'auroc at least 0.90' is fail, waived by Ada"
+    ) in limits(later)
+    none = with_evidence(contents, verdicts=(), waived=(MISSED,))
+    said = section(model_card(none), "Gates")
+    assert "The project declares no gates." in said
+    assert "Waived in earlier releases of this model." in said

@@ -133,9 +133,7 @@ def _show_released(released: Released, as_json: bool) -> None:
     from torchyard.yard.wording import headline
 
     say(f"Release {released.number} is sealed: {released.id}")
-    decided = (
-        "not every required gate passed:" if released.waived else "every required gate passed."
-    )
+    decided = "some gates are waived:" if released.waived else "every required gate passed."
     say(f"{headline(released.report)} on {released.report.rows:,} test rows; {decided}", first="  ")
     for one in released.waived:
         say(f"{one.variant}: {waived_text(one)}", first="  ")

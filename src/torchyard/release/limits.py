@@ -28,6 +28,7 @@ def find_limits(contents: Contents, report: Report) -> tuple[str, ...]:
         *_weak_rows(report),
         *_small_groups(report),
         *_open_gates(contents),
+        *_waived_before(contents),
         *_set_aside(contents),
         *_missing_variants(contents),
         *_chosen_among_many(contents),
@@ -95,6 +96,11 @@ def _open_gates(contents: Contents) -> Iterator[str]:
                 f"Gate '{verdict.gate}' is {verdict.outcome} for '{verdict.variant}': "
                 f"{verdict.reason}"
             )
+
+
+def _waived_before(contents: Contents) -> Iterator[str]:
+    for verdict in contents.evidence.waived:
+        yield f"In an earlier release, '{verdict.variant}': {waived_text(verdict)}."
 
 
 def _set_aside(contents: Contents) -> Iterator[str]:
