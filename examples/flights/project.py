@@ -74,6 +74,9 @@ project = ty.Project(
         ty.gate("equalized_odds_difference", group="origin", at_most=0.30),
         ty.gate("auroc", per_slice="carrier", min_rows=500, at_least=0.50, required=False),
         ty.gate("log_loss", against="champion", drop_at_most=0.01),
+        ty.gate("log_loss", against="linear", drop_at_most=0.0),
+        ty.gate("auroc", against="trees", drop_at_most=0.0, required=False),
+        ty.gate("agreement", at_least=0.99),
     ],
     objective=ty.Objective(p99_ms=20, max_size_mb=50),
 )

@@ -96,7 +96,7 @@ def _show_gates(verdicts: Sequence[Verdict]) -> None:
 
 def show_report(report: Report) -> None:
     """The report's numbers with their intervals, beside the baselines."""
-    from torchyard.evaluate import rival_lines
+    from torchyard.yard.wording import beside_baselines
 
     of_class = f", of {len(report.classes)} classes" if report.classes else ""
     if report.task.is_binary:
@@ -117,7 +117,7 @@ def show_report(report: Report) -> None:
         ],
         right=("value", *names),
     )  # fmt: skip
-    for line in rival_lines(report):
+    for line in beside_baselines(report):
         say(f"The model {line}.")
     if report.operating is not None:
         say(report.operating.says)

@@ -55,35 +55,15 @@ def gate(
         True
     """
     where = f"ty.gate({metric!r}, ...)"
-    limits = [limit for limit in (at_least, at_most, drop_at_most) if limit is not None]
-    if len(limits) != 1 or (drop_at_most is None) != (against is None):
-        raise BadProject(
-            where=where,
-            found=f"{len(limits)} limits" if against is None else f"against={against!r}",
-            expected="at_least or at_most, or against='champion' (or a baseline) with drop_at_most",
-            remedy="Give one limit per gate.",
-        )
-    if min_rows and per_slice is None:
-        raise BadProject(
-            where=where,
-            found=f"min_rows={min_rows!r} without per_slice",
-            expected="min_rows beside per_slice: the least rows of a slice",
-            remedy="Add per_slice='<field>', or leave min_rows out.",
-        )
-    if waiver is not None and required is False:
-        raise BadProject(
-            where=where,
-            found="a waiver of a gate that is not required",
-            expected="a waiver where a gate would stop a release",
-            remedy="Leave out the waiver, or required=False.",
-        )
     need_at_least(min_rows, 0, where=where, name="min_rows")
     judged = Gate(
         metric=metric, at_least=at_least, at_most=at_most, group=_joined(group, where),
         per_slice=per_slice, min_rows=min_rows, against=against, drop_at_most=drop_at_most,
         behaviour=behaviour, severity=severity, required=required, waiver=waiver,
     )  # fmt: skip
-    return need_types(judged, where=where)
+    need_types(judged, where=where)
+    _check_limits(judged, where)
+    return judged
 
 
 def waiver(*, by: str, reason: str, until: str) -> Waiver:
@@ -137,6 +117,33 @@ def check_rivals(gates: Sequence[Gate], split: SplitRule) -> None:
                 expected="ty.split_by_time(...), which makes a last period",
                 remedy="Compare with 'trees', 'linear' or 'majority'.",
             )
+
+
+def _check_limits(judged: Gate, where: str) -> None:
+    """One limit, and nothing beside it that it has no use for."""
+    limits = (judged.at_least, judged.at_most, judged.drop_at_most)
+    given = sum(limit is not None for limit in limits)
+    if given != 1 or (judged.drop_at_most is None) != (judged.against is None):
+        raise BadProject(
+            where=where,
+            found=f"{given} limits" if judged.against is None else f"against={judged.against!r}",
+            expected="at_least or at_most, or against='champion' (or a baseline) with drop_at_most",
+            remedy="Give one limit per gate.",
+        )
+    if judged.min_rows and judged.per_slice is None:
+        raise BadProject(
+            where=where,
+            found=f"min_rows={judged.min_rows!r} without per_slice",
+            expected="min_rows beside per_slice: the least rows of a slice",
+            remedy="Add per_slice='<field>', or leave min_rows out.",
+        )
+    if judged.waiver is not None and not judged.required:
+        raise BadProject(
+            where=where,
+            found="a waiver of a gate that is not required",
+            expected="a waiver where a gate would stop a release",
+            remedy="Leave out the waiver, or required=False.",
+        )
 
 
 def _is_day(text: object) -> bool:

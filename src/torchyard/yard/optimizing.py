@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from torchyard.yard.results import (
 )
 from torchyard.yard.wording import headline_name, headline_value
 
+if TYPE_CHECKING:
+    from torchyard.optimize.build import Runnable
+
 # rows that latency is measured on: each call takes the next ones
 _TIMED_ROWS = 8_192
 
@@ -28,9 +32,8 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
     featured = trained.featured
 
     def make(folder: Path) -> None:
-        from torchyard.evaluate import agreement
         from torchyard.features import Encoder, columns_from_frame
-        from torchyard.optimize import build_candidates, measure, score
+        from torchyard.optimize import build_candidates, measure
 
         inputs = featured.inputs
         some = featured.rows_at("test", featured.sample("test", _TIMED_ROWS, seed=0), inputs.names)
@@ -51,25 +54,7 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
                 continue
             report = evaluated.report
             if variant.servable:
-                for split in ("validation", "test"):
-                    scores = np.concatenate([
-                        score(
-                            candidate.model, columns_from_frame(inputs, rows), graph=featured.graph
-                        )
-                        for rows in featured.chunks(split, inputs.names)
-                    ])  # fmt: skip
-                    np.save(folder / f"{variant.name}.{split}.npy", scores)
-                subject = Subject(
-                    variant.name, evaluated.task, candidate.model, scores,
-                    evaluated.report.operating,
-                )  # fmt: skip
-                alike = agreement(
-                    evaluated.task, outputs=scores, yardstick=evaluated.outputs,
-                    truth=featured.truth("test"),
-                )  # fmt: skip
-                report = dataclasses.replace(
-                    report_on(opened, featured, subject, baselines={}), agreement=alike
-                )
+                report = _report(opened, evaluated, variant.name, candidate.model, folder)
                 write_record(folder / f"{variant.name}.report.json", report)
             opened.progress.note(_measured_line(variant, report))
 
@@ -93,11 +78,38 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
     return Optimized(folder, evaluated)
 
 
+def _report(
+    opened: OpenProject, evaluated: Evaluated, name: str, model: Runnable, folder: Path
+) -> Report:
+    """How a variant answers the test rows, and whether as the module in PyTorch does.
+
+    Its answers to both parts are kept in the folder.
+    """
+    from torchyard.evaluate import agreement
+    from torchyard.features import columns_from_frame
+    from torchyard.optimize import score
+
+    featured, task = evaluated.trained.featured, evaluated.task
+    for split in ("validation", "test"):
+        scores = np.concatenate([
+            score(model, columns_from_frame(featured.inputs, rows), graph=featured.graph)
+            for rows in featured.chunks(split, featured.inputs.names)
+        ])  # fmt: skip
+        np.save(folder / f"{name}.{split}.npy", scores)
+    subject = Subject(name, task, model, scores, evaluated.report.operating)
+    report = report_on(opened, featured, subject, baselines={})
+    truth, yardstick = featured.truth("test"), evaluated.outputs
+    alike = agreement(task, outputs=scores, yardstick=yardstick, truth=truth)
+    return dataclasses.replace(report, agreement=alike)
+
+
 def _measured_line(variant: Variant, report: Report) -> str:
     one, many = variant.latency
+    alike = report.agreement
+    agrees = "" if alike is None else f"; answers {100 * alike.value:.2f} % of rows as the module"
     return (
         f"{variant.name}: {one.batch} row p50 {one.p50_ms * 1000:.0f} us, "
         f"p99 {one.p99_ms * 1000:.0f} us; {many.batch} rows p50 {many.p50_ms * 1000:.0f} us; "
         f"{variant.size_bytes / 1000:,.0f} kB; {headline_name(report.task)} "
-        f"{headline_value(report.task, report.metrics)}"
+        f"{headline_value(report.task, report.metrics)}{agrees}"
     )

@@ -34,3 +34,10 @@ def headline(report: Report) -> str:
     if measured is None or measured.low is None or measured.high is None:
         return value
     return f"{value} [{measured.low:.4f}, {measured.high:.4f}]"
+
+
+def beside_baselines(report: Report) -> tuple[str, ...]:
+    """Whether the model beats each baseline, the best one first, as ``beats the majority by ...``."""
+    from torchyard.evaluate import rival_lines
+
+    return rival_lines(report)
