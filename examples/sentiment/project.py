@@ -22,6 +22,7 @@ project = ty.Project(
         ty.gate("auroc", at_least=0.80),
         ty.gate("expected_calibration_error", at_most=0.06),
         ty.gate("auroc", against="champion", drop_at_most=0.01),
+        ty.gate("agreement", at_least=0.97),
     ],
     objective=ty.Objective(p99_ms=5, max_size_mb=5),
 )

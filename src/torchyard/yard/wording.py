@@ -37,7 +37,7 @@ def headline(report: Report) -> str:
 
 
 def beside_baselines(report: Report) -> tuple[str, ...]:
-    """Whether the model beats each baseline, the best one first, as ``beats the majority by ...``."""
+    """Whether the model beats each baseline, the best one first: ``beats the majority by ...``."""
     from torchyard.evaluate import rival_lines
 
     return rival_lines(report)
