@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from torchyard.monitor.units import _ALIASES, UNITS, mistaken_unit
+from torchyard.core.units import _ALIASES, UNITS
+from torchyard.monitor.units import mistaken_unit
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from torchyard.monitor.units import Mistake, mistaken_unit
+from torchyard.core.units import Mistake
+from torchyard.monitor.units import mistaken_unit
 from torchyard.records.dataset import FieldProfile
 
 Cause = Literal["unit", "missing", "unseen", "values"]
