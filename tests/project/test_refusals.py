@@ -113,6 +113,25 @@ def test_a_field_is_refused(write: Callable[[], Any], said: str) -> None:
         (lambda: WORDS.binary_classification("y", threshold="0.5"), "threshold='0.5'"),
         (lambda: WORDS.multiclass_classification("y", classes="abc"), "classes='abc'"),
         (lambda: WORDS.multiclass_classification("y", classes=range(3)), "a list of texts"),
+        (lambda: WORDS.multilabel_classification("y", classes="ab"), "classes='ab'"),
+        (lambda: WORDS.multilabel_classification("y", classes=["a"]), "ty.binary_classification"),
+        (
+            lambda: WORDS.multilabel_classification("y", classes=["a", "b|c"]),
+            r"the class 'b\|c'; expected names without '\|'",
+        ),
+        (lambda: WORDS.multilabel_classification("y", classes=["a", " b"]), "the class ' b'"),
+        (
+            lambda: WORDS.multilabel_classification("y", classes=["a", "b"], separator=" "),
+            "separator=' '; expected a text that stands between the classes",
+        ),
+        (
+            lambda: WORDS.multilabel_classification("y", classes=["a", "b"], threshold=1),
+            "threshold=1; expected a probability between 0 and 1. Leave",
+        ),
+        (lambda: WORDS.regression("*"), "the name of a column"),
+        (lambda: WORDS.regression("y", unit=3), "unit: found 3"),
+        (lambda: WORDS.regression("y", coverage=90), "coverage=90; expected a share of rows"),
+        (lambda: WORDS.regression("y", standardized="no"), "standardized: found 'no'"),
         (lambda: WORDS.split_by_hash(["a"]), r"fields\[0\]: found \['a'\]"),
         (lambda: WORDS.split_by_hash(validation="0.1"), "validation='0.1'"),
         (

@@ -5,6 +5,7 @@ Makes: one checked ``Project``.
 Never: reads data, imports torch, touches the disk (but for a tokenizer that a project names).
 """
 
+from torchyard.project.ageing import Staleness
 from torchyard.project.codes import (
     bucket,
     cross,
@@ -51,6 +52,8 @@ from torchyard.project.slicing import slice
 from torchyard.project.tasks import (
     binary_classification,
     multiclass_classification,
+    multilabel_classification,
+    regression,
     split_by_column,
     split_by_group,
     split_by_hash,
@@ -63,6 +66,7 @@ __all__ = [
     "Project",
     "Schema",
     "Search",
+    "Staleness",
     "best",
     "binary_classification",
     "boolean",
@@ -87,11 +91,13 @@ __all__ = [
     "lookup",
     "multi_hot",
     "multiclass_classification",
+    "multilabel_classification",
     "number",
     "numbers",
     "passthrough",
     "pixels",
     "quantile",
+    "regression",
     "robust_scale",
     "slice",
     "split_by_column",

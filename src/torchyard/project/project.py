@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchyard.core.errors import BadProject
 from torchyard.data.rules import Checks
+from torchyard.project.ageing import AgeingPlan, check_ageing
 from torchyard.project.features import FeatureSet
 from torchyard.project.gates import check_rivals
 from torchyard.project.protected import check_groups, named_groups
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _PARTS: tuple[tuple[str, type, str], ...] = (
     ("name", str, "a text"),
-    ("task", Task, "ty.binary_classification(...) or ty.multiclass_classification(...)"),
+    ("task", Task, "ty.binary_classification(...), ty.regression(...) or another task"),
     ("schema", Schema, "ty.Schema(...)"),
     ("split", SplitRule, "ty.split_by_time(...) or another split"),
     ("features", FeatureSet, "ty.Features(...)"),
@@ -66,7 +67,9 @@ class Project:
         features: tensors by name, see ``ty.Features``.
         model: an ``nn.Module`` class, or a function, that takes the fitted ``FeatureGraph``; its
             ``forward`` takes the tensors by name and returns logits: one per row for a binary task,
-            ``[rows]`` or ``[rows, 1]``, and ``[rows, classes]`` for a multiclass one.
+            ``[rows]`` or ``[rows, 1]``, and ``[rows, classes]`` for one of more classes. For a
+            regression it returns a number per row, ``[rows]`` or ``[rows, 1]``, standardized where
+            the task is.
         training: settings of the run.
         fit: your own training instead of torchyard's loop: a function that takes a ``ty.Fitting``
             and returns the module, trained.
@@ -78,6 +81,7 @@ class Project:
         slices: what is reported alone: category or boolean fields, every value of them, and
             ``ty.slice(...)``.
         checks: rules beyond the schema, and when data is refused.
+        staleness: how a model's quality falls with its age, see ``ty.Staleness``.
         description: a sentence for the model card: who uses the answers, and for what.
 
     Raises:
@@ -100,6 +104,7 @@ class Project:
     objective: Objective = Objective()
     slices: tuple[str | Slice, ...] | list[str | Slice] = ()
     checks: Checks = Checks()
+    staleness: AgeingPlan | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -111,6 +116,7 @@ class Project:
         if self.search is not None:
             check_search(self.search, self.training, self.model)
         check_objective(self.objective)
+        check_ageing(self.staleness, self.split)
         for transform in self.features:
             check_transform(transform, self.schema, f"features: {transform.output}")
         need_fields(

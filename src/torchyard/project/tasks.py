@@ -38,14 +38,7 @@ def binary_classification(
     _check_label(label, where)
     operating = threshold if isinstance(threshold, OperatingRule) else None
     fixed = 0.5 if isinstance(threshold, OperatingRule) else threshold
-    need_numbers(where, threshold=fixed)
-    if not 0 < fixed < 1:
-        raise BadProject(
-            where=where,
-            found=f"threshold={fixed}",
-            expected="a probability between 0 and 1, ty.cheapest(...) or ty.best(...)",
-            remedy="Leave it out for 0.5.",
-        )
+    _check_threshold(fixed, where, or_rule=", ty.cheapest(...) or ty.best(...)")
     given = (f"not {label}", label) if classes is None else classes
     names = need_texts(given, where=where, name="classes")
     if len(names) != 2 or names[0] == names[1] or "" in names:
@@ -88,6 +81,98 @@ def multiclass_classification(label: str, *, classes: Sequence[str]) -> Task:
             remedy="For two classes use ty.binary_classification.",
         )
     return Task(kind="multiclass_classification", label=label, classes=names)
+
+
+def multilabel_classification(
+    label: str, *, classes: Sequence[str], threshold: float = 0.5, separator: str = "|"
+) -> Task:
+    """Predict which of some classes a row has: any number of them, or none.
+
+    Args:
+        label: a column of texts, each the names of a row's classes joined by ``separator``, in any
+            order, or of lists of texts. The empty text, one that holds only separators and the
+            empty list mean none of them (an empty cell of a CSV file is missing: write the
+            separator there). Rows where it is missing are not trained on.
+        classes: in the order of the model's logits.
+        threshold: the calibrated probability from which a row is answered with a class.
+        separator: a text that no class contains.
+
+    Raises:
+        BadProject: fewer than two classes, one is no text, empty, repeated, has the separator in it
+            or blanks around it; the threshold is not between 0 and 1; the separator is empty.
+
+    Example:
+        >>> task = multilabel_classification("topics", classes=["sport", "politics", "money"])
+        >>> task.outputs
+        ('sport', 'politics', 'money')
+    """
+    where = "ty.multilabel_classification(...)"
+    _check_label(label, where)
+    _check_threshold(threshold, where)
+    if not isinstance(separator, str) or not separator.strip():
+        raise BadProject(
+            where=where,
+            found=f"separator={separator!r}",
+            expected="a text that stands between the classes of a row, and is not blank",
+            remedy="Leave it out for '|'.",
+        )
+    names = need_texts(classes, where=where, name="classes")
+    if len(names) < 2 or len(set(names)) != len(names) or "" in names:
+        raise BadProject(
+            where=where,
+            found=f"classes={list(names)}",
+            expected="two or more different, non-empty names",
+            remedy="For one thing that is so or not use ty.binary_classification.",
+        )
+    for name in names:
+        if separator in name or name != name.strip():
+            raise BadProject(
+                where=where,
+                found=f"the class {name!r}",
+                expected=f"names without {separator!r} and without blanks around them",
+                remedy="Rename the class, or choose another separator=.",
+            )
+    return Task(
+        kind="multilabel_classification", label=label, classes=names, threshold=threshold,
+        separator=separator,
+    )  # fmt: skip
+
+
+def regression(
+    label: str, *, unit: str | None = None, coverage: float = 0.9, standardized: bool = True
+) -> Task:
+    """Predict a number, and an interval that holds it in a stated share of rows.
+
+    Args:
+        label: a column of numbers; rows where it is missing are not trained on.
+        unit: of the number, for answers and pages, for example ``"minutes"``.
+        coverage: the share of rows whose interval is to hold the truth.
+        standardized: whether the module learns, and gives, numbers of mean 0 and deviation 1 over
+            the training rows; its answers are put back into the unit. False when the module gives
+            numbers in the unit itself.
+
+    Raises:
+        BadProject: the coverage is not between 0 and 1, or an argument is of another type.
+
+    Example:
+        >>> regression("delay", unit="minutes").outputs
+        ('value', 'low', 'high')
+    """
+    where = "ty.regression(...)"
+    _check_label(label, where)
+    need_numbers(where, coverage=coverage)
+    if not 0 < coverage < 1:
+        raise BadProject(
+            where=where,
+            found=f"coverage={coverage}",
+            expected="a share of rows between 0 and 1",
+            remedy="Leave it out for 0.9.",
+        )
+    task = Task(
+        kind="regression", label=label, classes=(), unit=unit, coverage=coverage,
+        standardized=standardized,
+    )  # fmt: skip
+    return need_types(task, where=where)
 
 
 def split_by_time(field: str, *, validation: str, test: str) -> SplitRule:
@@ -186,6 +271,17 @@ def _check_label(label: str, where: str) -> None:
             found=f"label={label!r}",
             expected=f"the name of a column: {FIELD_NAME}",
             remedy="Name the column of the data that holds what came true.",
+        )
+
+
+def _check_threshold(threshold: float, where: str, *, or_rule: str = "") -> None:
+    need_numbers(where, threshold=threshold)
+    if not 0 < threshold < 1:
+        raise BadProject(
+            where=where,
+            found=f"threshold={threshold}",
+            expected=f"a probability between 0 and 1{or_rule}",
+            remedy="Leave it out for 0.5.",
         )
 
 
