@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from torchyard.core.errors import BadProject
 from torchyard.data.rules import Checks
 from torchyard.project.ageing import AgeingPlan, check_ageing
+from torchyard.project.behaviour_checks import check_behaviour_gates, check_behaviours
+from torchyard.project.expectations import Expectation
 from torchyard.project.features import FeatureSet
 from torchyard.project.gates import check_rivals
 from torchyard.project.protected import check_groups, named_groups
@@ -80,6 +82,7 @@ class Project:
         search: what ``torchyard tune`` may change, see ``ty.Search``.
         slices: what is reported alone: category or boolean fields, every value of them, and
             ``ty.slice(...)``.
+        behaviours: what the model must do when a row is changed, see ``ty.invariant``.
         checks: rules beyond the schema, and when data is refused.
         staleness: how a model's quality falls with its age, see ``ty.Staleness``.
         description: a sentence for the model card: who uses the answers, and for what.
@@ -103,6 +106,7 @@ class Project:
     gates: tuple[Gate, ...] | list[Gate] = ()
     objective: Objective = Objective()
     slices: tuple[str | Slice, ...] | list[str | Slice] = ()
+    behaviours: tuple[Expectation, ...] | list[Expectation] = ()
     checks: Checks = Checks()
     staleness: AgeingPlan | None = None
     description: str = ""
@@ -126,6 +130,8 @@ class Project:
         check_slices(self.sliced, self.schema)
         self._check_shown()
         self._check_checks()
+        check_behaviours(self.behaviours, self.schema, self.task)
+        check_behaviour_gates(self.gates, self.behaviours)
         self._check_gates()
 
     @property

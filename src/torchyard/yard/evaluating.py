@@ -21,6 +21,7 @@ from torchyard.records.schema import Task
 from torchyard.yard.answers import record_report
 from torchyard.yard.baselines import answer_baselines
 from torchyard.yard.building import build_module
+from torchyard.yard.explaining import with_importance
 from torchyard.yard.results import (
     YARDSTICK,
     Array,
@@ -159,7 +160,9 @@ def report_on(
         report = judge_operating(report, sample, subject.operating, seed=seed)
     if subject.name != YARDSTICK:  # variants answer as it does: see weak_spots
         return report
-    return with_weak_spots(report, sample, featured, seed=opened.project.training.seed)
+    seed = opened.project.training.seed
+    report = with_weak_spots(report, sample, featured, seed=seed)
+    return with_importance(report, featured, subject, seed=seed)
 
 
 def _at_threshold(
