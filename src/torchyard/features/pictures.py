@@ -83,7 +83,7 @@ def decode(content: bytes, shape: tuple[int, ...], resize: str, *, where: str) -
             if image.width * image.height > LARGEST_IMAGE_PIXELS:
                 raise _too_large(f"{image.width} x {image.height} pixels", where)
             upright = ImageOps.exif_transpose(image)
-            sized = _sized(_plain(upright, shape[2]), (shape[1], shape[0]), resize)
+            sized = _sized(plain(upright, shape[2]), (shape[1], shape[0]), resize)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(str(error), where) from error
     except BadData:
@@ -98,7 +98,7 @@ def decode(content: bytes, shape: tuple[int, ...], resize: str, *, where: str) -
     return np.asarray(sized, dtype=np.uint8).reshape(shape)
 
 
-def _plain(image: Image.Image, channels: int) -> Image.Image:
+def plain(image: Image.Image, channels: int) -> Image.Image:
     """Grey or colour with 8 bits per channel, without transparency."""
     if image.mode.startswith(("I", "F")):
         grey = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0)

@@ -6,6 +6,7 @@ Never: reads data, imports torch, touches the disk (but for a tokenizer that a p
 """
 
 from torchyard.project.ageing import Staleness
+from torchyard.project.behaviours import adversarial, directional, invariant, robust
 from torchyard.project.codes import (
     bucket,
     cross,
@@ -34,6 +35,7 @@ from torchyard.project.fields import (
     timestamp,
 )
 from torchyard.project.gates import gate, waiver
+from torchyard.project.known_answers import behaviour, minimum
 from torchyard.project.numbers import (
     calendar_time,
     clip,
@@ -67,6 +69,8 @@ __all__ = [
     "Schema",
     "Search",
     "Staleness",
+    "adversarial",
+    "behaviour",
     "best",
     "binary_classification",
     "boolean",
@@ -79,6 +83,7 @@ __all__ = [
     "cross",
     "custom",
     "cyclic_time",
+    "directional",
     "elapsed",
     "gate",
     "hash_bucket",
@@ -86,9 +91,11 @@ __all__ = [
     "image",
     "impute",
     "integer",
+    "invariant",
     "log",
     "log_uniform",
     "lookup",
+    "minimum",
     "multi_hot",
     "multiclass_classification",
     "multilabel_classification",
@@ -98,6 +105,7 @@ __all__ = [
     "pixels",
     "quantile",
     "regression",
+    "robust",
     "robust_scale",
     "slice",
     "split_by_column",

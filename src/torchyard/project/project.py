@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 from torchyard.core.errors import BadProject
 from torchyard.data.rules import Checks
 from torchyard.project.ageing import AgeingPlan, check_ageing
-from torchyard.project.behaviour_checks import check_behaviour_gates, check_behaviours
+from torchyard.project.behaviour_checks import (
+    as_behaviours,
+    check_behaviour_gates,
+    check_behaviours,
+)
 from torchyard.project.expectations import Expectation
 from torchyard.project.features import FeatureSet
 from torchyard.project.gates import check_rivals
@@ -115,6 +119,7 @@ class Project:
         self._check_parts()
         object.__setattr__(self, "gates", named_groups(self.gates, self.schema))
         object.__setattr__(self, "slices", tuple(self.slices))
+        object.__setattr__(self, "behaviours", as_behaviours(self.behaviours))
         self._check_names()
         check_training(self.training)
         if self.search is not None:

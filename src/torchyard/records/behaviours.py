@@ -8,7 +8,9 @@ from typing import Literal
 from torchyard.core.record import Json
 from torchyard.records.measures import Measured
 
-BehaviourKind = Literal["invariance", "direction", "minimum", "adversarial", "function"]
+BehaviourKind = Literal[
+    "invariance", "direction", "minimum", "robustness", "adversarial", "function"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,8 @@ class BehaviourResult:
 
     ``rows`` were tried: those that the behaviour applies to. ``failure_rate`` is the share of them
     that fail, with its exact interval; None where it applies to no row. ``worst`` is the largest
-    change of an answer, in probability or in the label's unit.
+    change of an answer, in probability or in the label's unit. ``left_out`` rows would have broken
+    the schema when changed: no request can ask them.
     """
 
     name: str
@@ -55,6 +58,7 @@ class BehaviourResult:
     rows: int
     failed: int
     failure_rate: Measured | None
+    left_out: int = 0
     worst: float | None = None
     examples: tuple[BehaviourExample, ...] = ()
     finding: str = ""
