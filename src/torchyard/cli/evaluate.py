@@ -31,13 +31,14 @@ def evaluate(
 
     yard = Yard(project, progress=Drawn())
     evaluated = yard.evaluate(training=parse_settings(settings), tuned=tuned)
-    report, verdicts = evaluated.report, yard.verdicts(evaluated)
+    report, verdicts, page = evaluated.report, yard.verdicts(evaluated), yard.report(evaluated)
     if as_json:
         show_json(report_json(report, verdicts))
         return
     show_report(report)
     show_weaknesses(report, evaluated.trained.featured.version.schema)
     _show_gates(verdicts)
+    say(f"Report: {page}")
 
 
 def report_json(report: Report, verdicts: Sequence[Verdict]) -> Json:

@@ -11,10 +11,10 @@ from torchyard.pages.blocks import Bar, Curve, Intervals, Point
 from torchyard.pages.numbers import shown_number
 
 _WIDTH = 720.0
-_NAMES = 210.0  # the width of the names left of the axis, in the picture's units
-_NOTES = 150.0
+_AXIS = 300.0
+_LETTER = 6.1  # about what a letter takes, in the picture's units
 _ROW = 22.0
-_LONGEST_NAME = 34
+_LONGEST_NAME = 56
 _HEIGHT = 260.0
 _LEFT, _BELOW, _ABOVE = 60.0, 40.0, 14.0
 
@@ -75,28 +75,37 @@ def draw_intervals(block: Intervals) -> str:
     known = [end for bar in block.bars for end in (bar.value, bar.low, bar.high) if end is not None]
     if block.limit is not None:
         known.append(block.limit)
-    scale = Scale.over(known, start=_NAMES, end=_WIDTH - _NOTES)
+    start = 24 + _LETTER * max((len(_cut(bar.name)) for bar in block.bars), default=0)
+    end = start + _AXIS
+    width = end + 36 + _LETTER * max((len(bar.note) for bar in block.bars), default=0)
+    scale = Scale.over(known, start=start, end=end)
     bottom = _ABOVE + _ROW * len(block.bars)
-    height = bottom + _BELOW
-    marks = "".join(
-        f'<line class="grid" x1="{scale(value):.1f}" x2="{scale(value):.1f}" y1="{_ABOVE}" '
-        f'y2="{bottom}"/><text x="{scale(value):.1f}" y="{bottom + 15}" text-anchor="middle">'
-        f"{shown_number(value)}</text>"
-        for value in scale.marks
-    )
     rows = "".join(_bar(bar, scale, _ABOVE + _ROW * (n + 0.5)) for n, bar in enumerate(block.bars))
     limit = ""
     if block.limit is not None:
         at = f"{scale(block.limit):.1f}"
         limit = f'<line class="ideal" x1="{at}" x2="{at}" y1="{_ABOVE}" y2="{bottom}"/>'
     beside = f"; the dashed line: {block.limit_name}" if limit and block.limit_name else ""
-    middle = (_NAMES + _WIDTH - _NOTES) / 2
     return (
-        f'<svg viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" '
-        f'aria-label="{escape(block.axis)} with 95 % intervals">{marks}{limit}{rows}'
-        f'<text x="{middle}" y="{bottom + 32}" text-anchor="middle">'
+        f'<svg viewBox="0 0 {width:.0f} {bottom + _BELOW:.0f}" style="max-width: {width:.0f}px" '
+        f'role="img" aria-label="{escape(block.axis)} with 95 % intervals">'
+        f"{_marks(scale, bottom)}{limit}{rows}"
+        f'<text x="{(start + end) / 2:.1f}" y="{bottom + 32}" text-anchor="middle">'
         f"{escape(block.axis + beside)}</text></svg>"
     )
+
+
+def _marks(scale: Scale, bottom: float) -> str:
+    return "".join(
+        f'<line class="grid" x1="{scale(value):.1f}" x2="{scale(value):.1f}" y1="{_ABOVE}" '
+        f'y2="{bottom}"/><text x="{scale(value):.1f}" y="{bottom + 15}" text-anchor="middle">'
+        f"{shown_number(value)}</text>"
+        for value in scale.marks
+    )
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _bar(bar: Bar, scale: Scale, up: float) -> str:
@@ -107,12 +116,12 @@ def _bar(bar: Bar, scale: Scale, up: float) -> str:
             f'<line class="bar{mark}" x1="{scale(bar.low):.1f}" x2="{scale(bar.high):.1f}" '
             f'y1="{up}" y2="{up}"/>'
         )
-    name = bar.name if len(bar.name) <= _LONGEST_NAME else f"{bar.name[: _LONGEST_NAME - 1]}…"
     return (
-        f'<text class="name" x="{_NAMES - 12}" y="{up + 4}" text-anchor="end">{escape(name)}</text>'
+        f'<text class="name" x="{scale.start - 12:.1f}" y="{up + 4}" text-anchor="end">'
+        f"{escape(_cut(bar.name))}</text>"
         f"<g><title>{escape(_told(bar))}</title>{line}"
         f'<circle class="point{mark}" cx="{scale(bar.value):.1f}" cy="{up}" r="4"/></g>'
-        f'<text x="{_WIDTH - _NOTES + 12}" y="{up + 4}">{escape(bar.note)}</text>'
+        f'<text x="{scale.end + 24:.1f}" y="{up + 4}">{escape(bar.note)}</text>'
     )
 
 

@@ -1,6 +1,18 @@
-"""Numbers as pages show them."""
+"""Numbers, and the names of metrics, as pages show them."""
 
 from __future__ import annotations
+
+_ACRONYMS = {"auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "r2": "R²", "f1": "F1"}
+
+
+def title_of(metric: str) -> str:
+    """A metric's name for people.
+
+    Example:
+        >>> title_of("auroc"), title_of("log_loss")
+        ('AUROC', 'log loss')
+    """
+    return _ACRONYMS.get(metric, metric.replace("_", " "))
 
 
 def shown_number(value: float) -> str:

@@ -36,7 +36,7 @@ td { overflow-wrap: break-word; }
 .tile .value { font-size: 1.5rem; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; }
 .tile .note { color: var(--soft); font-size: 0.85rem; }
 figure { margin: 0 0 0.75rem; max-width: 26rem; }
-figure.broad { max-width: 46rem; }
+figure.broad { max-width: 100%; overflow-x: auto; }
 details { margin: 0 0 0.75rem; }
 summary { cursor: pointer; color: var(--accent); margin-bottom: 0.5rem; }
 .pictures { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-bottom: 0.75rem; }

@@ -286,6 +286,12 @@ class Yard(Operator):
         """What can be decided of the gates before variants are built."""
         return judge_evaluated(self.open(), evaluated)
 
+    def report(self, evaluated: Evaluated) -> Path:
+        """Write an evaluation's report as HTML, beside it Markdown and JSON; the HTML page."""
+        from torchyard.yard.report import write_report
+
+        return write_report(self.open().loaded, evaluated, self.verdicts(evaluated))
+
     def optimize(self, *, training: Settings | None = None, tuned: bool = False) -> Optimized:
         """Everything up to measured variants."""
         return _optimize(*self._featured(training, tuned))
