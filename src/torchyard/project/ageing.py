@@ -64,9 +64,7 @@ def Staleness(  # noqa: N802 - reads as the other parts of a project do
             expected="a metric's name, or nothing for the task's headline",
             remedy="For example metric='log_loss'.",
         )
-    return AgeingPlan(
-        every_days=int(found[1]) * _DAYS[found[2]], models=int(models), metric=metric
-    )
+    return AgeingPlan(every_days=int(found[1]) * _DAYS[found[2]], models=int(models), metric=metric)
 
 
 def check_ageing(plan: object, split: SplitRule) -> None:

@@ -86,9 +86,12 @@ class Yard(Operator):
                 of its range.
         """
         from torchyard.evaluate import check_gates, check_operating
+        from torchyard.evaluate.ageing import check_ageing_metric
 
         loaded = load_project(self.workspace)
         check_operating(loaded.project.task)
+        if loaded.project.staleness is not None:
+            check_ageing_metric(loaded.project.staleness.metric, loaded.project.task)
         check_gates(loaded.project.gates, loaded.project.task, today=today())
         if training:
             settings = changed(loaded.project.training, training)
