@@ -24,6 +24,7 @@ from torchyard.yard.results import (
 
 if TYPE_CHECKING:
     from torchyard.evaluate import Sample
+    from torchyard.release import Release
 
 CHAMPION = "champion"
 _SHOWN_CLASSES = 8
@@ -83,22 +84,30 @@ def waived_before(opened: OpenProject) -> tuple[Verdict, ...]:
 
     A release carries those before it, so the list never loses one while any of them is there.
     """
+    found: list[Verdict] = []
+    for sealed in earlier_releases(opened):
+        evidence, ladder = sealed.evidence, sealed.manifest.ladder
+        own = (one for one in evidence.verdicts if one.variant in ladder)
+        found += [*evidence.waived, *(one for one in own if one.waiver is not None)]
+    return tuple(dict.fromkeys(found))
+
+
+def earlier_releases(opened: OpenProject) -> list[Release]:
+    """The model's releases so far that open, oldest first; the others are told."""
     from torchyard.release import list_releases, open_release
 
-    found: list[Verdict] = []
+    found = []
     for folder in list_releases(opened.workspace.releases):
         try:
             sealed = open_release(folder, trusted=opened.workspace.trusted)
         except (NotTrusted, BadRecord):
             opened.progress.note(
-                f"release {short(folder.name)} does not open; what it waived is not carried on"
+                f"release {short(folder.name)} does not open; what it says is not carried on"
             )
             continue
         if sealed.manifest.model == opened.project.name:
-            evidence, ladder = sealed.evidence, sealed.manifest.ladder
-            own = (one for one in evidence.verdicts if one.variant in ladder)
-            found += [*evidence.waived, *(one for one in own if one.waiver is not None)]
-    return tuple(dict.fromkeys(found))
+            found.append(sealed)
+    return found
 
 
 def paired(

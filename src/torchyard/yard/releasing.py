@@ -16,9 +16,11 @@ from torchyard.records.evidence import Evidence, Report
 from torchyard.records.manifest import Lineage
 from torchyard.records.training import Run
 from torchyard.records.verdicts import Verdict
+from torchyard.yard.ageing import age_model, kept_staleness
 from torchyard.yard.judging import judge_variants, paired, waived_before
 from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
 from torchyard.yard.results import Array, Featured, OpenProject, Optimized
+from torchyard.yard.since import tell_changes
 
 if TYPE_CHECKING:
     from torchyard.evaluate import Sample
@@ -48,8 +50,10 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
     """
     verdicts = judge_variants(opened, optimized)
     ladder = _ladder(opened, optimized, verdicts)
+    aged = age_model(opened, optimized.evaluated)
 
     def make(folder: Path) -> None:
+        tell_changes(opened, optimized.evaluated.trained)
         identity, number = _seal(opened, optimized, verdicts, ladder)
         (folder / "release.json").write_text(json.dumps({"id": identity, "number": number}))
 
@@ -64,6 +68,7 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
         "task": to_json(optimized.evaluated.task),
         "schema": to_json(opened.project.schema),
         "description": opened.project.description,
+        "staleness": None if aged is None else to_json(aged),
     }
 
     def is_there(folder: Path) -> bool:
@@ -239,6 +244,7 @@ def _evidence(opened: OpenProject, optimized: Optimized, verdicts: tuple[Verdict
         variants=optimized.variants,
         verdicts=verdicts,
         waived=waived_before(opened),
+        staleness=kept_staleness(opened, evaluated),
     )
 
 
