@@ -15,7 +15,7 @@ from torchyard.cli.main import app, run
 COMMANDS = {
     "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
     "promote", "rollback", "status", "monitor", "releases", "card",
-    "package", "preflight", "reproduce", "runs", "tune",
+    "package", "preflight", "reproduce", "runs", "score", "tune",
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
@@ -40,6 +40,7 @@ FLAGS = {
     "reproduce": {"--here", "--project", "--json"},
     "rollback": {"--model", "--reason", "--project", "--json"},
     "runs": {"--limit", "--project", "--json"},
+    "score": {"--project", "--json"},
     "serve": {"--host", "--port", "--workers", "--project", "--json"},
     "ship": {"--project", "--set", "--tuned", "--json"},
     "show": {"--project", "--json"},
