@@ -121,9 +121,10 @@ def _check_optional(behaviour: Behaviour, schema: Schema, where: str) -> None:
 
 def _check_change(behaviour: Behaviour, field: Field, where: str) -> None:
     options = behaviour.options
-    if options.get("change") == "shift" and field.kind == "integer" and options["by"] % 1:  # type: ignore[operator]
+    by = options.get("by")
+    if options.get("change") == "shift" and field.kind == "integer" and float(str(by)) % 1:
         raise BadProject(
-            where=where, found=f"change={options['by']} of '{field.name}', an integer",
+            where=where, found=f"change={by} of '{field.name}', an integer",
             expected="a whole number", remedy="Whole numbers change by whole numbers.",
         )  # fmt: skip
     if options.get("change") == "unit":

@@ -119,10 +119,10 @@ def directional(
     need_tolerance(where, tolerance)
     meant = "the answer" if of is None else f"the probability of '{of}'"
     must = {
-        "up": f"does not fall by more than {tolerance:g}",
-        "down": f"does not rise by more than {tolerance:g}",
-        "any": f"moves by more than {tolerance:g}",
-    }[expect]
+        "up": "does not fall",
+        "down": "does not rise",
+        "any": "moves",
+    }[expect] + (f" by more than {tolerance:g}" if tolerance else "")
     return expectation(
         where, "direction", name or f"directional {field} {made.short} {expect}",
         f"When {made.says}, {meant} {must}.", (field,),
@@ -172,12 +172,7 @@ def robust(
         'When seats is missing, the decision stays.'
     """
     where = "ty.robust(...)" if field is None else f"ty.robust({field!r}, ...)"
-    if sent_in is not None and unit is None:
-        raise BadProject(
-            where=where, found=f"sent_in={sent_in!r} without unit=",
-            expected="sent_in beside unit: the field that is sent so",
-            remedy="For example ty.robust(unit='wind_speed', sent_in='m/s').",
-        )  # fmt: skip
+    _check_sent_in(where, sent_in, unit)
     if corruption is not None:
         need_one_of(where, "corruption", corruption, _CORRUPTIONS)
         need_between(severity, 1, 5, where=where, name="severity")
@@ -187,7 +182,9 @@ def robust(
         corruption=corruption, sent_in=sent_in, severity=severity,
     )  # fmt: skip
     short = made.short if field is None else f"{field} {made.short}"
-    stays = "the decision stays" if tolerance is None else f"the value moves by at most {tolerance:g}"
+    stays = "the decision stays"
+    if tolerance is not None:
+        stays = f"the value moves by at most {tolerance:g}"
     return expectation(
         where, "robustness", name or f"robust {short}", f"When {made.says}, {stays}.",
         made.fields, made.options | {"tolerance": tolerance}, rows,
@@ -249,3 +246,12 @@ def adversarial(
          "tolerance": tolerance},
         rows,
     )  # fmt: skip
+
+
+def _check_sent_in(where: str, sent_in: str | None, unit: str | None) -> None:
+    if sent_in is not None and unit is None:
+        raise BadProject(
+            where=where, found=f"sent_in={sent_in!r} without unit=",
+            expected="sent_in beside unit: the field that is sent so",
+            remedy="For example ty.robust(unit='wind_speed', sent_in='m/s').",
+        )  # fmt: skip

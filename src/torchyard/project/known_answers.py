@@ -64,13 +64,7 @@ def minimum(
         )
     need_numbers(said, at_least=at_least, at_most=at_most, tolerance=tolerance)
     need_tolerance(said, tolerance)
-    if expect is None and at_least is None and at_most is None:
-        raise BadProject(
-            where=said,
-            found="nothing that must hold",
-            expected="expect=, at_least= or at_most=",
-            remedy="For example expect='late', at_least=0.8.",
-        )
+    _need_something(said, expect, at_least, at_most)
     options: dict[str, Json] = {
         "expect": expect, "at_least": at_least, "at_most": at_most, "tolerance": tolerance,
     }  # fmt: skip
@@ -171,3 +165,15 @@ def _takes_two(function: object) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _need_something(
+    said: str, expect: object, at_least: float | None, at_most: float | None
+) -> None:
+    if expect is None and at_least is None and at_most is None:
+        raise BadProject(
+            where=said,
+            found="nothing that must hold",
+            expected="expect=, at_least= or at_most=",
+            remedy="For example expect='late', at_least=0.8.",
+        )

@@ -20,6 +20,7 @@ from torchyard.records.evidence import OperatingPoint, Report
 from torchyard.records.schema import Task
 from torchyard.yard.answers import record_report
 from torchyard.yard.baselines import answer_baselines
+from torchyard.yard.behaving import behaviour_inputs, with_behaviours
 from torchyard.yard.building import build_module
 from torchyard.yard.explaining import with_importance
 from torchyard.yard.results import (
@@ -122,6 +123,7 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         "task": to_json(opened.project.task),
         **parting_inputs(opened),
         "split": to_json(opened.project.split),
+        "behaviours": behaviour_inputs(opened),
         "baselines": "majority, linear, trees, last_value",
     }
     return Evaluated(opened.stages.run("evaluate", inputs, make, summarize), trained)
@@ -158,6 +160,7 @@ def report_on(
     if subject.operating is not None:
         seed = opened.project.training.seed
         report = judge_operating(report, sample, subject.operating, seed=seed)
+    report = with_behaviours(report, opened, featured, subject)
     if subject.name != YARDSTICK:  # variants answer as it does: see weak_spots
         return report
     seed = opened.project.training.seed

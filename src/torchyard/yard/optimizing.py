@@ -11,6 +11,7 @@ import numpy as np
 from torchyard.core.digest import digest_json
 from torchyard.core.record import to_json, write_record
 from torchyard.records.evidence import Report, Variant
+from torchyard.yard.behaving import behaviour_inputs
 from torchyard.yard.evaluating import Subject, report_on, trained_module
 from torchyard.yard.results import (
     Evaluated,
@@ -68,6 +69,7 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
         "features": featured.graph.digest,
         "calibration": to_json(evaluated.calibration),
         "report": digest_json(to_json(evaluated.report)),
+        "behaviours": behaviour_inputs(opened),
     }
 
     def can_serve(folder: Path) -> bool:
