@@ -12,6 +12,7 @@ import typer
 from torchyard.cli import (
     build,
     data,
+    explain,
     live,
     package,
     preflight,
@@ -40,6 +41,7 @@ data.register(app)
 preflight.register(app)
 tune.register(app)
 build.register(app)
+explain.register(app)
 runs.register(app)
 reproduce.register(app)
 live.register(app)

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from torchyard.core.errors import BadProject
 from torchyard.core.record import Json, read_record, to_json, write_record
 from torchyard.project.ageing import AgeingPlan
 from torchyard.records.ageing import Staleness
 from torchyard.records.dataset import SplitRule
+from torchyard.records.schema import Task
 from torchyard.yard.featuring import part_rows
 from torchyard.yard.results import SPLITS, Evaluated, Featured, OpenProject
 from torchyard.yard.retraining import encode_anew, retrain
@@ -37,8 +39,13 @@ STAGE = "staleness"
 _FILE = "staleness.json"
 
 
-def age_model(opened: OpenProject, evaluated: Evaluated) -> Staleness | None:
+def age_model(opened: OpenProject, featured: Featured, task: Task) -> Staleness | None:
     """How quality falls with age; None where the project does not ask.
+
+    Args:
+        opened: the project.
+        featured: the run's rows.
+        task: what is predicted, its threshold chosen.
 
     Raises:
         BadProject: there is too little past for so many models.
@@ -49,28 +56,49 @@ def age_model(opened: OpenProject, evaluated: Evaluated) -> Staleness | None:
         return None
 
     def make(folder: Path) -> None:
-        write_record(folder / _FILE, _measure(opened, evaluated, plan, folder))
+        write_record(folder / _FILE, _measure(opened, featured, task, plan, folder))
 
-    folder = opened.stages.run(STAGE, _inputs(opened, evaluated, plan), make, _summary)
+    folder = opened.stages.run(STAGE, _inputs(opened, featured, task, plan), make, _summary)
     return read_record(Staleness, folder / _FILE)
 
 
-def kept_staleness(opened: OpenProject, evaluated: Evaluated) -> Staleness | None:
+def age_declared(opened: OpenProject, evaluated: Evaluated) -> Staleness:
+    """The same of an evaluated model, asked for by somebody.
+
+    Raises:
+        BadProject: the project does not declare it.
+    """
+    found = age_model(opened, evaluated.trained.featured, evaluated.task)
+    if found is None:
+        raise BadProject(
+            where="torchyard staleness",
+            found="a project without staleness=",
+            expected="how old models are to be tried",
+            remedy="Declare it: staleness=ty.Staleness(every='30d', models=3).",
+        )
+    return found
+
+
+def kept_staleness(opened: OpenProject, featured: Featured, task: Task) -> Staleness | None:
     """What the stage made of this evaluation; None where it was not run."""
     plan = opened.project.staleness
     if plan is None:
         return None
-    file = opened.workspace.stages / STAGE / stage_key(_inputs(opened, evaluated, plan)) / _FILE
+    file = (
+        opened.workspace.stages / STAGE / stage_key(_inputs(opened, featured, task, plan)) / _FILE
+    )
     return read_record(Staleness, file) if file.exists() else None
 
 
-def _inputs(opened: OpenProject, evaluated: Evaluated, plan: AgeingPlan) -> dict[str, Json]:
+def _inputs(
+    opened: OpenProject, featured: Featured, task: Task, plan: AgeingPlan
+) -> dict[str, Json]:
     from torchyard.evaluate.ageing import check_ageing_metric, is_about
 
-    metric = check_ageing_metric(plan.metric, evaluated.task)
+    metric = check_ageing_metric(plan.metric, task)
     return {
-        **decided_by(opened, evaluated.trained.featured),
-        "task": to_json(evaluated.task),
+        **decided_by(opened, featured),
+        "task": to_json(task),
         "plan": [plan.every_days, plan.models, metric],
         "gates": to_json(tuple(one for one in opened.project.gates if is_about(one, metric))),
     }
@@ -85,11 +113,11 @@ def _summary(folder: Path) -> str:
 
 
 def _measure(
-    opened: OpenProject, evaluated: Evaluated, plan: AgeingPlan, folder: Path
+    opened: OpenProject, featured: Featured, task: Task, plan: AgeingPlan, folder: Path
 ) -> Staleness:
     from torchyard.evaluate.ageing import check_ageing_metric, cut_offs, staleness
 
-    project, featured = opened.project, evaluated.trained.featured
+    project = opened.project
     every, field = timedelta(days=plan.every_days), project.split.fields[0]
     rule = project.split
     held_back = datetime.fromisoformat(rule.test) - datetime.fromisoformat(rule.validation)
@@ -102,16 +130,17 @@ def _measure(
             split = dataclasses.replace(
                 rule, validation=(cut - held_back).isoformat(), test=cut.isoformat()
             )
-            aged += _model_of(opened, evaluated, split, Path(past), every, told)
+            aged += _model_of(opened, featured, task, split, Path(past), every, told)
     return staleness(
-        aged, metric=check_ageing_metric(plan.metric, evaluated.task), field=field, every=every,
+        aged, metric=check_ageing_metric(plan.metric, task), field=field, every=every,
         gates=project.gates, generator=np.random.default_rng(project.training.seed),
     )  # fmt: skip
 
 
 def _model_of(
     opened: OpenProject,
-    evaluated: Evaluated,
+    whole: Featured,
+    task: Task,
     split: SplitRule,
     folder: Path,
     every: timedelta,
@@ -124,7 +153,6 @@ def _model_of(
 
     project = dataclasses.replace(opened.project, split=split, staleness=None)
     past = dataclasses.replace(opened, loaded=dataclasses.replace(opened.loaded, project=project))
-    whole = evaluated.trained.featured
     splitter = fit_splitter(split, project.task, project.schema, lambda: _chunks(whole))
     part_rows(past, lambda: _chunks(whole), splitter, folder)
     featured = encode_anew(past, Featured(folder, whole.version))
@@ -138,7 +166,7 @@ def _model_of(
         if here.any():
             yield Aged(
                 trained_until=cut, start=cut + number * every, end=cut + (number + 1) * every,
-                sample=Sample(task=evaluated.task, truth=truth[here], outputs=outputs[here]),
+                sample=Sample(task=task, truth=truth[here], outputs=outputs[here]),
             )  # fmt: skip
 
 

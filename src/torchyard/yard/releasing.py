@@ -17,6 +17,7 @@ from torchyard.records.manifest import Lineage
 from torchyard.records.training import Run
 from torchyard.records.verdicts import Verdict
 from torchyard.yard.ageing import age_model, kept_staleness
+from torchyard.yard.field_costs import kept_costs
 from torchyard.yard.judging import judge_variants, paired, waived_before
 from torchyard.yard.proof import GOLDEN_TOLERANCE, check_parity, golden_requests
 from torchyard.yard.results import Array, Featured, OpenProject, Optimized
@@ -50,7 +51,8 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
     """
     verdicts = judge_variants(opened, optimized)
     ladder = _ladder(opened, optimized, verdicts)
-    aged = age_model(opened, optimized.evaluated)
+    evaluated = optimized.evaluated
+    aged = age_model(opened, evaluated.trained.featured, evaluated.task)
 
     def make(folder: Path) -> None:
         tell_changes(opened, optimized.evaluated.trained)
@@ -69,6 +71,7 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
         "schema": to_json(opened.project.schema),
         "description": opened.project.description,
         "staleness": None if aged is None else to_json(aged),
+        "costs": to_json(kept_costs(opened, evaluated)),
     }
 
     def is_there(folder: Path) -> bool:
@@ -244,7 +247,8 @@ def _evidence(opened: OpenProject, optimized: Optimized, verdicts: tuple[Verdict
         variants=optimized.variants,
         verdicts=verdicts,
         waived=waived_before(opened),
-        staleness=kept_staleness(opened, evaluated),
+        costs=kept_costs(opened, evaluated),
+        staleness=kept_staleness(opened, evaluated.trained.featured, evaluated.task),
     )
 
 

@@ -56,10 +56,11 @@ def retrain(
         Stopped: a signal asked for it.
     """
     from torchyard.evaluate import fit_calibration, label_scale
-    from torchyard.train import StopSignals, predict_logits
+    from torchyard.train import StopSignals, predict_logits, probe
 
     project = opened.project
     module = build_module(project, featured.graph)
+    probe(module, featured.graph, featured.examples("train"), project.task)
     underway = Underway(featured.folder / "underway")
     with StopSignals.heard() as signals:
         trained = train_in(

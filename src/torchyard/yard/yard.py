@@ -11,13 +11,16 @@ Example::
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torchyard.core.record import Json
+from torchyard.records.ageing import Staleness
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import DatasetDiff
 from torchyard.records.verdicts import Verdict
+from torchyard.records.weaknesses import FieldCost
 from torchyard.yard import datasets, operate, runs
 from torchyard.yard.evaluating import evaluate_model
 from torchyard.yard.featuring import fit_features
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from torchyard.records.reproduction import Reproduction
     from torchyard.records.search import Study
     from torchyard.train.preflight import Preflight
+    from torchyard.yard.attributing import Attribution
 
 
 class Yard(Operator):
@@ -294,6 +298,44 @@ class Yard(Operator):
         from torchyard.yard.report import write_report
 
         return write_report(self.open().loaded, evaluated, self.verdicts(evaluated))
+
+    def explain(
+        self, rows: int | Sequence[Mapping[str, Json]], *, training: Settings | None = None,
+        tuned: bool = False,
+    ) -> tuple[Attribution, ...]:  # fmt: skip
+        """What each field of some rows did to the model's answer, see ``attributing``.
+
+        Args:
+            rows: as a request has them; or the number of a test row, from 1.
+            training: settings that replace those of the project file.
+            tuned: take what the latest search chose.
+        """
+        from torchyard.yard.attributing import attribute_rows, row_of_test
+
+        opened, featured = self._featured(training, tuned)
+        evaluated = evaluate_model(opened, train_model(opened, featured))
+        asked = [row_of_test(evaluated, rows)] if isinstance(rows, int) else rows
+        return attribute_rows(opened, evaluated, asked)
+
+    def costs(
+        self, *, training: Settings | None = None, tuned: bool = False
+    ) -> tuple[FieldCost, ...]:
+        """Train again without each field in turn: what is lost, what is saved."""
+        from torchyard.yard.field_costs import cost_fields
+
+        opened, featured = self._featured(training, tuned)
+        return cost_fields(opened, evaluate_model(opened, train_model(opened, featured)))
+
+    def staleness(self, *, training: Settings | None = None, tuned: bool = False) -> Staleness:
+        """How quality falls with the model's age.
+
+        Raises:
+            BadProject: the project does not declare ``staleness=``.
+        """
+        from torchyard.yard.ageing import age_declared
+
+        opened, featured = self._featured(training, tuned)
+        return age_declared(opened, evaluate_model(opened, train_model(opened, featured)))
 
     def optimize(self, *, training: Settings | None = None, tuned: bool = False) -> Optimized:
         """Everything up to measured variants."""
