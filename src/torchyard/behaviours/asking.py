@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchyard.behaviours.attempts import Attempt
-from torchyard.behaviours.trial import Bools, Floats, Trial
+from torchyard.behaviours.trial import Bools, Floats, Trial, raised
 from torchyard.core.errors import BadData, BadProject, YardError
 from torchyard.records.behaviours import Behaviour
 
@@ -96,10 +96,7 @@ def _called(behaviour: Behaviour, function: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         # whatever a person's code raises is a fault of that code, named by its behaviour
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise _misfit(behaviour, f"{type(error).__name__}: {first}", "a function that runs") from (
-            error
-        )
+        raise _misfit(behaviour, raised(error), "a function that runs") from error
 
 
 def _misfit(behaviour: Behaviour, found: str, expected: str) -> BadProject:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +55,7 @@ class Trial:
             raise
         except Exception as error:
             # the module is the project's code: whatever it raises is a fault of its own
-            raise _unanswered(f"{type(error).__name__}: {error}") from error
+            raise _unanswered(raised(error)) from error
         if answers.shape != (rows.height, width):
             raise _unanswered(f"answers of shape {list(answers.shape)}")
         if not np.isfinite(answers).all():
@@ -72,6 +74,12 @@ class Trial:
         asked = Schema(fields=tuple(replace(self.schema.field(n), unique=False) for n in fields))
         aside = Checker(asked, source="changed rows").update(rows.select(fields)).aside
         return np.ones(rows.height, dtype=np.bool_) if aside is None else ~aside
+
+
+def raised(error: Exception) -> str:
+    """An exception of somebody's code, and where: its words may hold a row's values, or paths."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in line {at.lineno} of {Path(at.filename).name}"
 
 
 def _unanswered(found: str) -> BadModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torchyard.cli.behaved import show_behaviours
 from torchyard.cli.options import HERE, AsJson, ProjectFolder, Set, Tuned, parse_settings
 from torchyard.cli.screen import Drawn, say, show_json, table
 from torchyard.cli.weak import show_weaknesses
@@ -37,6 +38,7 @@ def evaluate(
         return
     show_report(report)
     show_weaknesses(report, evaluated.trained.featured.version.schema)
+    show_behaviours(report)
     _show_gates(verdicts)
     say(f"Report: {page}")
 

@@ -29,6 +29,7 @@ from torchyard.records.measures import LESS_IS_BETTER, Measured
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.records.verdicts import Verdict
 from torchyard.release.card_ageing import ageing, fields_used
+from torchyard.release.card_behaviours import behaviours
 from torchyard.release.card_classes import confusion, per_class, shown
 from torchyard.release.card_gates import gates
 from torchyard.release.card_rows import training_rows
@@ -65,6 +66,7 @@ def compose_card(contents: Contents) -> Page:
         Section(title="Slices", blocks=(*_slices(report), *weaknesses(contents))),
         Section(title="Fields", blocks=tuple(fields_used(evidence))),
         Section(title="Ageing", blocks=tuple(ageing(evidence))),
+        Section(title="Behaviours", blocks=tuple(behaviours(report))),
         Section(title="Variants", blocks=_variants(contents)),
         Section(title="Gates", blocks=gates(evidence)),
         Section(title="Limits", blocks=(Bullets(find_limits(contents, report)),)),

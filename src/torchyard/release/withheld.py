@@ -55,6 +55,7 @@ def _shows(contents: Contents, withheld: Mapping[str, Field]) -> Iterator[str]:
             yield f"finding '{finding.field} {finding.rule}'"
     for report in contents.evidence.reports:
         yield from _in_report(report, withheld)
+        yield from _in_behaviours(report, withheld)
     optional = {field.name for field in contents.schema.fields if field.optional} & withheld.keys()
     for place, request in enumerate(contents.golden_requests):
         for name in sorted(optional & request.keys()):
@@ -76,6 +77,14 @@ def _in_report(report: Report, withheld: Mapping[str, Field]) -> Iterator[str]:
     for cluster in report.clusters:
         if cluster.field in withheld:
             yield f"report on {report.model}, a cluster of '{cluster.field}'"
+
+
+def _in_behaviours(report: Report, withheld: Mapping[str, Field]) -> Iterator[str]:
+    for result in report.behaviours:
+        for example in result.examples:
+            shown = chain(example.row.items(), example.changed.items())
+            if any(name in withheld and value is not None for name, value in shown):
+                yield f"report on {report.model}, a row that fails '{result.name}'"
 
 
 def _is_stated(part: GroupResult, withheld: Mapping[str, Field]) -> bool:
