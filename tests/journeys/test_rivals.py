@@ -94,6 +94,9 @@ def test_a_new_field_is_no_hindrance(rivals: Rivals) -> None:
     compared = [one for one in made.verdicts if one.gate.startswith("auroc against champion")]
     assert compared
     assert all(one.outcome == "pass" and one.measured is not None for one in compared)
+    report = ty.Yard(rivals.folder).find_release(made.id).evidence.reports[0]
+    assert report.against["champion"]["auroc"].high is not None
+    assert report.baselines["champion"]["auroc"].value > 0.9
 
 
 @pytest.mark.parametrize(

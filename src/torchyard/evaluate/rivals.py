@@ -6,6 +6,7 @@ from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.wording import number_text
 from torchyard.records.evidence import Report
 from torchyard.records.measures import Measured
+from torchyard.records.verdicts import CHAMPION
 
 _NAMES = {
     "majority": "the majority",
@@ -44,12 +45,13 @@ def rival_lines(report: Report) -> tuple[str, ...]:
 
 
 def unbeaten(report: Report) -> str | None:
-    """How the model compares with the best baseline where it does not beat it; None where it does.
+    """How the model compares with the best simple one that it does not beat; None if it beats it.
 
     The best by the headline metric; which that is, is chosen on the rows that judge, so a narrow
     win over it is a little harder to show than one over a rival that was named before.
     """
-    ranked, metric = _by_rank(report), report.task.headline
+    ranked = [name for name in _by_rank(report) if name != CHAMPION]
+    metric = report.task.headline
     if not ranked:
         return None
     worse = report.against[ranked[0]][metric]

@@ -9,6 +9,7 @@ from torchyard.core.wording import listed
 from torchyard.readiness.found import Found, Question, automatic, manual, missing, no_release
 from torchyard.readiness.known import Known, ReleaseFacts
 from torchyard.records.measures import Measured
+from torchyard.records.verdicts import CHAMPION
 
 FEWEST_TRIALS = 10
 FEWEST_RELEASES = 3
@@ -137,7 +138,11 @@ def simpler_is_not_better(known: Known) -> Found:
     if current is None:
         return no_release()
     name, report = current.task.headline, current.research
-    against = {rival: found[name] for rival, found in report.against.items() if name in found}
+    against = {
+        rival: found[name]
+        for rival, found in report.against.items()
+        if rival != CHAMPION and name in found
+    }
     if not against:
         return missing("a comparison with simple models", "Ship again: every evaluation makes it.")
     told = f"{current}: {name} beside {listed(sorted(against), most=9)} on the same rows"

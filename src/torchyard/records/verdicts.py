@@ -8,6 +8,8 @@ from typing import Literal
 from torchyard.records.measures import Measured
 
 Outcome = Literal["pass", "fail", "inconclusive"]
+# the rival that is no simple model
+CHAMPION = "champion"
 Rival = Literal["champion", "majority", "linear", "trees", "last_value"]
 
 

@@ -18,10 +18,12 @@ from torchyard.core.record import to_json, write_record
 from torchyard.records.calibration import Calibration
 from torchyard.records.evidence import OperatingPoint, Report
 from torchyard.records.schema import Task
+from torchyard.records.verdicts import CHAMPION
 from torchyard.yard.answers import record_report
 from torchyard.yard.baselines import answer_baselines
 from torchyard.yard.behaving import behaviour_inputs, with_behaviours
 from torchyard.yard.building import build_module
+from torchyard.yard.champion import champion_of, comparable_champion
 from torchyard.yard.explaining import with_importance
 from torchyard.yard.results import (
     YARDSTICK,
@@ -98,6 +100,8 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         write_record(folder / "task.json", task)
         model = yardstick(opened, trained, calibration=calibration, task=task)
         baselines = answer_baselines(opened, featured, task)
+        if (champion := comparable_champion(opened, trained)) is not None:
+            baselines[CHAMPION] = champion
         for name, answers in baselines.items():
             np.save(folder / f"baseline.{name}.test.npy", answers)
         subject = Subject(YARDSTICK, task, model, outputs, operating)
@@ -125,6 +129,7 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         "split": to_json(opened.project.split),
         "behaviours": behaviour_inputs(opened),
         "baselines": "majority, linear, trees, last_value",
+        "champion": champion_of(opened),
     }
     return Evaluated(opened.stages.run("evaluate", inputs, make, summarize), trained)
 

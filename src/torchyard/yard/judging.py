@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchyard.core.digest import PREFIX, short
-from torchyard.core.errors import BadRecord, NotTrusted, Refused
-from torchyard.core.wording import listed
+from torchyard.core.digest import short
+from torchyard.core.errors import BadRecord, NotTrusted
 from torchyard.records.measures import Measured
-from torchyard.records.schema import Field, Schema
-from torchyard.records.verdicts import Verdict
+from torchyard.records.verdicts import CHAMPION, Verdict
+from torchyard.yard.champion import champion_answers
 from torchyard.yard.results import (
     Array,
     Evaluated,
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from torchyard.evaluate import Sample
     from torchyard.release import Release
 
-CHAMPION = "champion"
-_SHOWN_CLASSES = 8
-
 
 def judge_evaluated(opened: OpenProject, evaluated: Evaluated) -> tuple[Verdict, ...]:
     """Hold the module in PyTorch against every gate that can be judged before variants are built.
@@ -37,7 +33,7 @@ def judge_evaluated(opened: OpenProject, evaluated: Evaluated) -> tuple[Verdict,
     """
     from torchyard.evaluate import judge
 
-    champion = _champion_answers(opened, evaluated.trained)
+    champion = _champion_asked(opened, evaluated.trained)
     return judge(
         opened.project.gates,
         objective=opened.project.objective,
@@ -57,7 +53,7 @@ def judge_variants(opened: OpenProject, optimized: Optimized) -> tuple[Verdict, 
     from torchyard.evaluate import judge
 
     evaluated = optimized.evaluated
-    champion = _champion_answers(opened, evaluated.trained)
+    champion = _champion_asked(opened, evaluated.trained)
     verdicts: list[Verdict] = []
     for variant in optimized.variants:
         if variant.finding is None:
@@ -148,84 +144,7 @@ def _differences(
     return found
 
 
-def _champion(opened: OpenProject) -> str | None:
-    from torchyard.release import ChannelLog
-
-    with ChannelLog(opened.workspace.channels_url) as log:
-        state = log.states().get(opened.project.name)
-    return state.champion if state else None
-
-
-def _champion_answers(opened: OpenProject, trained: TrainedModel) -> Sample | None:
-    """What the champion answers to the test rows, from its own file, by its own threshold.
-
-    None when nothing serves yet, when the champion is this very run, or when no gate asks.
-    """
-    from torchyard.evaluate import Sample
-    from torchyard.features import columns_from_frame
-    from torchyard.optimize import score
-    from torchyard.release import open_release
-    from torchyard.runtimes import open_model
-
-    champion = _champion(opened)
-    if champion is None or all(gate.against != CHAMPION for gate in opened.project.gates):
-        return None
-    sealed = open_release(
-        opened.workspace.releases / champion.removeprefix(PREFIX), trusted=opened.workspace.trusted
-    )
-    if sealed.manifest.lineage.run == trained.run.id:
-        return None
-    if sealed.task.classes != opened.project.task.classes:
-        theirs, ours = (
-            listed(task.classes, most=_SHOWN_CLASSES) for task in (sealed.task, opened.project.task)
-        )
-        raise Refused(
-            where="gates against the champion",
-            found=f"a champion that answers with {theirs}",
-            expected=f"one that answers with {ours}",
-            remedy="Two models of other classes cannot be compared: take the gate out for one "
-            "release.",
-        )
-    read = Schema(fields=tuple(sealed.schema.field(name) for name in sealed.features.inputs))
-    _need_common_fields(read, opened.project.schema)
-    model = open_model(sealed.variant_path(sealed.manifest.ladder[0]))
-    parts = [
-        score(model, columns_from_frame(read, rows), graph=sealed.features)
-        for rows in trained.featured.chunks("test", read.names)
-    ]
-    return Sample(
-        task=sealed.task, truth=trained.featured.truth("test"), outputs=np.concatenate(parts)
-    )
-
-
-def _need_common_fields(read: Schema, schema: Schema) -> None:
-    """Refuse rows that the champion cannot answer: it reads a field that they lack or hold as
-    another kind. Fields that only the candidate has do no harm.
-    """
-    missing = [field.name for field in read.fields if field.name not in schema.names]
-    if missing:
-        raise Refused(
-            where="gates against the champion",
-            found=f"test rows without the champion's fields {', '.join(missing)}",
-            expected="rows that both models can answer",
-            remedy="Keep the fields in the schema for one more release, or take the gate out.",
-        )
-    pairs = [(field, schema.field(field.name)) for field in read.fields]
-    others = [
-        f"{was.name}, {was.kind} and now {now.kind}" for was, now in pairs if _raw(was) != _raw(now)
-    ]
-    if others:
-        raise Refused(
-            where="gates against the champion",
-            found=f"test rows with the champion's fields in another form: {'; '.join(others)}",
-            expected="rows that both models can answer",
-            remedy="Give such a field another name and keep the old one for one more release, or "
-            "take the gate out.",
-        )
-
-
-def _raw(field: Field) -> tuple[object, ...]:
-    """What a field's raw column depends on: see ARCHITECTURE.md."""
-    alike = {"integer": "number", "boolean": "number", "category": "text", "id": "text"}
-    shape = (field.shape, field.dtype) if field.kind == "tensor" else ()
-    return (alike.get(field.kind, field.kind), *shape)
+def _champion_asked(opened: OpenProject, trained: TrainedModel) -> Sample | None:
+    """The champion's answers; None also when no gate asks."""
+    asked = any(gate.against == CHAMPION for gate in opened.project.gates)
+    return champion_answers(opened, trained) if asked else None

@@ -128,7 +128,9 @@ def against_simple(report: Report) -> str:
     found = {
         rival: (report.baselines[rival][name], report.against[rival][name])
         for rival in report.against
-        if name in report.against[rival] and name in report.baselines.get(rival, {})
+        if rival != "champion"
+        and name in report.against[rival]
+        and name in report.baselines.get(rival, {})
     }
     if not found:
         return ""
