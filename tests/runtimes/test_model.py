@@ -56,6 +56,13 @@ def test_it_answers_rows_with_float32_probabilities(model: Model) -> None:
     np.testing.assert_allclose(answer[:, 1], [0.5, 1 / (1 + np.e)], rtol=1e-6)
 
 
+def test_numbers_are_answered_under_their_own_name(tmp_path: Path) -> None:
+    model = open_model(write_graph(tmp_path / "model.onnx", output="predictions"))
+
+    assert model.output == "predictions"
+    assert model.run({"a": column(0.0), "b": column(0.0)}).shape == (1, 2)
+
+
 def test_threads_get_their_own_rows(model: Model) -> None:
     answers: dict[int, float] = {}
 
@@ -123,6 +130,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     [
         ("scores", TensorProto.FLOAT, "outputs scores: tensor(float)"),
         ("probabilities", TensorProto.DOUBLE, "outputs probabilities: tensor(double)"),
+        ("predictions", TensorProto.DOUBLE, "outputs predictions: tensor(double)"),
     ],
 )
 def test_another_output_is_refused(tmp_path: Path, output: str, kind: int, found: str) -> None:
@@ -132,4 +140,18 @@ def test_another_output_is_refused(tmp_path: Path, output: str, kind: int, found
         open_model(path)
 
     assert caught.value.found == found
-    assert caught.value.expected == "an output probabilities: tensor(float)"
+    assert caught.value.expected == "one output, probabilities or predictions: tensor(float)"
+
+
+def test_a_file_that_answers_in_two_ways_is_refused(tmp_path: Path) -> None:
+    path = write_graph(tmp_path / "model.onnx")
+    both = onnx.load(path)
+    both.graph.node.append(helper.make_node("Identity", ["probabilities"], ["predictions"]))
+    copied = helper.make_tensor_value_info("predictions", TensorProto.FLOAT, ["rows", 2])
+    both.graph.output.append(copied)
+    onnx.save(both, str(path))
+
+    with pytest.raises(
+        BadRecord, match=r"found outputs probabilities: .*, predictions: .*one output"
+    ):
+        open_model(path)

@@ -1,4 +1,4 @@
-"""One opened model: raw columns in, calibrated probabilities out. ONNX Runtime on the CPU."""
+"""One opened model: raw columns in, calibrated answers out. ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import onnxruntime
 
 Columns = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
-Probabilities = np.ndarray[Any, np.dtype[np.float32]]
+Answers = np.ndarray[Any, np.dtype[np.float32]]
 
-OUTPUT = "probabilities"
+OUTPUTS = ("probabilities", "predictions")
 RUNTIMES = ("onnxruntime",)
 
 
@@ -29,22 +29,23 @@ class Model:
     Attributes:
         inputs: the raw fields it reads, in the order of the graph's inputs. Host steps that the
             file lists (splitting texts, decoding pictures) are part of the model.
+        output: what it answers with: ``probabilities`` of classes, or ``predictions`` of a number.
     """
 
-    __slots__ = ("_direct", "_file", "_outputs", "_session", "_steps", "inputs")
+    __slots__ = ("_direct", "_file", "_session", "_steps", "inputs", "output")
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, *, file: str, steps: HostSteps
+        self, session: onnxruntime.InferenceSession, *, file: str, output: str, steps: HostSteps
     ) -> None:
         self._session = session
         self._file = file
         self._steps = steps
-        self._outputs = [OUTPUT]
+        self.output = output
         names = tuple(node.name for node in session.get_inputs())
         self._direct = tuple(name for name in names if name not in steps.fields)
         self.inputs: tuple[str, ...] = steps.raw_inputs(names)
 
-    def run(self, columns: Columns) -> Probabilities:
+    def run(self, columns: Columns) -> Answers:
         """Answer some rows.
 
         Args:
@@ -52,7 +53,8 @@ class Model:
                 model does not read are passed over.
 
         Returns:
-            Probabilities, ``float32 [rows, classes]``, each in 0 to 1.
+            ``float32 [rows, classes]``: the probability of each class, 0 to 1; of a number
+            ``float32 [rows, 3]``: value, low and high, in the label's unit.
 
         Raises:
             BadUsage: a column the model reads is missing, or a host step's is of another kind.
@@ -71,7 +73,7 @@ class Model:
                 remedy="Pass one raw column for every field that the model reads.",
             ) from error
         try:
-            answer: Probabilities = self._session.run(self._outputs, feed)[0]
+            answer: Answers = self._session.run([self.output], feed)[0]
         except Exception as error:  # ONNX Runtime raises its own family under no common base
             raise BadModel(
                 where=self._file,
@@ -86,7 +88,8 @@ def open_model(path: Path, *, runtime: str = "onnxruntime", threads: int = 1) ->
     """Open one variant's file.
 
     Args:
-        path: an ONNX file whose one answer is ``probabilities``, ``float32 [rows, classes]``.
+        path: an ONNX file whose one answer is ``probabilities``, ``float32 [rows, classes]``, or
+            ``predictions``, ``float32 [rows, 3]``.
         runtime: ``onnxruntime`` is the only one.
         threads: threads inside one call, at least 1. They do not spin while they wait, so that
             several sessions can share the cores.
@@ -117,11 +120,13 @@ def open_model(path: Path, *, runtime: str = "onnxruntime", threads: int = 1) ->
         raise _damaged(path, error.strerror or str(error), "a readable ONNX file") from error
     session = open_session(content, where=str(path), threads=threads)
     outputs = {node.name: node.type for node in session.get_outputs()}
-    if outputs.get(OUTPUT) != "tensor(float)":
+    fitting = [name for name in OUTPUTS if outputs.get(name) == "tensor(float)"]
+    if len(fitting) != 1:
         listed = ", ".join(f"{name}: {kind}" for name, kind in outputs.items())
-        raise _damaged(path, f"outputs {listed}", f"an output {OUTPUT}: tensor(float)")
+        expected = f"one output, {' or '.join(OUTPUTS)}: tensor(float)"
+        raise _damaged(path, f"outputs {listed}", expected)
     steps = HostSteps.of_session(session, where=str(path))
-    return Model(session, file=path.name, steps=steps)
+    return Model(session, file=path.name, output=fitting[0], steps=steps)
 
 
 def _damaged(path: Path, found: str, expected: str) -> BadRecord:
