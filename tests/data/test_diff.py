@@ -274,3 +274,15 @@ def test_many_changed_rows_are_compared_a_few_fields_at_a_time(
     assert [(item.field, item.rows) for item in whole.keyed.fields] == [
         ("x", 9), ("color", 9), ("late", 4),
     ]  # fmt: skip
+
+
+def test_a_label_that_is_a_number_is_compared_as_one() -> None:
+    frames = [
+        pl.DataFrame({"x": [1.0] * 6_000, "delay": [shift + n / 10 for n in range(6_000)]})
+        for shift in (0.0, 300.0)
+    ]
+    schema = ty.Schema(x=ty.number())
+    found = diff(*(version_of(frame, schema, label="delay", rows=1_000) for frame in frames))
+    (delay,) = (change for change in found.changes if change.field == "delay")
+    assert delay.new_values == ()
+    assert delay.mean_shift == pytest.approx(300 / np.std(frames[0]["delay"].to_numpy()), rel=1e-3)

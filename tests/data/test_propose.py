@@ -298,7 +298,14 @@ def test_fields_that_give_the_label_away_are_noted() -> None:
     [
         (["b", "a", "c"], "the label: ty.multiclass_classification('y', classes=['a', 'b', 'c'])"),
         ([1, 0], "the label: 0 or 1; ty.binary_classification takes true and false"),
-        ([*range(300)], "different values, which is no classification"),
+        ([*range(300)], "the label: ty.regression('y'), of 2"),
+        ([0.5, 1.5], "the label: ty.regression('y'), of 2 different numbers"),
+        (
+            [["b", "a"], [], ["c"]],
+            "the label: ty.multilabel_classification('y', classes=['a', 'b', 'c'])",
+        ),
+        ([[1, 2]], "the label: values of the type List(Int64), which no task predicts"),
+        ([f"n{n}" for n in range(300)], "different values, which is no classification"),
     ],
 )
 def test_the_label_is_described(values: list[Any], said: str) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import torchyard as ty
-from torchyard.data.checking.table import label_field
+from torchyard.data.labels import label_field
 from torchyard.data.reading.chunks import regroup, row_sizes
 from torchyard.data.reading.parts import Part
 from torchyard.data.source import Source, open_source

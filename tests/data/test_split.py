@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 import torchyard as ty
 from torchyard.core.errors import BadData
-from torchyard.data.split import NAMES, Chunks, SplitTally, class_codes, fit_splitter
+from torchyard.data.labels import class_codes
+from torchyard.data.split import NAMES, SplitTally, fit_splitter
+from torchyard.data.strata import Chunks
 from torchyard.records.dataset import SplitRule
 from torchyard.records.schema import Task
 

@@ -25,9 +25,10 @@ from torchyard.data.checking.conditions import (
 )
 from torchyard.data.checking.labels import LabelTally
 from torchyard.data.checking.predicates import broken_rows
-from torchyard.data.checking.table import Table, fit_table, label_field
+from torchyard.data.checking.table import Table, fit_table
 from torchyard.data.checking.tally import ROW, Tally
 from torchyard.data.checking.unique import Seen
+from torchyard.data.labels import joined_labels, label_field
 from torchyard.data.rules import Checks
 from torchyard.data.source import Source
 from torchyard.records.dataset import Finding
@@ -142,7 +143,7 @@ class Checker:
         source: str = "data",
         now: datetime | None = None,
     ) -> None:
-        self._schema, self._source = schema, source
+        self._schema, self._source, self._task = schema, source, task
         self._checks = checks or Checks()
         self._now = now or datetime.now(UTC)
         self._label = None if task is None else label_field(task)
@@ -176,6 +177,8 @@ class Checker:
             BadData: a column is missing or of another type.
             BadProject: a rule of the project fails on these rows.
         """
+        if self._task is not None:
+            frame = joined_labels(frame, self._task)
         table = fit_table(frame, self._schema, label=self._label, source=self._source)
         for name in table.unknown:
             self._unknown[name] = self._unknown.get(name, 0) + frame.height

@@ -148,10 +148,18 @@ def answers_schema(task: Task) -> Schema:
     """What is profiled about answers.
 
     Binary: ``probability`` of the second class. Multiclass: ``class``, the most probable one, and
-    ``confidence``, its probability.
+    ``confidence``, its probability. Multilabel: the probability of each class, by its name.
+    Regression: ``value``, and the ``width`` of its interval, in the task's unit.
     """
-    if task.is_binary:
-        return Schema(fields=(Field(name="probability", kind="number", ge=0.0, le=1.0),))
+    if task.is_regression:
+        value, width = (Field(name=name, kind="number", unit=task.unit)
+                        for name in ("value", "width"))  # fmt: skip
+        return Schema(fields=(value, width))
+    if task.is_binary or task.is_multilabel:
+        names = task.classes if task.is_multilabel else ("probability",)
+        return Schema(
+            fields=tuple(Field(name=name, kind="number", ge=0.0, le=1.0) for name in names)
+        )
     return Schema(
         fields=(
             Field(name="class", kind="category", values=task.classes),
@@ -164,11 +172,17 @@ def answers_frame(scores: npt.NDArray[np.floating], task: Task) -> pl.DataFrame:
     """Answers as rows of ``answers_schema``.
 
     Args:
-        scores: calibrated probabilities, 0 to 1: ``[rows, classes]``, or for a binary task also
-            ``[rows]`` of the second class.
+        scores: ``[rows, outputs]``: calibrated probabilities of the classes, 0 to 1, or value and
+            interval; for a binary task also ``[rows]`` of the second class.
         task: names the classes.
     """
     probabilities = scores.astype(np.float64)
+    if task.is_regression:
+        value, low, high = np.ascontiguousarray(probabilities.T)
+        return pl.DataFrame({"value": value, "width": high - low})
+    if task.is_multilabel:
+        columns = zip(task.classes, np.ascontiguousarray(probabilities.T), strict=True)
+        return pl.DataFrame(dict(columns))
     if task.is_binary:
         second = probabilities if probabilities.ndim == 1 else probabilities[:, 1]
         return pl.DataFrame({"probability": np.ascontiguousarray(second)})

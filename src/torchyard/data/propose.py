@@ -135,6 +135,7 @@ class _Half:
             for name, dtype in schema.items()
             if name != label and may_be_named(name)
         }
+        self._label = label
         self.unnameable = [name for name in schema if not may_be_named(name)]
         self.broken: dict[str, list[Broken]] = {}
         self.repeated: dict[str, int] = {}
@@ -149,12 +150,13 @@ class _Half:
         simple = [
             name
             for name, dtype in frame.schema.items()
-            if may_be_named(name) and not (dtype.is_nested() or dtype == pl.Binary)
+            if name == self._label
+            or (may_be_named(name) and not (dtype.is_nested() or dtype == pl.Binary))
         ]
         self._sample.append(frame.select(simple).head(_SAMPLE_ROWS - kept))
 
     def frame(self) -> pl.DataFrame:
-        """Its first rows, without pictures and tensors."""
+        """Its first rows, without pictures and tensors but for the label."""
         return pl.concat(self._sample)
 
 

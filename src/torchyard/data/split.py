@@ -7,8 +7,8 @@ No splitter depends on the order of rows or on where chunks end:
   rows that are equal in these fields are never parted. Without fields: of all request fields, not
   of the label or of ``later`` fields, because rows that a model cannot tell apart must not stand on
   both sides. Rows where all named fields are missing name no entity: the whole row decides.
-- ``stratified``: the rank of the row's digest among the rows of its class; rows without a label are
-  a class of their own.
+- ``stratified``: the rank of the row's digest among the rows of its stratum (see ``strata``: its
+  class, where it has one); rows without a label are a stratum of their own.
 - ``given``: a column says so.
 
 The digest is that of ``fingerprint``, which fixes its form.
@@ -16,7 +16,7 @@ The digest is that of ``fingerprint``, which fixes its form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -27,16 +27,14 @@ import polars as pl
 
 from torchyard.core.errors import BadData
 from torchyard.data.fingerprint import Digests, Fingerprints, row_digests
+from torchyard.data.labels import truth_of
+from torchyard.data.strata import Chunks, Strata, fit_strata
 from torchyard.records.dataset import Split, SplitRule
 from torchyard.records.schema import Field, Schema, Task
 
 NAMES = ("train", "validation", "test")
 
-Chunks = Callable[[], Iterator[pl.DataFrame]]
-"""Rows in frames; every call starts anew and gives the same rows in the same order."""
-
 _DIGESTS = 1 << 64
-_UNLABELLED = -1
 
 
 class Splitter(Protocol):
@@ -60,11 +58,11 @@ def fit_splitter(rule: SplitRule, task: Task, schema: Schema, chunks: Chunks) ->
         task: names the label, which a stratified split holds the shares within.
         schema: the fields; ``later`` ones take no part in the digest of a whole row.
         chunks: all accepted rows, the label among their columns; only a stratified split reads
-            them, once, and keeps 8 bytes per row while it does (16 at its end, when each class is
-            ranked).
+            them, once, and keeps 8 bytes per row while it does (16 at its end, when each stratum is
+            ranked); of rows with several classes or a number once more before, see ``fit_strata``.
 
     Raises:
-        BadData: a stratified split met a label that is not among the task's classes.
+        BadData: a stratified split met a label that the task does not know.
     """
     if rule.by == "time":
         limits = datetime.fromisoformat(rule.validation), datetime.fromisoformat(rule.test)
@@ -79,33 +77,6 @@ def fit_splitter(rule: SplitRule, task: Task, schema: Schema, chunks: Chunks) ->
     return _ByHash(entity, row, test, test + _portion(rule.validation))
 
 
-def class_codes(frame: pl.DataFrame, task: Task) -> pl.Series:
-    """The index of each row's class in ``task.classes``, Int64 ``[rows]``; null without a label.
-
-    Raises:
-        BadData: a label is not among the classes, or a binary label is not boolean.
-
-    Example:
-        >>> task = Task(kind="binary_classification", label="late", classes=("no", "yes"))
-        >>> class_codes(pl.DataFrame({"late": [True, None, False]}), task).to_list()
-        [1, None, 0]
-    """
-    label = frame[task.label]
-    if task.is_binary:
-        if label.dtype not in (pl.Boolean, pl.Null):
-            raise _bad_label(task, f"{label.dtype} values", "true or false")
-        return label.cast(pl.Int64)
-    texts = label.cast(pl.String)
-    codes = texts.replace_strict(
-        list(task.classes), range(len(task.classes)), default=None, return_dtype=pl.Int64
-    )
-    unknown = texts.filter(codes.is_null() & texts.is_not_null()).unique(maintain_order=True)
-    if len(unknown):
-        found = ", ".join(repr(text) for text in unknown[:5])
-        raise _bad_label(task, found, f"one of {', '.join(task.classes)}")
-    return codes
-
-
 class SplitTally:
     """Counts rows, labels and classes per part over the chunks of a dataset version.
 
@@ -118,6 +89,7 @@ class SplitTally:
         self._rule = rule
         self._task = task
         self._rows = dict.fromkeys(NAMES, 0)
+        self._labelled = dict.fromkeys(NAMES, 0)
         self._classes = {name: np.zeros(len(task.classes), dtype=np.int64) for name in NAMES}
         self._times: dict[str, list[datetime]] = {name: [] for name in NAMES}
         self.left_out = 0
@@ -130,17 +102,27 @@ class SplitTally:
             frame: its rows, the label among the columns.
             part: where each belongs, from a ``Splitter``.
         """
-        codes = class_codes(frame, self._task)
+        known = frame[self._task.label].is_not_null()
         self.left_out += part.null_count()
         for name in NAMES:
             here = part.eq_missing(pl.Series([name], dtype=part.dtype))
             self._rows[name] += int(here.sum())
-            labelled = codes.filter(here).drop_nulls().to_numpy()
-            self._classes[name] += np.bincount(labelled, minlength=len(self._task.classes))
+            truth = truth_of(frame.filter(here & known), self._task)
+            self._labelled[name] += len(truth)
+            self._classes[name] += self._count(truth)
             if self._rule.by == "time" and here.any():
                 times = frame[self._rule.fields[0]].filter(here)
                 seen = [*self._times[name], *times.bottom_k(1), *times.top_k(1)]
                 self._times[name] = [min(seen), max(seen)]
+
+    def _count(self, truth: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """How many rows have each class; of a number nothing is counted."""
+        if self._task.is_regression:
+            return np.zeros(0, dtype=np.int64)
+        if self._task.is_multilabel:
+            classes: np.ndarray[Any, Any] = truth.sum(axis=0)
+            return classes
+        return np.bincount(truth, minlength=len(self._task.classes))
 
     def records(self) -> tuple[Split, Split, Split]:
         """Train, validation and test.
@@ -153,27 +135,31 @@ class SplitTally:
 
     def _record(self, name: str) -> Split:
         classes = tuple(int(count) for count in self._classes[name])
-        if min(classes) == 0:
+        labelled = self._labelled[name]
+        if labelled == 0 or 0 in classes:
+            two = "both" if self._task.is_binary else "all"
             raise BadData(
                 where=f"{name} split, label '{self._task.label}'",
-                found=self._what_lacks(classes),
-                expected=f"rows of {'both' if self._task.is_binary else 'all'} classes",
+                found=self._what_lacks(classes, labelled),
+                expected=f"rows of {two} classes" if classes else "rows with a label",
                 remedy="Move the split's limits, or add labelled rows.",
             )
         first, last = (str(time) for time in self._times[name] or (None, None))
         return Split(
             name=name,  # type: ignore[arg-type]
             rows=self._rows[name],
-            labelled=sum(classes),
+            labelled=labelled,
             classes=classes,
             first=first if self._times[name] else None,
             last=last if self._times[name] else None,
         )
 
-    def _what_lacks(self, classes: Sequence[int]) -> str:
+    def _what_lacks(self, classes: Sequence[int], labelled: int) -> str:
+        if not classes:
+            return "no row with a label"
         pairs = zip(self._task.classes, classes, strict=True)
         lacking = ", ".join(repr(name) for name, count in pairs if not count)
-        return f"no row of {lacking} among {sum(classes):,} with a label"
+        return f"no row of {lacking} among {labelled:,} with a label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,15 +209,15 @@ class _ByHash:
 
 @dataclass(frozen=True, slots=True)
 class _Stratified:
-    """Per class (the last: without a label), the digests below which rows test and are held."""
+    """Per stratum (the last: without a label), the digests below which rows test and are held."""
 
-    task: Task
+    strata: Strata
     row: tuple[Field, ...]
     test: Digests
     held: Digests
 
     def part(self, frame: pl.DataFrame, prints: Fingerprints | None = None) -> pl.Series:
-        codes = class_codes(frame, self.task).fill_null(_UNLABELLED).to_numpy()
+        codes = self.strata.codes(frame)
         digests = (prints or Fingerprints(frame)).rows(self.row)
         return _parts(digests < self.test[codes], digests < self.held[codes])
 
@@ -239,19 +225,20 @@ class _Stratified:
 def _fit_stratified(
     rule: SplitRule, task: Task, row: tuple[Field, ...], chunks: Chunks
 ) -> _Stratified:
-    seen: list[list[Digests]] = [[] for _ in range(len(task.classes) + 1)]
+    strata = fit_strata(task, chunks)
+    seen: list[list[Digests]] = [[] for _ in range(len(strata.names) + 1)]
     for frame in chunks():
-        codes = class_codes(frame, task).fill_null(_UNLABELLED).to_numpy()
+        codes = strata.codes(frame)
         digests = row_digests(frame, row)
         for code in np.unique(codes):
             seen[code].append(digests[codes == code])
     limits = [_limits(_joined(seen.pop(0)), rule) for _ in range(len(seen))]
     test, held = np.array(limits, dtype=np.uint64).T
-    return _Stratified(task, row, test, held)
+    return _Stratified(strata, row, test, held)
 
 
 def _limits(digests: Digests, rule: SplitRule) -> tuple[int, int]:
-    """The digests at which a class is cut; from three rows on each part gets at least one.
+    """The digests at which a stratum is cut; from three rows on each part gets at least one.
 
     ``digests`` are put in another order.
     """
@@ -279,12 +266,3 @@ def _parts(test: np.ndarray[Any, Any], held: np.ndarray[Any, Any]) -> pl.Series:
     """Texts from flags: test, else held for validation, else train."""
     places = np.where(test, 2, held)
     return pl.Series("part", NAMES).gather(places)
-
-
-def _bad_label(task: Task, found: str, expected: str) -> BadData:
-    return BadData(
-        where=f"label '{task.label}'",
-        found=found,
-        expected=expected,
-        remedy="Correct the labels, or name every class in the task.",
-    )

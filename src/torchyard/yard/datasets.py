@@ -224,7 +224,7 @@ def delete_rows(
 
 def project_source(opened: OpenProject, source: object = None) -> Source:
     """The project's data, or another source, read as its schema and its task's label say."""
-    from torchyard.data.checking.table import label_field
+    from torchyard.data.labels import label_field
     from torchyard.data.source import open_source
 
     folder = opened.workspace.folder

@@ -12,6 +12,7 @@ import polars as pl
 
 from torchyard.data.checking.tally import Tally
 from torchyard.data.checking.unique import Seen
+from torchyard.data.labels import label_marks, memberships, truth_of
 from torchyard.records.dataset import Finding
 from torchyard.records.schema import Schema, Task
 
@@ -34,11 +35,9 @@ class LabelTally:
         self._task = task
         self._fields = [item.name for item in schema.request.fields if item.kind != "id"]
         self._classes = np.zeros(len(task.classes), dtype=np.int64)
+        self._numbers: set[float] = set()  # two of them are enough
         self._rows = self._labelled = 0
-        self._strange = Tally(
-            "is not one of the task's classes", (task.label,), "fail",
-            f"The task declares {', '.join(task.classes)}.",
-        )  # fmt: skip
+        self._strange = _strange(task)
         self._torn = Tally(
             "differs between equal rows", (task.label,), "warn",
             "What tells these rows apart is not among the fields, or some labels are wrong.",
@@ -51,59 +50,85 @@ class LabelTally:
         ``rows`` holds their numbers in the source, for the examples.
         """
         labels = frame[self._task.label]
-        codes = self._codes(labels)
+        there = labels.is_not_null().to_numpy()
+        known = self._known(labels)
         self._rows += frame.height
-        self._labelled += frame.height - labels.null_count()
-        self._classes += np.bincount(codes[codes >= 0], minlength=len(self._classes))
-        strange = (codes < 0) & labels.is_not_null().to_numpy()
-        self._strange.count(np.flatnonzero(strange), frame, rows)
-        if self._fields:
-            self._compare(frame, codes, rows)
+        self._labelled += int(there.sum())
+        self._strange.count(np.flatnonzero(there & ~known), frame, rows)
+        labelled, numbers = frame.filter(pl.Series(known)), rows[known]
+        if labelled.is_empty():
+            return
+        self._count(labelled)
+        # equal rows with other numbers are what an interval is for
+        if self._fields and not self._task.is_regression:
+            self._compare(labelled, numbers)
 
     def findings(self) -> list[Finding]:
         """What is wrong with the labels of all rows so far."""
         found = [tally.finding(self._rows) for tally in (self._strange, self._torn) if tally.rows]
-        return [*found, *self._about_classes()]
-
-    def _codes(self, labels: pl.Series) -> Array:
-        """The place of each label among the task's classes; -1 where it has none."""
-        if self._task.is_binary:
-            return labels.cast(pl.Int16).fill_null(-1).to_numpy()
-        known = pl.Series(self._task.classes)
-        places = pl.Series(range(len(known)), dtype=pl.Int16)
-        return labels.replace_strict(known, places, default=-1).fill_null(-1).to_numpy()
-
-    def _compare(self, frame: pl.DataFrame, codes: Array, rows: Array) -> None:
-        with_class = codes >= 0
-        labelled = frame.filter(pl.Series(with_class))
-        if labelled.is_empty():
-            return
-        own = codes[with_class].astype(np.int16)
-        _, first = self._seen.add(labelled, self._fields, own)
-        self._torn.count(np.flatnonzero(own != first), labelled, rows[with_class])
-
-    def _about_classes(self) -> list[Finding]:
-        task, seen = self._task, int((self._classes > 0).sum())
-        names = [name for name, n in zip(task.classes, self._classes, strict=True) if n == 0]
         if self._labelled == 0:
-            return [self._about("is missing in every row", "fail", "There is nothing to learn.")]
-        found = []
+            return [*found, self._about("is missing in every row", "fail",
+                                        "There is nothing to learn.")]  # fmt: skip
         if self._rows - self._labelled > _MOST_MISSING * self._rows:
             share = (self._rows - self._labelled) / self._rows
             found.append(self._about(f"is missing in {share:.1%} of rows", "warn",
                                      "Rows without a label are not trained on."))  # fmt: skip
-        if seen == 1:
-            only = task.classes[int(np.argmax(self._classes > 0))]
-            found.append(self._about(f"is always {only}", "fail",
-                                     "One class alone cannot be told from another."))  # fmt: skip
-        elif names:
-            found.append(self._about(f"is never {' nor '.join(names)}", "fail",
-                                     "A class without rows cannot be learnt."))  # fmt: skip
-        elif self._classes.min() < _RAREST_SHARE * self._classes.sum():
-            rarest = int(np.argmin(self._classes))
-            share = self._classes[rarest] / self._classes.sum()
+        return found + (
+            self._about_numbers() if self._task.is_regression else self._about_classes()
+        )
+
+    def _known(self, labels: pl.Series) -> Array:
+        """Whether each label is one that the task knows, ``bool [rows]``; false without one."""
+        there = labels.is_not_null()
+        if self._task.is_binary:
+            return there.to_numpy()
+        if self._task.is_regression:
+            return (there & labels.is_finite().fill_null(False)).to_numpy()
+        if self._task.is_multilabel:
+            return there.to_numpy() & ~memberships(labels, self._task)[1]
+        return (there & labels.is_in(self._task.classes)).to_numpy()
+
+    def _count(self, labelled: pl.DataFrame) -> None:
+        truth = truth_of(labelled, self._task)
+        if self._task.is_multilabel:
+            self._classes += truth.sum(axis=0)
+        elif not self._task.is_regression:
+            self._classes += np.bincount(truth, minlength=len(self._classes))
+        elif len(self._numbers) < 2:
+            self._numbers |= {float(truth.min()), float(truth.max())}
+
+    def _compare(self, labelled: pl.DataFrame, rows: Array) -> None:
+        own = label_marks(labelled, self._task).astype(np.int16)
+        _, first = self._seen.add(labelled, self._fields, own)
+        self._torn.count(np.flatnonzero(own != first), labelled, rows)
+
+    def _about_numbers(self) -> list[Finding]:
+        if len(self._numbers) != 1:
+            return []
+        return [self._about(f"is always {next(iter(self._numbers)):g}", "fail",
+                            "There is nothing to learn.")]  # fmt: skip
+
+    def _about_classes(self) -> list[Finding]:
+        task, counts = self._task, self._classes
+        absent = [name for name, n in zip(task.classes, counts, strict=True) if n == 0]
+        if (counts > 0).sum() == 1 and not task.is_multilabel:
+            only = task.classes[int(np.argmax(counts > 0))]
+            return [self._about(f"is always {only}", "fail",
+                                "One class alone cannot be told from another.")]  # fmt: skip
+        if absent:
+            return [self._about(f"is never {' nor '.join(absent)}", "fail",
+                                "A class without rows cannot be learnt.")]  # fmt: skip
+        found = []
+        of = int(counts.sum()) if not task.is_multilabel else self._labelled
+        everywhere = [name for name, n in zip(task.classes, counts, strict=True) if n == of]
+        if everywhere:
+            found.append(self._about(f"has {' and '.join(everywhere)} in every row", "warn",
+                                     "What every row has cannot be learnt."))  # fmt: skip
+        if counts.min() < _RAREST_SHARE * of:
+            rarest = int(np.argmin(counts))
+            has = "has" if task.is_multilabel else "is"
             found.append(self._about(
-                f"is {task.classes[rarest]} in {share:.2%} of rows", "warn",
+                f"{has} {task.classes[rarest]} in {counts[rarest] / of:.2%} of rows", "warn",
                 "Extreme imbalance: judge by average precision, and split stratified.",
             ))  # fmt: skip
         return found
@@ -113,3 +138,14 @@ class LabelTally:
             rule=rule, field=self._task.label, severity=severity,  # type: ignore[arg-type]
             rows=0, rows_checked=self._rows, examples=(), meaning=meaning,
         )  # fmt: skip
+
+
+def _strange(task: Task) -> Tally:
+    """The tally of labels that the task does not know."""
+    if task.is_regression:
+        rule, meaning = "is not a finite number", "An infinite number cannot be learnt."
+    else:
+        some = " only" if task.is_multilabel else " one"
+        rule = f"is not{some} of the task's classes"
+        meaning = f"The task declares {', '.join(task.classes)}."
+    return Tally(rule, (task.label,), "fail", meaning)

@@ -31,7 +31,7 @@ from torchyard.core.errors import BadData, nearest
 from torchyard.data.checking.ranges import Range, value_range
 from torchyard.data.checking.tensors import fit_tensor
 from torchyard.data.reading.asking import ask
-from torchyard.records.schema import Field, FieldKind, Schema, Task
+from torchyard.records.schema import Field, FieldKind, Schema
 
 _MOST_INTEGER = 2**63 - 1
 _LOOKED_AT = 100
@@ -63,18 +63,13 @@ class Table:
     ranges: dict[str, Range]
 
 
-def label_field(task: Task) -> Field:
-    """The label as a field: Boolean for a binary task, the class as text for a multiclass one."""
-    return Field(name=task.label, kind="boolean" if task.is_binary else "id", optional=True)
-
-
 def fit_table(frame: pl.DataFrame, schema: Schema, *, label: Field | None, source: str) -> Table:
     """The schema's columns in its order, then the label's.
 
     Args:
         frame: rows as read.
         schema: the fields.
-        label: see ``label_field``; None where there is none.
+        label: see ``labels.label_field``; None where there is none.
         source: what errors call the rows.
 
     Raises:

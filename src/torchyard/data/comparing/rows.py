@@ -19,7 +19,7 @@ from torchyard.data.fingerprint import Digests, row_digests, value_digests
 from torchyard.data.leaks.parted import EXAMPLES, shown_value
 from torchyard.records.dataset import DatasetVersion
 from torchyard.records.difference import ChangedValues, KeyedRows
-from torchyard.records.schema import Field
+from torchyard.records.schema import Field, FieldKind
 
 Places = npt.NDArray[np.int64]
 
@@ -35,12 +35,16 @@ class Rows:
     read: Callable[[Sequence[str]], Iterable[pl.DataFrame]]
 
     def fields(self, names: Sequence[str]) -> list[Field]:
-        """Columns as this version declares them; the label counts as a category."""
+        """Columns as this version declares them; the label is a number or counts as a category."""
         schema = self.version.schema
         return [
-            schema.field(name) if name in schema.names else Field(name=name, kind="category")
+            schema.field(name) if name in schema.names else Field(name=name, kind=self._kind(name))
             for name in names
         ]
+
+    def _kind(self, label: str) -> FieldKind:
+        first = next(iter(self.read([label])), None)
+        return "number" if first is not None and first[label].dtype.is_float() else "category"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ Explorations 2001), and the area under the ROC curve says how well it ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from torchyard.data.leaks.parted import (
     Integers,
     Numbers,
     Parted,
+    shown_label,
     shown_value,
 )
+from torchyard.data.leaks.questions import Question
 from torchyard.records.dataset import Finding
 from torchyard.records.schema import Schema, Task
 
@@ -36,12 +38,15 @@ class PredictsAlone:
     Args:
         schema: the fields.
         task: what is predicted.
+        questions: of the label.
         limit: the largest area under the ROC curve that one field may reach, 0.5 to 1.
     """
 
-    def __init__(self, schema: Schema, task: Task, limit: float) -> None:
-        self._task, self._limit = task, limit
-        self._counts = FieldCounts(schema.request.fields, len(task.classes))
+    def __init__(
+        self, schema: Schema, task: Task, questions: Sequence[Question], limit: float
+    ) -> None:
+        self._task, self._questions, self._limit = task, questions, limit
+        self._counts = FieldCounts(schema.request.fields, questions)
         self._examples: dict[str, list[str]] = {name: [] for name in schema.request.names}
         self._fields = schema.request.fields
 
@@ -57,25 +62,29 @@ class PredictsAlone:
     def second(self, rows: Parted) -> None:
         """Count classes by value; keep the first validation rows as examples."""
         self._counts.second(rows)
-        judged = np.flatnonzero((rows.parts == VALIDATION) & (rows.codes >= 0))[:EXAMPLES]
+        judged = np.flatnonzero((rows.parts == VALIDATION) & (rows.marks >= 0))[:EXAMPLES]
         for field in self._fields:
             known = self._examples[field.name]
             for row in judged[: EXAMPLES - len(known)]:
                 value = shown_value(rows.frame[field.name][int(row)], field)
-                known.append(f"{value}: {self._task.classes[rows.codes[row]]}")
+                known.append(f"{value}: {shown_label(rows.frame, int(row), self._task)}")
 
     def findings(self) -> Iterator[Finding]:
         """At most one for each field."""
-        best: dict[str, tuple[float, View]] = {}
+        best: dict[str, tuple[float, View, Question]] = {}
         for view in self._counts.views:
-            area = macro_auroc(view.counts[TRAIN], view.counts[VALIDATION])
             name = view.field.name
-            if area is not None and area > max(self._limit, best[name][0] if name in best else 0):
-                best[name] = area, view
-        return (self._finding(area, view) for area, view in best.values())
+            for question in self._questions:
+                asked = view.counts[:, :, question.columns]
+                area = macro_auroc(asked[TRAIN], asked[VALIDATION])
+                least = max(self._limit, best[name][0] if name in best else 0)
+                if area is not None and area > least:
+                    best[name] = area, view, question
+        return (self._finding(*found) for found in best.values())
 
-    def _finding(self, area: float, view: View) -> Finding:
-        rows = int(view.counts[VALIDATION].sum())
+    def _finding(self, area: float, view: View, question: Question) -> Finding:
+        rows = int(view.counts[VALIDATION][:, question.columns].sum())
+        whose = f" for '{question.names[1]}'" if self._task.is_multilabel else ""
         of = "The length of this field" if view.by == "length" else "This field"
         return Finding(
             rule=ALONE,
@@ -84,7 +93,7 @@ class PredictsAlone:
             rows=rows,
             rows_checked=rows,
             examples=tuple(self._examples[view.field.name]),
-            meaning=f"{of} alone reaches AUROC {area:.3f} on the validation part, above "
+            meaning=f"{of} alone reaches AUROC {area:.3f}{whose} on the validation part, above "
             f"{self._limit:g}. Such a field is usually written when the outcome is known, and "
             "will not be there when a prediction is asked for. Declare it later=True; if it is "
             "known in time, raise predicts_alone_at_most in ty.Checks.",

@@ -1,4 +1,4 @@
-"""How often each class was met with each value of a field, by part: what label checks count.
+"""How often each label was met with each value of a field, by part: what label checks count.
 
 Numbers and timestamps are cut into bins at quantiles of training rows, other values compared for
 equality (by their digest, in a bounded number of buckets), texts and pictures also by their length;
@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from torchyard.data.leaks.parted import TRAIN, Integers, Numbers, Parted
+from torchyard.data.leaks.questions import Question
 from torchyard.data.leaks.sample import SmallestDigests
 from torchyard.records.schema import Field, FieldKind
 
@@ -39,9 +40,10 @@ VIEWS: dict[FieldKind, tuple[By, ...]] = {
 
 @dataclass(slots=True)
 class View:
-    """One way to read a field, the bins it falls in, and how often each class was met there.
+    """One way to read a field, the bins it falls in, and how often each label was met there.
 
-    ``counts`` is ``[3 parts, bins + 1, classes]``; the last bin is that of missing values.
+    ``counts`` is ``[3 parts, bins + 1, names]``, of the names of all questions; the last bin is
+    that of missing values.
     """
 
     field: Field
@@ -78,13 +80,14 @@ class FieldCounts:
 
     Args:
         fields: what to count.
-        classes: how many there are.
+        questions: of the label.
     """
 
-    def __init__(self, fields: Sequence[Field], classes: int) -> None:
-        self._classes = classes
+    def __init__(self, fields: Sequence[Field], questions: Sequence[Question]) -> None:
+        self._questions = questions
+        self._names = sum(len(question.names) for question in questions)
         self.views = [
-            View(field, by, np.zeros(0), np.zeros((3, 1, classes), dtype=np.int64))
+            View(field, by, np.zeros(0), np.zeros((3, 1, self._names), dtype=np.int64))
             for field in fields
             for by in VIEWS[field.kind]
         ]
@@ -102,18 +105,20 @@ class FieldCounts:
         """Cut each field into bins."""
         sample = self._sample.rows()
         for view in self.views:
-            bins = max(_COUNTERS // (3 * self._classes), 1024)
+            bins = max(_COUNTERS // (3 * self._names), 1024)
             if view.by != "equality":
                 view.edges = _edges(sample[view.column]) if sample.height else np.zeros(0)
                 bins = len(view.edges) + 1
-            view.counts = np.zeros((3, bins + 1, self._classes), dtype=np.int64)
+            view.counts = np.zeros((3, bins + 1, self._names), dtype=np.int64)
 
     def second(self, rows: Parted) -> None:
         """Count labelled rows."""
-        known = (rows.codes >= 0) & (rows.parts >= 0)
-        parts, codes = rows.parts[known], rows.codes[known]
+        known = (rows.marks >= 0) & (rows.parts >= 0)
+        parts, codes = rows.parts[known], [codes[known] for codes in rows.codes]
         for view in self.views:
-            np.add.at(view.counts, (parts, view.bins(rows)[known], codes), 1)
+            bins = view.bins(rows)[known]
+            for question, own in zip(self._questions, codes, strict=True):
+                np.add.at(view.counts, (parts, bins, question.first + own), 1)
 
 
 def _edges(sample: pl.Series) -> Numbers:

@@ -11,10 +11,12 @@ from torchyard.data.leaks.gaps import TellingGaps
 from torchyard.data.leaks.near import NearDuplicates
 from torchyard.data.leaks.nowhere import InNoPart
 from torchyard.data.leaks.parted import Check, parted
+from torchyard.data.leaks.questions import questions_of
 from torchyard.data.leaks.trend import TREND, LabelTrend
 from torchyard.data.leaks.twins import SameRows
 from torchyard.data.rules import Checks
-from torchyard.data.split import Chunks, Splitter
+from torchyard.data.split import Splitter
+from torchyard.data.strata import Chunks
 from torchyard.records.dataset import Finding, SplitRule
 from torchyard.records.schema import Schema, Task
 
@@ -25,7 +27,8 @@ def find_leaks(
     """Look for leaks between the parts, and from the label into the fields.
 
     Args:
-        chunks: all accepted rows, with the schema's fields and the label as columns; read twice.
+        chunks: all accepted rows, with the schema's fields and the label as columns; read twice,
+            and once more where a number is predicted.
         splitter: says which part each row belongs to; made from ``rule``.
         schema: the fields; only those that a request carries can leak.
         task: what is predicted.
@@ -39,24 +42,25 @@ def find_leaks(
         ``benchmarks/ten_million.py``: some 50 in all with one such field).
 
     Raises:
-        BadData: a label is not among the task's classes.
+        BadData: a label is none that the task knows.
     """
+    questions = questions_of(task, chunks)
     asked: list[Check] = [
-        EqualsLabel(schema, task),
-        TellingGaps(schema, task, checks.predicts_alone_at_most),
-        PredictsAlone(schema, task, checks.predicts_alone_at_most),
+        EqualsLabel(schema, task, questions),
+        TellingGaps(schema, questions, checks.predicts_alone_at_most),
+        PredictsAlone(schema, task, questions, checks.predicts_alone_at_most),
         SameRows(schema),
         NearDuplicates(schema),
         SharedEntities(schema, rule),
         InNoPart(rule),
         LateTimes(schema, rule),
-        LabelTrend(schema, task, rule),
+        LabelTrend(schema, questions, rule),
     ]
-    for rows in parted(chunks, splitter, schema, task):
+    for rows in parted(chunks, splitter, schema, task, questions):
         for check in asked:
             check.first(rows)
     twice = [check for check in asked if check.settle()]
-    for rows in parted(chunks, splitter, schema, task):
+    for rows in parted(chunks, splitter, schema, task, questions):
         for check in twice:
             check.second(rows)
     return _ranked([found for check in asked for found in check.findings()], checks)

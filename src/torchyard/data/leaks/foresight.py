@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
-from torchyard.data.fingerprint import Flags
 from torchyard.data.leaks.parted import (
     EXAMPLES,
-    Integers,
-    Numbers,
     Parted,
     present,
     shown,
+    shown_label,
     shown_value,
 )
+from torchyard.data.leaks.questions import Question
+from torchyard.data.leaks.readings import readings_of
 from torchyard.records.dataset import Finding, SplitRule
 from torchyard.records.schema import Field, Schema, Task
 
@@ -25,39 +25,40 @@ _FEWEST = 20
 _EQUAL = 0.999
 _MOSTLY = 0.95
 _FILLERS = {"is", "was", "has", "will", "be", "the", "flag", "label", "target", "true", "actual"}
-_TRUTH = {"true": 1, "yes": 1, "y": 1, "t": 1, "1": 1, "false": 0, "no": 0, "n": 0, "f": 0, "0": 0}
 _COMPARABLE = ("number", "integer", "boolean", "category", "text", "id")
 
 
 class EqualsLabel:
-    """Finds request fields that hold the label, or are named like it."""
+    """Finds request fields that hold the label, or one of its classes, or are named like it."""
 
-    def __init__(self, schema: Schema, task: Task) -> None:
+    def __init__(self, schema: Schema, task: Task, questions: Sequence[Question]) -> None:
         self._task = task
         self._fields = [field for field in schema.request.fields if field.kind in _COMPARABLE]
-        self._equal = np.zeros(len(self._fields), dtype=np.int64)
+        self._readings = readings_of(task, questions)
+        self._equal = np.zeros((len(self._readings), len(self._fields)), dtype=np.int64)
         self._checked = np.zeros(len(self._fields), dtype=np.int64)
-        self._met: set[int] = set()
+        self._met: list[set[float]] = [set() for _ in self._readings]
         self._examples: list[list[str]] = [[] for _ in self._fields]
-        self._texts = {name.lower(): code for code, name in enumerate(task.classes)}
-        if task.is_binary:
-            self._texts = _TRUTH | self._texts
-        self._longest = max(len(text.encode()) for text in self._texts)
-        self._numbers = _as_numbers(task)
 
     def first(self, rows: Parted) -> None:
         """Compare a chunk."""
-        labelled = rows.codes >= 0
-        frame, codes = rows.frame.filter(pl.Series(labelled)), rows.codes[labelled]
-        self._met.update(np.unique(codes).tolist())
+        labelled = rows.marks >= 0
+        frame = rows.frame.filter(pl.Series(labelled))
+        meant = [reading.label(frame, rows, labelled) for reading in self._readings]
+        for met, truth in zip(self._met, meant, strict=True):
+            if len(met) < 2 and len(truth):
+                met.update((float(truth.min()), float(truth.max())))
         for place, field in enumerate(self._fields):
             series = frame[field.name]
-            equal = present(series).to_numpy() & self._says(series, codes)
-            self._checked[place] += present(series).sum()
-            self._equal[place] += equal.sum()
-            for row in np.flatnonzero(equal)[: EXAMPLES - len(self._examples[place])]:
-                value = shown_value(series[int(row)], field)
-                self._examples[place].append(f"{value}: {self._task.classes[codes[row]]}")
+            there = present(series).to_numpy()
+            self._checked[place] += there.sum()
+            for number, (reading, truth) in enumerate(zip(self._readings, meant, strict=True)):
+                equal = there & reading.says(series, truth, frame)
+                self._equal[number, place] += equal.sum()
+                for row in np.flatnonzero(equal)[: EXAMPLES - len(self._examples[place])]:
+                    value = shown_value(series[int(row)], field)
+                    label = shown_label(frame, int(row), self._task)
+                    self._examples[place].append(f"{value}: {label}")
 
     def settle(self) -> bool:
         """One pass is enough."""
@@ -69,13 +70,16 @@ class EqualsLabel:
     def findings(self) -> Iterator[Finding]:
         """At most one for each field."""
         for place, field in enumerate(self._fields):
-            equal, checked = int(self._equal[place]), int(self._checked[place])
-            if checked >= _FEWEST and len(self._met) > 1 and equal >= _EQUAL * checked:
+            checked = int(self._checked[place])
+            equal = self._held(place)
+            if equal is not None:
+                number, rows = equal
+                of = self._readings[number].of
                 yield Finding(
-                    rule="equals the label",
+                    rule="equals the label" if not of else f"says whether the label has '{of}'",
                     field=field.name,
                     severity="fail",
-                    rows=equal,
+                    rows=rows,
                     rows_checked=checked,
                     examples=tuple(self._examples[place]),
                     meaning=f"It says what '{self._task.label}' says. The model would copy it, and "
@@ -94,17 +98,14 @@ class EqualsLabel:
                     "form of the label, declare it later=True.",
                 )
 
-    def _says(self, series: pl.Series, codes: Integers) -> Flags:
-        """Whether each value, read as a class, is the class of its row, ``[rows]``."""
-        if series.dtype.is_numeric() or series.dtype == pl.Boolean:
-            numbers: Numbers = series.cast(pl.Float64).to_numpy()
-            return np.equal(numbers, self._numbers[codes])
-        short = series.set(series.str.len_bytes() > self._longest, None).str.to_lowercase()
-        read = short.replace_strict(
-            list(self._texts), list(self._texts.values()), default=-1, return_dtype=pl.Int64
-        )
-        meant: Integers = read.to_numpy()
-        return np.equal(meant, codes)
+    def _held(self, place: int) -> tuple[int, int] | None:
+        """The first reading of the label that a field holds, and in how many rows."""
+        checked = int(self._checked[place])
+        for number, met in enumerate(self._met):
+            equal = int(self._equal[number, place])
+            if checked >= _FEWEST and len(met) > 1 and equal >= _EQUAL * checked:
+                return number, equal
+        return None
 
 
 class LateTimes:
@@ -162,14 +163,6 @@ class LateTimes:
                     meaning="A time after the moment of prediction is either planned, and known, "
                     "or measured, and not known yet. Declare it later=True if it is measured.",
                 )
-
-
-def _as_numbers(task: Task) -> Numbers:
-    """The number that stands for each class: its name where all are numbers, else its place."""
-    try:
-        return np.array([float(name) for name in task.classes])
-    except ValueError:
-        return np.arange(len(task.classes), dtype=np.float64)
 
 
 def _words(name: str) -> frozenset[str]:

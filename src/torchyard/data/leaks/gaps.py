@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import log
 
 import numpy as np
 
 from torchyard.data.leaks.parted import Integers, Parted, present
+from torchyard.data.leaks.questions import Question
 from torchyard.records.dataset import Finding
-from torchyard.records.schema import Field, Schema, Task
+from torchyard.records.schema import Field, Schema
 
 _FEWEST = 50
 _SURE = 25.0
@@ -23,21 +24,25 @@ class TellingGaps:
 
     Args:
         schema: the fields.
-        task: what is predicted.
+        questions: of the label.
         limit: how well being missing may tell the classes apart, as an area under the ROC curve.
     """
 
-    def __init__(self, schema: Schema, task: Task, limit: float) -> None:
+    def __init__(self, schema: Schema, questions: Sequence[Question], limit: float) -> None:
         self._fields = [field for field in schema.request.fields if field.optional]
-        self._task, self._limit = task, limit
-        # by field: [missing or there, classes and one column for rows without a label]
-        self._counts = np.zeros((len(self._fields), 2, len(task.classes) + 1), dtype=np.int64)
+        self._questions, self._limit = questions, limit
+        # by question and field: [missing or there, names and one column for rows without a label]
+        self._counts = [
+            np.zeros((len(self._fields), 2, len(question.names) + 1), dtype=np.int64)
+            for question in questions
+        ]
 
     def first(self, rows: Parted) -> None:
         """Count a chunk."""
         for place, field in enumerate(self._fields):
             there = present(rows.frame[field.name]).to_numpy().astype(np.int64)
-            np.add.at(self._counts[place], (there, rows.codes), 1)
+            for counts, codes in zip(self._counts, rows.codes, strict=True):
+                np.add.at(counts[place], (there, codes), 1)
 
     def settle(self) -> bool:
         """One pass is enough."""
@@ -48,15 +53,23 @@ class TellingGaps:
 
     def findings(self) -> Iterator[Finding]:
         """At most one for each field."""
-        for field, counts in zip(self._fields, self._counts, strict=True):
-            found = self._exactly(field, counts[:, :-1]) or self._only(field, counts[:, :-1])
-            if found or (found := self._never_without_label(field, counts)):
+        for place, field in enumerate(self._fields):
+            found = self._telling(field, place)
+            if found or (found := self._never_without_label(field, self._counts[0][place])):
                 yield found
 
-    def _exactly(self, field: Field, counts: Integers) -> Finding | None:
+    def _telling(self, field: Field, place: int) -> Finding | None:
+        """What its being missing says; of several questions the first that it answers."""
+        for look in (self._exactly, self._only):
+            for question, counts in zip(self._questions, self._counts, strict=True):
+                if found := look(field, counts[place, :, :-1], question.names):
+                    return found
+        return None
+
+    def _exactly(self, field: Field, counts: Integers, names: Sequence[str]) -> Finding | None:
         """Missing in one class and there in the others, or the other way round."""
         total = counts.sum(axis=0)
-        for code, name in enumerate(self._task.classes):
+        for code, name in enumerate(names):
             others = total.sum() - total[code]
             if counts.sum(axis=1).min() < _FEWEST or min(total[code], others) == 0:
                 continue
@@ -77,7 +90,7 @@ class TellingGaps:
                 )
         return None
 
-    def _only(self, field: Field, counts: Integers) -> Finding | None:
+    def _only(self, field: Field, counts: Integers, names: Sequence[str]) -> Finding | None:
         """All missing, or all filled, rows are of one class, beyond chance."""
         total = counts.sum(axis=0)
         for row, word in ((THERE, "filled"), (MISSING, "missing")):
@@ -90,7 +103,7 @@ class TellingGaps:
                 continue
             return _finding(
                 field,
-                rule=f"is {word} only when the label is '{self._task.classes[code]}'",
+                rule=f"is {word} only when the label is '{names[code]}'",
                 severity="warn",
                 counts=counts,
                 rows=rows,

@@ -1,4 +1,4 @@
-"""A chunk as the leak checks see it: rows, their parts, their classes; and rows as examples."""
+"""A chunk as the leak checks see it: rows, their parts, their labels; and rows as examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy as np
 import polars as pl
 
 from torchyard.data.fingerprint import Digests, Fingerprints
-from torchyard.data.split import NAMES, Chunks, Splitter, class_codes
+from torchyard.data.labels import label_marks
+from torchyard.data.leaks.questions import Question, answered
+from torchyard.data.split import NAMES, Splitter
+from torchyard.data.strata import Chunks
 from torchyard.records.dataset import Finding
 from torchyard.records.schema import Field, Schema, Task
 
@@ -31,14 +34,16 @@ class Parted:
     Attributes:
         frame: the fields and the label.
         parts: ``[rows]``: place in ``train, validation, test``; -1 for a row in no part.
-        codes: ``[rows]``: place in the task's classes; -1 without a label.
+        codes: per question, ``[rows]``: place in its names; -1 without a label.
+        marks: ``[rows]``: the same number where labels are the same; -1 without one.
         digests: ``[rows]``: of all request fields.
         prints: digests of any of the fields, made once for all checks.
     """
 
     frame: pl.DataFrame
     parts: Integers
-    codes: Integers
+    codes: tuple[Integers, ...]
+    marks: Integers
     digests: Digests
     prints: Fingerprints
 
@@ -63,14 +68,21 @@ class Check(Protocol):
         ...
 
 
-def parted(chunks: Chunks, splitter: Splitter, schema: Schema, task: Task) -> Iterator[Parted]:
+def parted(
+    chunks: Chunks,
+    splitter: Splitter,
+    schema: Schema,
+    task: Task,
+    questions: Sequence[Question],
+) -> Iterator[Parted]:
     """One pass over all rows."""
     for frame in chunks():
         prints = Fingerprints(frame)
         yield Parted(
             frame=frame,
             parts=_places(splitter.part(frame, prints)),
-            codes=class_codes(frame, task).fill_null(NOWHERE).to_numpy(),
+            codes=answered(frame, task, questions),
+            marks=label_marks(frame, task),
             digests=prints.rows(schema.request.fields),
             prints=prints,
         )
@@ -103,6 +115,15 @@ def shown_value(value: object, field: Field) -> str:
     if field.kind in ("image", "tensor"):
         return f"({field.kind})"
     text = str(value) if field.kind == "timestamp" else repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def shown_label(frame: pl.DataFrame, row: int, task: Task) -> str:
+    """A row's label for a person's eye: its class, its classes or its number."""
+    value = frame[task.label][row]
+    if task.is_binary:
+        return task.classes[int(value)]
+    text = f"{value:g}" if task.is_regression else str(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 

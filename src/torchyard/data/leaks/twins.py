@@ -86,7 +86,7 @@ class SameRows:
         for case in self._cases:
             keys = case.keys(rows)
             if case.classes:
-                case.classes.add(keys, rows.parts, rows.codes)
+                case.classes.add(keys, rows.parts, rows.marks)
             for key, row in first_rows(keys, case.overlap.keys[:EXAMPLES]):
                 case.examples.setdefault(key, shown(rows.frame, row, self._about or self._fields))
 

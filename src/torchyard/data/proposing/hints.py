@@ -57,12 +57,19 @@ def personal_word(field: Field, seen: Evidence) -> str | None:
 def label_hint(values: pl.Series) -> str:
     """How the task may name a label, from a sample of its values."""
     present = values.drop_nulls()
-    classes = sorted(str(value) for value in present.unique())
     if values.dtype == pl.Boolean:
         return f"the label: true in {float(present.mean() or 0):.1%} of a sample"  # type: ignore[arg-type]
+    if isinstance(values.dtype, pl.List) and values.dtype.inner == pl.String:
+        names = sorted(present.explode().drop_nulls().unique().to_list())
+        return f"the label: ty.multilabel_classification({values.name!r}, classes={names!r})"
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        return f"the label: values of the type {values.dtype}, which no task predicts"
+    classes = sorted(str(value) for value in present.unique())
     personal = _personal_label(values)
     if personal is not None:
         return f"the label looks personal ({personal}): its {len(classes)} values are not shown"
+    if values.dtype.is_float() or (values.dtype.is_numeric() and len(classes) > _MOST_CLASSES):
+        return f"the label: ty.regression({values.name!r}), of {len(classes)} different numbers"
     if len(classes) == 2:
         return (
             f"the label: {classes[0]} or {classes[1]}; ty.binary_classification takes true and "
@@ -93,9 +100,11 @@ def leak_hints(
         label: the column of the label; with few different values.
     """
     learnt, judged = learnt.drop_nulls(label), judged.drop_nulls(label)
+    if not _has_order(learnt[label].dtype):
+        return {}
     classes = learnt[label].unique().sort()
     fits = 1 < len(classes) <= _MOST_CLASSES and min(learnt.height, judged.height) >= _FEWEST_ROWS
-    if not fits or not _has_order(learnt[label].dtype):
+    if not fits:
         return {}
     found = {}
     for name in (name for name in names if name in learnt.columns):
