@@ -14,7 +14,7 @@ from torchyard.yard.datasets import training_data
 from torchyard.yard.featuring import fit_features
 from torchyard.yard.results import Featured, OpenProject
 
-GATES = 'gates=[ty.gate("auroc", at_least=0.85), ty.gate("log_loss", at_most=0.1)],'
+GATES = 'gates=[ty.gate("auroc", at_least=0.78), ty.gate("log_loss", at_most=0.1)],'
 
 
 def prepared(folder: Path, *, drift: float, models: int) -> tuple[OpenProject, Featured, Task]:
@@ -23,33 +23,28 @@ def prepared(folder: Path, *, drift: float, models: int) -> tuple[OpenProject, F
     return opened, fit_features(opened, training_data(opened)), opened.project.task
 
 
+@pytest.mark.slow
 def test_quality_falls_with_age_and_the_missed_age_is_found(tmp_path: Path) -> None:
-    drifting = prepared(tmp_path, drift=1.6, models=4)
+    drifting = prepared(tmp_path, drift=1.6, models=3)
     assert kept_staleness(*drifting) is None
     found = age_model(*drifting)
     assert found is not None
     assert kept_staleness(*drifting) == found == age_model(*drifting)
     assert (found.metric, found.field, found.every_days) == ("auroc", "at", 30.0)
     ages = [(one.age_days, one.models) for one in found.curve]
-    assert ages == [(15.0, 4), (45.0, 3), (75.0, 2), (105.0, 1)]
-    assert len(found.points) == 10
+    assert ages == [(15.0, 3), (45.0, 2), (75.0, 1)]
+    assert len(found.points) == 6
     values = [one.measured.value for one in found.curve]
-    print(values, found.limits)
     assert values == sorted(values, reverse=True)
     assert values[0] - values[-1] > 0.05
-    assert found.limits == {"auroc at least 0.85": 45.0}
+    assert found.limits == {"auroc at least 0.78": 45.0}
 
 
 def test_nothing_is_missed_where_nothing_drifts(tmp_path: Path) -> None:
-    found = age_model(*prepared(tmp_path, drift=0.0, models=3))
-    assert found is not None
-    assert found.limits == {"auroc at least 0.85": None}
-
-
-def test_a_model_of_the_past_knows_no_later_row(tmp_path: Path) -> None:
     found = age_model(*prepared(tmp_path, drift=0.0, models=2))
     assert found is not None
-    for point in found.points:
+    assert found.limits == {"auroc at least 0.78": None}
+    for point in found.points:  # a model knows no row of the periods it is measured in
         assert point.trained_until <= point.period_start < point.period_end
         assert point.rows == 30 * 12
 
