@@ -13,6 +13,7 @@ from torchyard.evaluate.differences import differences_against, paired_differenc
 from torchyard.evaluate.gate_checks import check_gate, check_gates
 from torchyard.evaluate.gates import judge, passes, refusal
 from torchyard.evaluate.last_value import predict_last_value
+from torchyard.evaluate.meter import Meter
 from torchyard.evaluate.operating import check_operating, choose_threshold, judge_operating
 from torchyard.evaluate.report import evaluate
 from torchyard.evaluate.rivals import rival_lines, unbeaten
@@ -20,6 +21,7 @@ from torchyard.evaluate.sample import Sample
 from torchyard.evaluate.trees import fit_trees
 
 __all__ = [
+    "Meter",
     "Sample",
     "agreement",
     "apply_calibration",

@@ -22,7 +22,7 @@ def mae(tally: RegressionTally) -> Floats:
 
 def rmse(tally: RegressionTally) -> Floats:
     """Root of the mean squared error: where one large error costs more than many small ones."""
-    return np.sqrt(ratio(tally.total(np.square(tally.predictions.errors)), tally.rows))
+    return np.sqrt(ratio(tally.total(tally.predictions.squares), tally.rows))
 
 
 def r2(tally: RegressionTally) -> Floats:
@@ -31,10 +31,10 @@ def r2(tally: RegressionTally) -> Floats:
     1 is perfect, 0 as good as the mean of these rows, below 0 worse. Undefined where all truths
     are the same.
     """
-    centred = tally.predictions.centred
-    squares, sums = tally.total(np.square(centred)), tally.total(centred)
+    predictions = tally.predictions
+    squares, sums = tally.total(predictions.centred_squares), tally.total(predictions.centred)
     spread = squares - sums * ratio(sums, tally.rows)
-    lost = tally.total(np.square(tally.predictions.errors))
+    lost = tally.total(predictions.squares)
     # What rounding leaves of no variance at all is none.
     return 1.0 - ratio(lost, np.where(spread > 1e-12 * squares, spread, 0.0))
 

@@ -44,6 +44,11 @@ class Predictions:
         return self.value - self.truth
 
     @cached_property
+    def squares(self) -> Floats:
+        """The square of each error, ``[rows]``."""
+        return np.square(self.errors)
+
+    @cached_property
     def absolute(self) -> Floats:
         """The size of each error, ``[rows]``."""
         return np.abs(self.errors)
@@ -57,6 +62,11 @@ class Predictions:
     def centred(self) -> Floats:
         """Truth less its median, which keeps the digits of sums of squares, ``[rows]``."""
         return self.truth - float(np.median(self.truth) if self.truth.size else 0.0)
+
+    @cached_property
+    def centred_squares(self) -> Floats:
+        """Its square, ``[rows]``."""
+        return np.square(self.centred)
 
     @cached_property
     def is_zero(self) -> Floats:

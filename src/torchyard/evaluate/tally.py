@@ -9,13 +9,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from torchyard.evaluate.first_order import FirstOrder
 from torchyard.evaluate.pending import Pending
 from torchyard.evaluate.sample import Floats, Indices, Sample, Sheet, Weights
+
+
+class Scored(Protocol):
+    """What metrics know of probabilities, rising: see ``Scores``."""
+
+    @property
+    def values(self) -> Floats:
+        """The probabilities, ``[cells]``."""
+
+    @property
+    def first_selected(self) -> int:
+        """The index of the lowest one that is at least the threshold."""
+
+    @property
+    def is_selected(self) -> Floats:
+        """1 from the threshold on, else 0, at each."""
+
+    @property
+    def surprise_if_positive(self) -> Floats:
+        """Nats lost by a positive row at each."""
+
+    @property
+    def surprise_if_negative(self) -> Floats:
+        """Nats lost by a negative row at each."""
+
+    @property
+    def square_if_positive(self) -> Floats:
+        """Squared error of a positive row at each."""
+
+    @property
+    def square_if_negative(self) -> Floats:
+        """Squared error of a negative row at each."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +106,7 @@ class Tally:
         negative: weight of the negative rows, likewise.
     """
 
-    scores: Scores
+    scores: Scored
     positive: Any
     negative: Any
 
