@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -303,10 +304,18 @@ def test_a_trend_of_a_number_or_a_class_is_found() -> None:
 
 def test_answers_are_profiled_by_what_they_are() -> None:
     topics = answers_schema(TOPICS)
-    assert topics.names == TOPICS.classes
+    chances = tuple(f"probability of '{name}'" for name in TOPICS.classes)
+    assert topics.names == ("labels", *chances)
     scores = np.array([[0.1, 0.9, 0.5]])
-    assert answers_frame(scores, TOPICS).row(0) == (0.1, 0.9, 0.5)
-    assert [(one.name, one.unit) for one in answers_schema(DELAY).fields] == [
-        ("value", "minutes"), ("width", "minutes")
-    ]  # fmt: skip
-    assert answers_frame(np.array([[5.0, -1.0, 8.0]]), DELAY).row(0) == (5.0, 9.0)
+    assert answers_frame(scores, TOPICS).row(0) == (2, 0.1, 0.9, 0.5)
+    (value,) = answers_schema(DELAY).fields
+    assert (value.name, value.unit) == ("value", "minutes")
+    assert answers_frame(np.array([[5.0, -1.0, 8.0]]), DELAY).row(0) == (5.0,)
+
+
+def test_of_very_many_labels_the_first_hundred_are_profiled_one_by_one() -> None:
+    many = replace(TOPICS, classes=tuple(f"topic {number}" for number in range(150)))
+    frame = answers_frame(np.full((4, 150), 0.9), many)
+    assert frame.columns == list(answers_schema(many).names)
+    assert frame.width == 101
+    assert frame["labels"].to_list() == [150] * 4

@@ -21,6 +21,7 @@ from torchyard.serve import replay
 from torchyard.serve.engine import Engine, open_engine
 from torchyard.serve.labels import Label, LabelLog, decode_labels
 from torchyard.serve.log import PredictionLog, segments_in
+from torchyard.serve.predictions import label_of
 from torchyard.yard.releasing import Released
 
 # MLflow warns of its own libraries; the first release takes some ten seconds
@@ -142,8 +143,7 @@ def test_the_release_answers_as_it_was_judged_and_says_so_in_words(shipped: Ship
 def answer(engine: Engine, **row: Any) -> tuple[str, list[float]]:
     body = json.dumps({"rows": [row]}).encode()
     (scores,) = engine.score(engine.decoder.decode(body).rows)
-    (label,) = engine.labels([scores])
-    return label, scores
+    return label_of(engine.task, scores), scores
 
 
 def test_the_engine_answers_with_the_most_probable_class(shipped: Shipped) -> None:
@@ -176,8 +176,8 @@ def traffic(shipped: Shipped, *, rows: int, speed: float, wrong: bool = False) -
     ids = [f"r{number}" for number in range(rows)]
     predictions.append(engine, at=1.7e9, ids=ids, rows=decoded, scores=scores)
     told = [
-        {"id": name, "label": CLASSES[(CLASSES.index(label) + wrong) % 4]}
-        for name, label in zip(ids, engine.labels(scores), strict=True)
+        {"id": name, "label": CLASSES[(CLASSES.index(label_of(engine.task, row)) + wrong) % 4]}
+        for name, row in zip(ids, scores, strict=True)
     ]
     body = json.dumps({"labels": told}).encode()
     given: list[Label] = decode_labels(body, engine.task)

@@ -56,19 +56,6 @@ def test_a_batch_scores_like_its_rows_one_by_one(engine: Engine) -> None:
     assert score(engine, *distances) == [score(engine, distance)[0] for distance in distances]
 
 
-def test_labels_follow_the_threshold_inclusively(engine: Engine) -> None:
-    assert engine.labels([[0.5, 0.5], [0.6, 0.4], [0.1, 0.9]]) == ["late", "on time", "late"]
-
-
-def test_the_first_of_the_most_probable_classes_is_the_label(release: Release) -> None:
-    engine = Engine(release, max_rows=1)
-    engine.task = replace(
-        engine.task, kind="multiclass_classification", classes=("cat", "dog", "owl")
-    )
-    scores = [[0.2, 0.4, 0.4], [0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]
-    assert engine.labels(scores) == ["dog", "cat", "owl"]
-
-
 def test_an_engine_knows_its_release(engine: Engine, release: Release) -> None:
     servable: ServableRelease = release
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kinds import ABOUT, DELAY
 from torchyard.core.errors import BadData, BadUsage, NotReady
 from torchyard.records.schema import Task
 from torchyard.serve.labels import Label, LabelLog, decode_labels
@@ -106,6 +107,57 @@ def test_a_misfit_is_told(body: str, where: str, found: str, expected: str) -> N
 
     error = caught.value
     assert (error.where, error.found, error.expected) == (where, found, expected)
+
+
+def test_several_labels_are_a_list_of_names_in_any_order() -> None:
+    body = (
+        b'{"labels": [{"id": "a", "label": ["crew", "delay", "crew"]}, {"id": "b", "label": []}]}'
+    )
+    assert decode_labels(body, ABOUT) == [Label("a", ["delay", "crew"]), Label("b", [])]
+
+
+def test_a_number_is_sent_as_one() -> None:
+    body = b'{"labels": [{"id": "a", "label": 7}, {"id": "b", "label": -2.5e3}]}'
+    assert decode_labels(body, DELAY) == [Label("a", 7.0), Label("b", -2500.0)]
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "where", "found", "expected", "remedy"),
+    [
+        (ABOUT, '"crew"', "", "'crew'", "a list of the names of classes, empty for a row that has "
+         "none of them", 'For example: ["crew"]'),
+        (ABOUT, '"delay|crew"', "", "'delay|crew'", "a list of the names",
+         'For example: ["delay"]'),
+        (ABOUT, "null", "", "null", "a list of the names", 'For example: ["delay"]'),
+        (ABOUT, '["delay", "crow"]', "[1]", "'crow'", "the name of a class",
+         "Did you mean 'crew'?"),
+        (ABOUT, "[true]", "[0]", "true", "the name of a class", "One of: delay, price, crew."),
+        (DELAY, '"12.5"', "", "'12.5'", "a finite number of minutes",
+         "Send 'delay' as it turned out: a number, not a text."),
+        (DELAY, "true", "", "true", "a finite number of minutes",
+         "Leave the row out until its number is known."),
+        (DELAY, "null", "", "null", "a finite number", "Leave the row out"),
+        (DELAY, "[1.5]", "", "[1.5]", "a finite number", "Leave the row out"),
+        (DELAY, "1" + 400 * "0", "", "1000000", "a finite number", "Leave the row out"),
+        (DELAY, "1e999", "", "Number out of range", "a value that fits", "Correct the request"),
+    ],
+)  # fmt: skip
+def test_what_is_no_label_of_its_kind_is_told(
+    task: Task, label: str, where: str, found: str, expected: str, remedy: str
+) -> None:
+    with pytest.raises(BadData) as caught:
+        decode_labels(f'{{"labels": [{{"id": "a", "label": {label}}}]}}'.encode(), task)
+
+    error = caught.value
+    assert error.where == f"$.labels[0].label{where}"
+    assert error.found.startswith(found)
+    assert error.expected.startswith(expected)
+    assert error.remedy.startswith(remedy)
+
+
+def test_not_a_number_is_no_json() -> None:
+    with pytest.raises(BadUsage, match="NaN and trailing commas are not JSON"):
+        decode_labels(b'{"labels": [{"id": "a", "label": NaN}]}', DELAY)
 
 
 def test_what_is_not_json_is_not_called_a_misfit() -> None:

@@ -174,7 +174,7 @@ def sample_onnx() -> bytes:
     )
 
 
-def onnx_after_logit(*nodes: Any, classes: int) -> bytes:
+def onnx_after_logit(*nodes: Any, classes: int, output: str = "probabilities") -> bytes:
     """A graph over the sample schema's raw columns, with ``nodes`` from a logit to its answer.
 
     ``logit`` is the distance in thousands less 1, a missing one counting as 0; ``zero`` and ``one``
@@ -191,7 +191,7 @@ def onnx_after_logit(*nodes: Any, classes: int) -> bytes:
         helper.make_tensor_value_info(field.name, types[field.kind], ["rows", 1])
         for field in SCHEMA.fields
     ]
-    output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", classes])
+    answer = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["rows", classes])
     constants = [
         helper.make_tensor(name, TensorProto.DOUBLE, [1], [value])
         for name, value in {"zero": 0.0, "one": 1.0, "thousand": 1000.0}.items()
@@ -203,7 +203,7 @@ def onnx_after_logit(*nodes: Any, classes: int) -> bytes:
         helper.make_node("Sub", ["scaled", "one"], ["logit"]),
     ]
     graph = helper.make_graph(
-        [*to_logit, *nodes], "sample", inputs, [output], initializer=constants
+        [*to_logit, *nodes], "sample", inputs, [answer], initializer=constants
     )
     made = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests"

@@ -20,6 +20,8 @@ from torchyard.data.profiling.values import Categories, FieldProfiler, Numbers, 
 from torchyard.records.dataset import FieldProfile, Profile
 from torchyard.records.schema import Field, Schema, Task
 
+MOST_CLASSES = 100  # of a multilabel task, whose probabilities are profiled
+
 Chunks = Callable[[], Iterable[pl.DataFrame]]
 """Rows in frames; every call starts anew and gives the same rows in the same order."""
 
@@ -148,24 +150,19 @@ def answers_schema(task: Task) -> Schema:
     """What is profiled about answers.
 
     Binary: ``probability`` of the second class. Multiclass: ``class``, the most probable one, and
-    ``confidence``, its probability. Multilabel: the probability of each class, by its name.
-    Regression: ``value``, and the ``width`` of its interval, in the task's unit.
+    ``confidence``, its probability. Multilabel: ``labels``, how many classes a row is answered
+    with, and ``probability of '...'`` of each class, of the first 100. Regression: ``value``, in
+    the label's unit; the interval follows from it.
     """
     if task.is_regression:
-        value, width = (Field(name=name, kind="number", unit=task.unit)
-                        for name in ("value", "width"))  # fmt: skip
-        return Schema(fields=(value, width))
-    if task.is_binary or task.is_multilabel:
-        names = task.classes if task.is_multilabel else ("probability",)
-        return Schema(
-            fields=tuple(Field(name=name, kind="number", ge=0.0, le=1.0) for name in names)
-        )
-    return Schema(
-        fields=(
-            Field(name="class", kind="category", values=task.classes),
-            Field(name="confidence", kind="number", ge=0.0, le=1.0),
-        )
-    )
+        return Schema(fields=(Field(name="value", kind="number", unit=task.unit),))
+    if task.is_binary:
+        return Schema(fields=(_chance("probability"),))
+    if task.is_multilabel:
+        chances = (_chance(f"probability of '{name}'") for name in task.classes[:MOST_CLASSES])
+        return Schema(fields=(Field(name="labels", kind="integer"), *chances))
+    listed = Field(name="class", kind="category", values=task.classes)
+    return Schema(fields=(listed, _chance("confidence")))
 
 
 def answers_frame(scores: npt.NDArray[np.floating], task: Task) -> pl.DataFrame:
@@ -174,21 +171,21 @@ def answers_frame(scores: npt.NDArray[np.floating], task: Task) -> pl.DataFrame:
     Args:
         scores: ``[rows, outputs]``: calibrated probabilities of the classes, 0 to 1, or value and
             interval; for a binary task also ``[rows]`` of the second class.
-        task: names the classes.
+        task: names the outputs.
     """
-    probabilities = scores.astype(np.float64)
+    outputs = scores.astype(np.float64)
     if task.is_regression:
-        value, low, high = np.ascontiguousarray(probabilities.T)
-        return pl.DataFrame({"value": value, "width": high - low})
-    if task.is_multilabel:
-        columns = zip(task.classes, np.ascontiguousarray(probabilities.T), strict=True)
-        return pl.DataFrame(dict(columns))
+        return pl.DataFrame({"value": np.ascontiguousarray(outputs[:, 0])})
     if task.is_binary:
-        second = probabilities if probabilities.ndim == 1 else probabilities[:, 1]
+        second = outputs if outputs.ndim == 1 else outputs[:, 1]
         return pl.DataFrame({"probability": np.ascontiguousarray(second)})
-    best = probabilities.argmax(axis=1)
+    if task.is_multilabel:
+        answered = (outputs >= task.threshold).sum(axis=1)
+        columns = (answered, *np.ascontiguousarray(outputs.T))
+        return pl.DataFrame(dict(zip(answers_schema(task).names, columns, strict=False)))
+    best = outputs.argmax(axis=1)
     classes = pl.Series("class", task.classes, dtype=pl.String)
-    return pl.DataFrame([classes.gather(best), pl.Series("confidence", probabilities.max(axis=1))])
+    return pl.DataFrame([classes.gather(best), pl.Series("confidence", outputs.max(axis=1))])
 
 
 def profile_scores(
@@ -196,6 +193,10 @@ def profile_scores(
 ) -> Profile:
     """Describe answers: see ``answers_schema`` for what and ``answers_frame`` for ``scores``."""
     return profile(answers_frame(scores, task), answers_schema(task), reference=reference)
+
+
+def _chance(name: str) -> Field:
+    return Field(name=name, kind="number", ge=0.0, le=1.0)
 
 
 def _profiler_of(field: Field, known: FieldProfile | None) -> FieldProfiler:

@@ -7,10 +7,12 @@ The prediction log is JSON lines, one object per answered row::
 
 ``at`` is seconds since the epoch; ``row`` holds the raw fields as received, missing ones absent or
 null, texts cut to 20,000 characters; pictures, tensors and personal fields (unless they allow
-``log``) are left out; ``scores`` are the calibrated probabilities in the task's class order.
+``log``) are left out; ``scores`` are the answer, in the order of the task's outputs: the calibrated
+probability of each class, or value, low and high in the label's unit.
 Segments lie in ``predictions/<model>/<worker>-<start>-<number>.jsonl``. The label log has
 ``{"id": str, "label": ..., "at": float}`` in ``labels/<model>/<worker>-<start>-<number>.jsonl``; of
-a binary task a label is true (the second class) or false, of another the name of a class.
+a binary task a label is true (the second class) or false, of a multiclass one the name of a class,
+of a multilabel one a list of such names, else a number in the label's unit.
 A last line without a newline is a write that was cut off: readers skip it.
 """
 
@@ -79,7 +81,8 @@ class FieldDrift:
 class Window:
     """One stretch of a model's traffic: ``first`` and ``last`` are ISO times of its rows.
 
-    ``answered`` counts rows by the class they were answered with.
+    ``answered`` counts rows by the class they were answered with, or by each of several; it is
+    empty where numbers are predicted.
     """
 
     first: str

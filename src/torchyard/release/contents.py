@@ -28,14 +28,14 @@ class Contents:
         run: the training run.
         evidence: what was measured and judged.
         ladder: the servable variants to ship, the one to serve first, first.
-        variant_files: for each of them the ONNX file from raw columns to probabilities.
+        variant_files: for each of them the ONNX file from raw columns to calibrated answers.
         reference: input distributions, in the schema's fields; counts only of personal ones.
-        reference_answers: the answers to the reference rows. Binary: ``probability`` of the second
-            class, 0 to 1. Multiclass: ``class``, the most probable one, and ``confidence``, its
-            probability.
+        reference_answers: the distribution of the answers to test rows, see
+            ``data.profile.answers_schema``.
         golden_requests: rows as a client sends them, with stand-ins for personal values.
-        golden_answers: for each of them the calibrated probabilities in the task's class order.
-        golden_tolerance: the largest absolute difference of a probability that a replay may show.
+        golden_answers: for each of them the answer, in the order of the task's outputs.
+        golden_tolerance: the largest difference of an answer that a replay may show: of a
+            probability absolute, of a number relative.
         lineage: the digests of what the release was made from.
     """
 

@@ -50,7 +50,7 @@ _VARIANT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 class Golden:
     """How exactly the golden requests must be answered.
 
-    ``tolerance`` is the largest absolute difference of a probability.
+    ``tolerance`` is the largest difference: of a probability absolute, of a number relative.
     """
 
     rows: int
@@ -153,12 +153,12 @@ class Release:
         return [json.loads(line) for line in _lines(self.folder / GOLDEN_REQUESTS)]
 
     def golden_answers(self) -> list[list[float]]:
-        """For each golden request the calibrated probabilities in the task's class order."""
+        """For each golden request the answer, in the order of the task's outputs."""
         return [json.loads(line) for line in _lines(self.folder / GOLDEN_ANSWERS)]
 
     @cached_property
     def golden_tolerance(self) -> float:
-        """The largest absolute difference of a probability that a replay may show."""
+        """The largest difference of a replay: of a probability absolute, of a number relative."""
         return read_record(Golden, self.folder / GOLDEN).tolerance
 
 

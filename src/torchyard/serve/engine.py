@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, Protocol, final
 
 import msgspec
 import numpy as np
 
 from torchyard.core.digest import short
-from torchyard.core.errors import BadModel, NotReady, YardError
+from torchyard.core.errors import BadModel, BadRecord, NotReady, YardError
 from torchyard.records.evidence import Latency, Variant
 from torchyard.records.manifest import Manifest
 from torchyard.records.schema import Schema, Task
@@ -43,7 +44,7 @@ class ServableRelease(Protocol):
 
     @property
     def task(self) -> Task:
-        """The classes, and the threshold between two."""
+        """What is predicted."""
 
     @property
     def variants(self) -> dict[str, Variant]:
@@ -51,7 +52,7 @@ class ServableRelease(Protocol):
 
     @property
     def golden_tolerance(self) -> float:
-        """The largest absolute difference that a replayed golden answer may have."""
+        """How far a replayed golden answer may be off, see ``replay``."""
 
     def variant_path(self, name: str) -> Path:
         """The file of a variant."""
@@ -64,7 +65,7 @@ class ServableRelease(Protocol):
         """Rows as JSON objects."""
 
     def golden_answers(self) -> list[list[float]]:
-        """Their probabilities, in the task's class order."""
+        """Their answers, in the order of the task's outputs."""
 
 
 @final
@@ -77,7 +78,7 @@ class Engine:
         model: the model's name.
         variant: the name of the variant that answers.
         schema: the raw fields of a row.
-        task: the classes, and the threshold between two.
+        task: what is predicted.
         max_rows: most rows of one request.
         decoder: reads this release's rows.
         is_cheap: whether one row takes less than a millisecond on the machine that sealed it, and
@@ -100,37 +101,26 @@ class Engine:
         self.is_cheap = _is_cheap(variant.latency, release.schema)
         rows_for = _rows_on_loop if self.is_cheap else _rows_on_lane
         self.best_batch_rows = rows_for(variant.latency)
-        self._model: Model = open_model(
-            release.variant_path(name), runtime=variant.runtime, threads=threads
-        )
+        self._model: Model = _opened(release, name, threads=threads)
 
     def score(self, rows: Sequence[object]) -> Scores:
-        """Calibrated probabilities of decoded rows: one list per row, in the task's class order.
+        """Calibrated answers to decoded rows: one list per row, in the order of the task's outputs.
 
         Raises:
             BadData: a picture cannot be read.
             BadModel: the graph failed, or answered something that is not a number.
         """
         answer = self._model.run(self.decoder.columns(rows))
-        if answer.shape != (len(rows), len(self.task.classes)) or not np.isfinite(answer).all():
+        shape = (len(rows), len(self.task.outputs))
+        if answer.shape != shape or not np.isfinite(answer).all():
             raise BadModel(
                 where=f"release {self.version}, variant {self.variant}",
                 found=f"answers {answer.shape} with {np.sum(~np.isfinite(answer))} not finite",
-                expected=f"finite probabilities ({len(rows)}, {len(self.task.classes)})",
+                expected=f"finite {self.task.output_name} {shape}",
                 remedy="Bound fields with extreme values, or: torchyard rollback",
             )
         scores: Scores = answer.tolist()
         return scores
-
-    def labels(self, scores: Scores) -> list[str]:
-        """The class each row is answered with.
-
-        Binary: by the task's threshold. Otherwise the most probable, the first of equals.
-        """
-        classes, threshold = self.task.classes, self.task.threshold
-        if self.task.is_binary:
-            return [classes[1] if row[1] >= threshold else classes[0] for row in scores]
-        return [classes[row.index(max(row))] for row in scores]
 
 
 def open_engine(release: ServableRelease, *, max_rows: int, threads: int = 1) -> Engine:
@@ -155,8 +145,12 @@ def open_engine(release: ServableRelease, *, max_rows: int, threads: int = 1) ->
 def replay(release: ServableRelease) -> float:
     """Answer a release's golden requests from its own file, as a worker would.
 
+    A probability may differ from its golden answer by the release's tolerance. A number may by the
+    tolerance times the largest of its row's value, low and high, or of a middling row's where that
+    is larger: near 0 a number has no scale of its own.
+
     Returns:
-        The largest absolute difference of a probability from the golden answers, 0 to 1.
+        The largest difference, of numbers as a share of that scale.
 
     Raises:
         NotReady: a golden request is refused, or the difference exceeds the release's tolerance.
@@ -175,19 +169,28 @@ def _replay(engine: Engine, release: ServableRelease) -> float:
     step = min(_REPLAY_ROWS, engine.max_rows)
     for start in range(0, len(requests), step):
         scores += _answer(engine, requests[start : start + step], start)
-    worst = 0.0
-    for place, (score, answer) in enumerate(zip(scores, answers, strict=True)):
+    worst, scales = 0.0, _scales(engine.task, answers)
+    for place, (score, answer, scale) in enumerate(zip(scores, answers, scales, strict=True)):
         if len(score) != len(answer):
             raise _unlike(engine, f"golden answer {place}: {answer}", f"{len(score)} numbers")
-        difference = max(abs(one - other) for one, other in zip(score, answer, strict=True))
+        difference = max(abs(one - other) for one, other in zip(score, answer, strict=True)) / scale
         if not difference <= release.golden_tolerance:
             raise _unlike(
                 engine,
                 f"golden request {place} answered {score}",
-                f"{answer} within {release.golden_tolerance:g}",
+                f"{answer} within {release.golden_tolerance * scale:g}",
             )
         worst = max(worst, difference)
     return worst
+
+
+def _scales(task: Task, answers: Sequence[Sequence[float]]) -> list[float]:
+    """What a difference of each golden answer is held against, see ``replay``."""
+    if not task.is_regression:
+        return [1.0] * len(answers)
+    sizes = [max(map(abs, answer), default=0.0) for answer in answers]
+    middling = median(sizes)
+    return [max(size, middling) or 1.0 for size in sizes]
 
 
 def _answer(engine: Engine, requests: Sequence[Mapping[str, Any]], start: int) -> Scores:
@@ -197,6 +200,19 @@ def _answer(engine: Engine, requests: Sequence[Mapping[str, Any]], start: int) -
         raise _unlike(
             engine, f"golden requests from {start} on: {error}", "rows that the schema accepts"
         ) from error
+
+
+def _opened(release: ServableRelease, name: str, *, threads: int) -> Model:
+    path = release.variant_path(name)
+    model = open_model(path, runtime=release.variants[name].runtime, threads=threads)
+    if model.output != release.task.output_name:
+        raise BadRecord(
+            where=f"release {short(release.id)}, variant {name}",
+            found=f"a file that answers with {model.output}",
+            expected=f"{release.task.output_name}, as its task is a {release.task.kind}",
+            remedy="Build and judge the variants again, then seal.",
+        )
+    return model
 
 
 def _warm(engine: Engine, request: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
 from torchyard.serve.http import Exchange
 from torchyard.serve.predict import routing_key
+from torchyard.serve.predictions import Output, outputs_of, tensor_data
 from torchyard.serve.tensors import (
     InferBody,
     datatypes_of,
@@ -21,8 +22,6 @@ from torchyard.serve.tensors import (
     shape_of,
 )
 from torchyard.version import __version__
-
-OUTPUTS = ("probabilities", "label")
 
 
 def server(app: Application, exchange: Exchange) -> None:
@@ -66,7 +65,7 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
     request = decode_infer(exchange.body)
     name = request.id or app.ids.make(1)[0]
     engine = _version(served, version) if version else _split(exchange, served, request, name)
-    wanted = _wanted(request)
+    wanted = _wanted(request, engine)
     rows = rows_of(request.inputs, engine.decoder, max_rows=app.settings.max_rows)
     ids = [name] if len(rows) == 1 else [f"{name}-{row}" for row in range(len(rows))]
     app.score(exchange, engine, rows, ids, partial(_outputs, engine, name, wanted))
@@ -90,41 +89,41 @@ def _version(served: Served, version: str) -> Engine:
     return engines[version]
 
 
-def _wanted(request: InferBody) -> Sequence[str]:
-    if request.outputs is None:
-        return OUTPUTS
-    names = [wanted.name for wanted in request.outputs]
+def _wanted(request: InferBody, engine: Engine) -> Sequence[Output]:
+    """The outputs that a client asks for, in its order; all of them when it names none."""
+    known = {output.name: output for output in outputs_of(engine.task)}
+    names = [wanted.name for wanted in request.outputs or ()]
     for place, name in enumerate(names):
-        if name not in OUTPUTS:
+        if name not in known:
             raise BadData(
                 where=f"$.outputs[{place}].name",
                 found=f"'{name}'",
-                expected=" or ".join(OUTPUTS),
-                remedy=nearest(name, OUTPUTS),
+                expected=" or ".join(known),
+                remedy=nearest(name, known),
             )
-    return names or OUTPUTS
+    return [known[name] for name in names or known]
 
 
-def _outputs(engine: Engine, name: str, wanted: Sequence[str], scores: Scores) -> Answer:
-    tensors = {
-        "probabilities": {
-            "datatype": "FP32",
-            "shape": [len(scores), len(engine.task.classes)],
-            "data": [score for row in scores for score in row],
-        },
-        "label": {
-            "datatype": "BYTES",
-            "shape": [len(scores)],
-            "data": engine.labels(scores),
-        },
-    }
+def _outputs(engine: Engine, name: str, wanted: Sequence[Output], scores: Scores) -> Answer:
+    parameters = {"release": engine.release, "variant": engine.variant}
+    if engine.task.unit:
+        parameters["unit"] = engine.task.unit
+    tensors = [
+        {
+            "name": output.name,
+            "datatype": output.datatype,
+            "shape": [len(scores), *output.shape],
+            "data": tensor_data(engine.task, output, scores),
+        }
+        for output in wanted
+    ]
     return answer_json(
         {
             "model_name": engine.model,
             "model_version": engine.version,
             "id": name,
-            "parameters": {"release": engine.release, "variant": engine.variant},
-            "outputs": [{"name": output, **tensors[output]} for output in wanted],
+            "parameters": parameters,
+            "outputs": tensors,
         }
     )
 
@@ -140,7 +139,7 @@ def _described(model: str, served: Served, engine: Engine) -> dict[str, object]:
         "platform": "onnx_onnxruntime",
         "inputs": inputs,
         "outputs": [
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(engine.task.classes)]},
-            {"name": "label", "datatype": "BYTES", "shape": [-1]},
+            {"name": output.name, "datatype": output.datatype, "shape": [-1, *output.shape]}
+            for output in outputs_of(engine.task)
         ],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -25,8 +26,8 @@ Done = Callable[[Exception | None], None]
 class Label(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """What turned out for the row that was answered under ``id``.
 
-    As it is logged: of a binary task true, the second class, or false; of another the name of a
-    class.
+    As it is logged: of a binary task true, the second class, or false; of a multiclass one the name
+    of a class; of a multilabel one a list of names, in the task's order; or a number.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=256)]
@@ -50,7 +51,8 @@ def decode_labels(body: bytes, task: Task) -> list[Label]:
     """Read ``{"labels": [{"id": ..., "label": ...}, ...]}``, 1 to 10,000 of them.
 
     A label is the name of a class, or the whole number that it names; of a binary task also true
-    (the second class) or false.
+    (the second class) or false. Of a multilabel task it is a list of such names, which may be empty
+    and in any order; of a task that predicts a number, a number in its unit.
 
     Raises:
         BadUsage: the body is not JSON.
@@ -73,22 +75,58 @@ def decode_labels(body: bytes, task: Task) -> list[Label]:
     return labels
 
 
-def _logged(label: Any, task: Task, *, where: str) -> bool | str:
+def _logged(label: Any, task: Task, *, where: str) -> bool | str | list[str] | float:
     """A label as it is logged: see ``Label``."""
+    if task.is_regression:
+        return _number(label, task, where=where)
+    if task.is_multilabel:
+        return _names(label, task, where=where)
     if isinstance(label, bool) and task.is_binary:
         return label
+    name = _name(label, task, where=where)
+    return name == task.classes[1] if task.is_binary else name
+
+
+def _name(label: Any, task: Task, *, where: str) -> str:
     name = str(label) if type(label) is int else label
-    if not isinstance(name, str) or name not in task.classes:
-        also = ", true or false" if task.is_binary else ""
+    if isinstance(name, str) and name in task.classes:
+        return name
+    also = ", true or false" if task.is_binary else ""
+    raise BadData(
+        where=where,
+        found=show(label),
+        expected=f"the name of a class{also}",
+        remedy=nearest(name, task.classes)
+        if isinstance(name, str)
+        else f"One of: {', '.join(task.classes[:_SHOWN_CLASSES])}.",
+    )
+
+
+def _names(label: Any, task: Task, *, where: str) -> list[str]:
+    if not isinstance(label, list):
+        example = msgspec.json.encode([label if label in task.classes else task.classes[0]])
         raise BadData(
             where=where,
             found=show(label),
-            expected=f"the name of a class{also}",
-            remedy=nearest(name, task.classes)
-            if isinstance(name, str)
-            else f"One of: {', '.join(task.classes[:_SHOWN_CLASSES])}.",
+            expected="a list of the names of classes, empty for a row that has none of them",
+            remedy=f"For example: {example.decode()}",
         )
-    return name == task.classes[1] if task.is_binary else name
+    names = {_name(one, task, where=f"{where}[{place}]") for place, one in enumerate(label)}
+    return [name for name in task.classes if name in names]
+
+
+def _number(label: Any, task: Task, *, where: str) -> float:
+    if type(label) in (int, float) and abs(label) <= sys.float_info.max:
+        return float(label)
+    unit = f" of {task.unit}" if task.unit else ""
+    raise BadData(
+        where=where,
+        found=show(label),
+        expected=f"a finite number{unit}",
+        remedy=f"Send '{task.label}' as it turned out: a number, not a text."
+        if isinstance(label, str)
+        else "Leave the row out until its number is known.",
+    )
 
 
 @final

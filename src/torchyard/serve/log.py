@@ -88,7 +88,7 @@ class PredictionLog:
             at: seconds since the epoch.
             ids: one for each row.
             rows: decoded by the engine's decoder.
-            scores: their probabilities.
+            scores: their answers, in the order of the task's outputs.
         """
         count = len(ids)
         if self._taken_rows - self._written_rows + count > self._most_rows:

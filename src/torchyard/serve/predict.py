@@ -14,6 +14,7 @@ from torchyard.serve.follow import Served
 from torchyard.serve.http import Exchange
 from torchyard.serve.labels import decode_labels
 from torchyard.serve.misfit import JsonFault
+from torchyard.serve.predictions import predictions
 
 _PEEK = msgspec.json.Decoder(Peek)
 
@@ -65,11 +66,10 @@ def _split(app: Application, exchange: Exchange, served: Served) -> Engine:
 
 
 def _predictions(engine: Engine, ids: list[str], scores: Scores) -> Answer:
-    classes = engine.task.classes
-    predictions = [
-        {"id": name, "label": label, "probabilities": dict(zip(classes, score, strict=True))}
-        for name, label, score in zip(ids, engine.labels(scores), scores, strict=True)
-    ]
     return answer_json(
-        {"predictions": predictions, "release": engine.release, "variant": engine.variant}
+        {
+            "predictions": predictions(engine.task, ids, scores),
+            "release": engine.release,
+            "variant": engine.variant,
+        }
     )
