@@ -36,6 +36,8 @@ _TITLES = {
     "train": "Training",
     "evaluate": "Evaluating",
     "optimize": "Building and measuring variants",
+    "ageing": "Measuring how the model ages",
+    "costs": "Training without each field",
     "release": "Sealing the release",
 }
 _ENDS = {

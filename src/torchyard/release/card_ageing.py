@@ -45,6 +45,8 @@ def fields_used(evidence: Evidence) -> Iterator[Block]:
             "exchanged among test rows."
         )
         yield Table(lead, ("field", "worse by", "missing"), rows)
+    else:
+        yield Text("What the model looks at was not measured.")
     if evidence.costs:
         costs = tuple(
             (one.field, shown(one.loss), f"{one.microseconds:.1f}", f"{one.missing:.1%}",

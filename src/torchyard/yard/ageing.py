@@ -1,4 +1,4 @@
-"""The staleness stage: models of the past, each measured in every later period.
+"""The ageing stage: models of the past, each measured in every later period.
 
 Each model is trained as the run is, with the same settings and seed, on rows from before its
 cut-off alone: features are fitted, the epoch is chosen and the answers are calibrated on them, and
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from torchyard.evaluate.ageing import Aged
 
-STAGE = "staleness"
+STAGE = "ageing"
 _FILE = "staleness.json"
 
 
