@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.evaluate.samples import binary, draw
-from torchyard.evaluate.reliability import equal_mass_edges, reliability, sum_per_bin
+from torchyard.evaluate.bins import sum_per_bin
+from torchyard.evaluate.reliability import reliability
 from torchyard.evaluate.sample import Bools, Floats
 from torchyard.evaluate.tally import Tally, sheet
 
@@ -44,7 +45,7 @@ def test_tied_rows_are_never_parted() -> None:
 def test_sums_per_bin_are_those_of_slices() -> None:
     generator = np.random.default_rng(0)
     truth, probability = draw(100, decimals=1)
-    edges = equal_mass_edges(count(truth, probability))
+    edges = count(truth, probability).edges
     values = generator.random(edges[-1])
     assert (np.diff(edges) == 0).any()
     plain = [values[a:b].sum() for a, b in itertools.pairwise(edges)]

@@ -32,7 +32,8 @@ from torchyard.records.schema import Task
 RESAMPLES = 1000
 LEAST_RESAMPLES = 40
 LARGE = 4096  # rows from which on resamples are sums: below, the exact way takes under a second
-BY_CLASS, BY_ROW = "bootstrap by class", "bootstrap by Poisson weights, order to first order"
+BY_CLASS, OF_ROWS = "bootstrap by class", "bootstrap"
+BY_SUMS = "Poisson bootstrap to first order with fixed bins"
 # Rows of a class of which all count 0 times once in 10^14 resamples.
 _SURE = 32
 # Counts that are worked on at once: few enough to stay in a core's cache.
@@ -48,9 +49,9 @@ class Resampled:
 
     Attributes:
         kind: of the task.
-        tally: the sample, as its kind counts it.
         rows: of the sample.
         values: metric to its value.
+        trials: metric that is a share to the rows it is a share of.
         samples: metric to its value in each resample, ``[resamples]``.
         vectors: vector to its values in the sample, ``[numbers]``.
         vector_samples: vector to its values in each resample, ``[resamples, numbers]``.
@@ -58,13 +59,13 @@ class Resampled:
     """
 
     kind: Kind[Any]
-    tally: Any
     rows: int
     values: dict[str, float]
+    trials: dict[str, float]
     samples: dict[str, Floats]
     vectors: dict[str, Floats]
     vector_samples: dict[str, Floats]
-    method: str = BY_CLASS
+    method: str
 
 
 def measure(
@@ -133,17 +134,21 @@ def bootstrap_each(
     metrics: Sequence[str] | None = None,
     vectors: dict[str, Vector] | None = None,
 ) -> tuple[Resampled, ...]:
-    """The answers of several models to the same rows, in the same resamples. Else ``bootstrap``."""
+    """The answers of several models to the same rows, in the same resamples. Else ``bootstrap``.
+
+    Models that answer alike have the same numbers to the last bit, so that their differences are 0.
+    """
     _check_resamples(resamples)
     wanted = tuple(_Wanted.of(sample, metrics, vectors or {}) for sample in samples)
     if samples[0].rows >= LARGE:
         return _from_sums(samples, wanted, resamples=resamples, generator=generator)
     parts: list[list[_Found]] = [[] for _ in samples]
-    for chunk in _resamples(samples, resamples=resamples, generator=generator):
+    sheets = [one.sheet for one in wanted]
+    for chunk in _resamples(samples[0], sheets, resamples=resamples, generator=generator):
         for one, tally, found in zip(wanted, chunk, parts, strict=True):
             found.append(one.computed(tally))
     return tuple(
-        one.resampled(_joined(found), rows=sample.rows, method=BY_CLASS)
+        one.resampled(_joined(found), rows=sample.rows, method=_method(sample))
         for one, sample, found in zip(wanted, samples, parts, strict=True)
     )
 
@@ -176,8 +181,8 @@ def undirected(metric: str, task: Task) -> BadProject:
 
 def _measured(name: str, sample: Resampled) -> Measured | None:
     metric, value = sample.kind.metrics[name], sample.values[name]
-    if metric.share_of is not None:
-        return as_share(value, trials=float(metric.share_of(sample.tally)), rows=sample.rows)
+    if name in sample.trials:
+        return as_share(value, trials=sample.trials[name], rows=sample.rows)
     samples = sample.samples[name]
     return by_resamples(
         value,
@@ -208,28 +213,37 @@ class _Wanted:
 
     kind: Kind[Any]
     sheet: Sheet[Any]
-    tally: Any
-    values: dict[str, float]
+    functions: dict[str, Vector]
     vectors: dict[str, Vector]
+    values: dict[str, float]
+    trials: dict[str, float]
+    vector_values: dict[str, Floats]
 
     @classmethod
     def of(cls, sample: Sample, metrics: Sequence[str] | None, vectors: dict[str, Vector]) -> Self:
         """The metrics that are defined on the sample, and the vectors."""
-        kind, task = kind_of(sample.task), sample.task
+        kind = kind_of(sample.task)
+        names = kind.metrics if metrics is None else metrics
+        known = {name: find(name, task=sample.task, where="metric") for name in names}
         sheet = kind.sheet(sample)
         tally = sheet.whole()
-        functions = {
-            name: find(name, task=task, where="metric").function
-            for name in (kind.metrics if metrics is None else metrics)
-        }
-        values = {name: float(function(tally)) for name, function in functions.items()}
+        values = {name: float(metric.function(tally)) for name, metric in known.items()}
         defined = {name: value for name, value in values.items() if not np.isnan(value)}
-        return cls(kind, sheet, tally, defined, vectors)
+        shares = {name: metric.share_of for name, metric in known.items() if name in defined}
+        return cls(
+            kind=kind,
+            sheet=sheet,
+            functions={name: known[name].function for name in defined},
+            vectors=vectors,
+            values=defined,
+            trials={name: float(of(tally)) for name, of in shares.items() if of is not None},
+            vector_values={name: vector(tally) for name, vector in vectors.items()},
+        )
 
     def computed(self, tally: Any) -> _Found:
         """Metrics ``[resamples]`` and vectors ``[resamples, numbers]`` of some resamples."""
         return (
-            {name: self.kind.metrics[name].function(tally) for name in self.values},
+            {name: function(tally) for name, function in self.functions.items()},
             {name: vector(tally) for name, vector in self.vectors.items()},
         )
 
@@ -237,11 +251,11 @@ class _Wanted:
         """Together with what was computed of all resamples."""
         return Resampled(
             kind=self.kind,
-            tally=self.tally,
             rows=rows,
             values=self.values,
-            samples=found[0] or {},
-            vectors={name: vector(self.tally) for name, vector in self.vectors.items()},
+            trials=self.trials,
+            samples=found[0],
+            vectors=self.vector_values,
             vector_samples=found[1],
             method=method,
         )
@@ -257,6 +271,10 @@ def _joined(parts: Sequence[_Found]) -> _Found:
     )
 
 
+def _method(sample: Sample) -> str:
+    return BY_CLASS if len(strata(sample.task, sample.truth)[1]) > 1 else OF_ROWS
+
+
 def _from_sums(
     samples: Sequence[Sample],
     wanted: Sequence[_Wanted],
@@ -265,27 +283,26 @@ def _from_sums(
     generator: np.random.Generator,
 ) -> tuple[Resampled, ...]:
     """As ``bootstrap_each``, by sums over rows that each count Poisson(1) times."""
-    ledgers = [Ledger(rows=sample.rows) for sample in samples]
+    rows = samples[0].rows
+    ledgers = [Ledger(rows=rows) for _ in samples]
 
     def computed(one: _Wanted, ledger: Ledger) -> _Found:
-        weights = pending(ledger, one.sheet.places, one.sheet.cells)
-        return one.computed(one.sheet.tally(weights))
+        return one.computed(one.sheet.tally(pending(ledger, one.sheet.places, one.sheet.cells)))
 
     for one, ledger in zip(wanted, ledgers, strict=True):
         computed(one, ledger)
     sums = weighted_sums(
-        [column for ledger in ledgers for column in ledger.columns],
+        [ledger.columns for ledger in ledgers],
+        rows=rows,
         resamples=resamples,
         seed=int(generator.integers(2**63)),
         first=_rare(samples[0]),
     )
-    start = 0
-    for ledger in ledgers:
-        ledger.answer(sums[:, start : start + ledger.width])
-        start += ledger.width
+    for ledger, found in zip(ledgers, sums, strict=True):
+        ledger.answer(found)
     return tuple(
-        one.resampled(computed(one, ledger), rows=sample.rows, method=BY_ROW)
-        for one, ledger, sample in zip(wanted, ledgers, samples, strict=True)
+        one.resampled(computed(one, ledger), rows=rows, method=BY_SUMS)
+        for one, ledger in zip(wanted, ledgers, strict=True)
     )
 
 
@@ -300,17 +317,19 @@ def _rare(sample: Sample) -> list[Indices]:
 
 
 def _resamples(
-    samples: Sequence[Sample], *, resamples: int, generator: np.random.Generator
+    sample: Sample,
+    sheets: Sequence[Sheet[Any]],
+    *,
+    resamples: int,
+    generator: np.random.Generator,
 ) -> Iterator[tuple[Any, ...]]:
-    """Tallies of the same resamples for each of the models, several resamples at a time."""
-    rows, truth = samples[0].rows, samples[0].truth
-    if rows == 0:
+    """Tallies of the same resamples on each sheet of its rows, several resamples at a time."""
+    if sample.rows == 0:
         return
-    order, counts = strata(samples[0].task, truth)
-    sheets = [kind_of(sample.task).sheet(sample) for sample in samples]
+    order, counts = strata(sample.task, sample.truth)
     places = [sheet.places[order] for sheet in sheets]
     sizes = _sizes(counts, resamples=resamples, generator=generator)
-    step = max(1, _CHUNK_COUNTS // rows)
+    step = max(1, _CHUNK_COUNTS // sample.rows)
     for start in range(0, resamples, step):
         chunk = sizes[start : start + step]
         weights = [np.empty((len(chunk), sheet.cells), np.int64) for sheet in sheets]

@@ -16,7 +16,8 @@ import numpy as np
 
 from torchyard.evaluate import metrics as binary
 from torchyard.evaluate.class_tally import ClassTally
-from torchyard.evaluate.metrics import Metric, ratio
+from torchyard.evaluate.metrics import BENT, NOISE, Metric, ratio
+from torchyard.evaluate.ranking import Ranking
 from torchyard.evaluate.sample import Floats
 
 TOP = 3
@@ -40,6 +41,22 @@ class Counted(Protocol):
     @property
     def hits(self) -> Floats:
         """Of those that have a class and are answered with it, ``[..., classes]``."""
+
+
+class Ranked(Protocol):
+    """Weights of rows, of those that have each class, and these among all rows."""
+
+    @property
+    def rows(self) -> Floats:
+        """Of all rows, ``[...]``."""
+
+    @property
+    def members(self) -> Floats:
+        """Of those that have each class, ``[..., classes]``."""
+
+    @property
+    def ranking(self) -> Ranking:
+        """By each class's probability, ``[..., classes]``."""
 
 
 def accuracy(tally: ClassTally) -> Floats:
@@ -91,22 +108,22 @@ def cohens_kappa(tally: ClassTally) -> Floats:
     return ratio(agreed - chance, np.square(tally.rows) - chance)
 
 
-def macro_auroc(tally: ClassTally) -> Floats:
+def macro_auroc(tally: Ranked) -> Floats:
     """The chance that a row of a class is ranked above another, averaged over the classes.
 
     One against the rest, by the class's own probability (Provost and Domingos 2000, each class
     counting alike); ties count half.
     """
     others = tally.rows[..., None] - tally.members
-    return macro(ratio(tally.twice_the_wins, 2.0 * tally.members * others))
+    return macro(ratio(tally.ranking.wins, 2.0 * tally.members * others))
 
 
-def macro_average_precision(tally: ClassTally) -> Floats:
+def macro_average_precision(tally: Ranked) -> Floats:
     """Precision averaged over the rows of a class, by its probability, averaged over the classes.
 
     As scikit-learn defines it: no interpolation.
     """
-    return macro(ratio(tally.precisions, tally.members))
+    return macro(ratio(tally.ranking.precisions, tally.members))
 
 
 def log_loss(tally: ClassTally) -> Floats:
@@ -133,14 +150,13 @@ def maximum_calibration_error(tally: ClassTally) -> Floats:
     return binary.maximum_calibration_error(tally.confidence)
 
 
-def classwise_calibration_error(tally: ClassTally) -> Floats:
+def classwise_calibration_error(tally: Ranked) -> Floats:
     """The expected calibration error of each class's probability, averaged over the classes.
 
     Kull et al. 2019, section 2. Where all probabilities are used, not only the answer's; classes
     that err in opposite directions do not cancel.
     """
-    errors = [binary.expected_calibration_error(one) for one in tally.each]
-    return macro(np.stack(errors, axis=-1))
+    return macro(ratio(np.abs(tally.ranking.gaps).sum(axis=-1), tally.rows[..., None]))
 
 
 def calibration_gap(tally: ClassTally) -> Floats:
@@ -194,17 +210,19 @@ CLASS_METRICS: Mapping[str, Metric[ClassTally]] = MappingProxyType(
         ),
         "cohens_kappa": Metric(cohens_kappa, "decision", higher_is_better=True, bounds=(-1.0, 1.0)),
         "macro_auroc": Metric(macro_auroc, "order", higher_is_better=True),
-        "macro_average_precision": Metric(macro_average_precision, "order", higher_is_better=True),
+        "macro_average_precision": Metric(
+            macro_average_precision, "order", higher_is_better=True, biased=BENT
+        ),
         "log_loss": Metric(log_loss, "probability", higher_is_better=False, bounds=(0.0, np.inf)),
         "brier": Metric(brier, "probability", higher_is_better=False, bounds=(0.0, 2.0)),
         "expected_calibration_error": Metric(
-            expected_calibration_error, "probability", higher_is_better=False, biased=True
+            expected_calibration_error, "probability", higher_is_better=False, biased=NOISE
         ),
         "maximum_calibration_error": Metric(
-            maximum_calibration_error, "probability", higher_is_better=False, biased=True
+            maximum_calibration_error, "probability", higher_is_better=False, biased=NOISE
         ),
         "classwise_calibration_error": Metric(
-            classwise_calibration_error, "probability", higher_is_better=False, biased=True
+            classwise_calibration_error, "probability", higher_is_better=False, biased=NOISE
         ),
         "calibration_gap": Metric(
             calibration_gap, "probability", higher_is_better=None, bounds=(-1.0, 1.0)

@@ -9,80 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from torchyard.evaluate.pending import Pending, counted, floats
-from torchyard.evaluate.sample import Bools, Floats, Indices, Sample, Sheet, Weights
-from torchyard.evaluate.tally import Scores, Tally, running
+from torchyard.evaluate.parts import Parts
+from torchyard.evaluate.pending import counted, floats
+from torchyard.evaluate.question import Question, rankings
+from torchyard.evaluate.ranking import Ranking
+from torchyard.evaluate.sample import Bools, Floats, Sample, Sheet
+from torchyard.evaluate.tally import Tally
 
 Labels = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Rows parted into numbered groups, to sum weights in each of them.
-
-    Attributes:
-        order: row numbers group by group.
-        ends: where each group begins in that order and, last, where the last one ends,
-            ``[groups + 1]``.
-    """
-
-    order: Indices
-    ends: Indices
-
-    @classmethod
-    def of(cls, groups: npt.NDArray[np.integer], *, count: int) -> Parts:
-        """Parts by the group number of each row, ``[rows]``; negative ones are in no group."""
-        order = np.argsort(groups, kind="stable")
-        return cls(order, np.searchsorted(groups[order], np.arange(count + 1)))
-
-    def sums(self, weights: Any) -> Any:
-        """Sums of ``weights [..., rows]`` in each group, ``[..., groups]``."""
-        if isinstance(weights, Pending):
-            return weights.gathered(self.order, self.ends)
-        up_to = running(taken(weights, self.order))
-        return np.diff(up_to[..., self.ends], axis=-1)
-
-
-@dataclass(frozen=True)
-class Rank:
-    """Rows of one class among all rows, ordered by that class's probability.
-
-    Attributes:
-        order: all rows, the least probable first, ``[rows]``.
-        members: the rows of the class, likewise, ``[members]``.
-        first: how many rows are less probable than each member; ``last``: or equally probable.
-        first_member: how many members are less probable than each member.
-    """
-
-    order: Indices
-    members: Indices
-    first: Indices
-    last: Indices
-    first_member: Indices
-
-    @classmethod
-    def of(cls, probability: Floats, is_member: Bools) -> Rank:
-        """Order the rows by ``probability [rows]``."""
-        order = np.argsort(probability, kind="stable")
-        members = order[is_member[order]]
-        rising, own = probability[order], probability[members]
-        return cls(
-            order=order,
-            members=members,
-            first=np.searchsorted(rising, own, side="left"),
-            last=np.searchsorted(rising, own, side="right"),
-            first_member=np.searchsorted(own, own, side="left"),
-        )
-
-
-def taken(weights: Weights, rows: Indices) -> Weights:
-    """The weights of some rows, ``[..., rows]``, in their order."""
-    return cast(Weights, np.take(weights, rows, axis=-1))
 
 
 @dataclass(frozen=True)
@@ -153,25 +92,17 @@ class ClassScores:
         return Parts.of(np.where(self.is_right, self.truth, -1), count=self.classes)
 
     @cached_property
-    def ranks(self) -> tuple[Rank, ...]:
-        """Per class the order of all rows by its probability."""
+    def each(self) -> tuple[Question, ...]:
+        """Each class as a question of its own."""
         return tuple(
-            Rank.of(np.ascontiguousarray(self.probabilities[:, number]), self.truth == number)
+            Question.of(self.truth == number, self.probabilities[:, number])
             for number in range(self.classes)
         )
 
     @cached_property
-    def each(self) -> tuple[tuple[Scores, Parts, Parts], ...]:
-        """Per class its distinct probabilities, rising, with its rows and the others at each."""
-        return tuple(
-            _asked(np.ascontiguousarray(self.probabilities[:, number]), self.truth == number)
-            for number in range(self.classes)
-        )
-
-    @cached_property
-    def confidences(self) -> tuple[Scores, Parts, Parts]:
-        """The distinct largest probabilities, rising, with the right and the wrong rows at each."""
-        return _asked(self.probabilities.max(axis=1), self.is_right)
+    def confidence(self) -> Question:
+        """Whether the answered class is the right one, by its probability."""
+        return Question.of(self.is_right, self.probabilities.max(axis=1))
 
 
 @dataclass(frozen=True)
@@ -185,11 +116,6 @@ class ClassTally:
 
     scores: ClassScores
     weights: Any
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether its sums are to first order."""
-        return isinstance(self.weights, Pending)
 
     @cached_property
     def rows(self) -> Floats:
@@ -213,37 +139,13 @@ class ClassTally:
 
     @cached_property
     def confidence(self) -> Tally:
-        """The largest probability of each row, and whether its class is the right one.
-
-        A question with two answers: what holds of the calibration of two classes holds of it.
-        """
-        scores, right, wrong = self.scores.confidences
-        return Tally(scores, right.sums(self.weights), wrong.sums(self.weights))
+        """The largest probability of each row, and whether its class is the right one."""
+        return self.scores.confidence.tally(self.weights)
 
     @cached_property
-    def each(self) -> tuple[Tally, ...]:
-        """The probability of each class, and whether it is the right one."""
-        return tuple(
-            Tally(scores, own.sums(self.weights), others.sums(self.weights))
-            for scores, own, others in self.scores.each
-        )
-
-    @cached_property
-    def twice_the_wins(self) -> Floats:
-        """Per class twice the pairs that its probability ranks rightly, ``[..., classes]``.
-
-        A pair is a row of the class and one of another; equal probabilities win half.
-        """
-        if self.is_pending:
-            return np.stack([one.twice_the_wins for one in self.each], axis=-1)
-        return np.stack([wins for wins, _ in self._ranked], axis=-1)
-
-    @cached_property
-    def precisions(self) -> Floats:
-        """Per class the sum, over its rows, of the precision at their rank, ``[..., classes]``."""
-        if self.is_pending:
-            return np.stack([one.precisions for one in self.each], axis=-1)
-        return np.stack([precision for _, precision in self._ranked], axis=-1)
+    def ranking(self) -> Ranking:
+        """The rows of each class among all, by its probability, ``[..., classes]``."""
+        return rankings(self.scores.each, self.weights)
 
     def total(self, of_row: Floats) -> Floats:
         """The sum over rows of a number ``[rows]`` that each has, ``[...]``."""
@@ -253,23 +155,6 @@ class ClassTally:
     def _floats(self) -> Any:
         """The weights as floats, which alone multiply fast."""
         return floats(self.weights)
-
-    @cached_property
-    def _ranked(self) -> list[tuple[Floats, Floats]]:
-        """Both sums over ranks for each class: one pass over the rows serves them."""
-        return [self._rank(rank) for rank in self.scores.ranks]
-
-    def _rank(self, rank: Rank) -> tuple[Floats, Floats]:
-        up_to = running(taken(self.weights, rank.order))
-        own = taken(self.weights, rank.members)
-        own_up_to = running(own)
-        less, equal = up_to[..., rank.first], up_to[..., rank.last]
-        # Among themselves the rows of the class are ranked half rightly, whatever their order.
-        wins = np.vecdot(own, less + equal) - np.square(own_up_to[..., -1])
-        hits = own_up_to[..., -1:] - own_up_to[..., rank.first_member]
-        chosen = up_to[..., -1:] - less
-        precision = hits / np.maximum(chosen, np.finfo(np.float64).tiny)
-        return np.asarray(wins, np.float64), np.asarray(np.vecdot(own, precision), np.float64)
 
 
 def class_sheet(sample: Sample) -> Sheet[ClassTally]:
@@ -289,12 +174,3 @@ def class_sheet(sample: Sample) -> Sheet[ClassTally]:
         cells=sample.rows,
         tally=lambda weights: ClassTally(scores, weights),
     )
-
-
-def _asked(probability: Floats, is_so: Bools) -> tuple[Scores, Parts, Parts]:
-    """The distinct probabilities, rising, with the rows at each where it is so and is not."""
-    values, cells = np.unique(probability, return_inverse=True)
-    yes, no = (
-        Parts.of(np.where(chosen, cells, -1), count=values.size) for chosen in (is_so, ~is_so)
-    )
-    return Scores(values=values, threshold=0.0), yes, no

@@ -85,7 +85,8 @@ def _compared(
     if found is None:
         return None
     value, low, high = found
-    method = f"simultaneous bootstrap by class, {drawn.shape[1]:,} resamples, {len(samples)} groups"
+    how = " and ".join(sorted({sample.method for sample in samples}))
+    method = f"simultaneous {how}, {drawn.shape[1]:,} resamples, {len(samples)} groups"
     if left_out:
         method += f"; left out: {listed(left_out)}"
     return Measured(

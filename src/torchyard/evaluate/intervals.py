@@ -17,16 +17,17 @@ def by_resamples(
     *,
     rows: int,
     bounds: tuple[float, float],
-    biased: bool,
-    drawn: str = "bootstrap by class",
+    biased: float,
+    drawn: str,
 ) -> Measured | None:
     """A number of some rows with the interval of its resamples; arguments as of ``percentile``.
 
     ``drawn`` says in words how resamples were drawn.
 
     Example:
-        >>> by_resamples(0.5, np.full(40, 0.5), rows=9, bounds=(0.0, 1.0), biased=True).method
-        'bootstrap by class, 40 resamples, shifted by their bias'
+        >>> by_resamples(0.5, np.full(40, 0.5), rows=9, bounds=(0.0, 1.0), biased=True,
+        ...              drawn="bootstrap").method
+        'bootstrap, 40 resamples, shifted by their bias'
     """
     interval = percentile(samples, value=value, bounds=bounds, biased=biased)
     if interval is None:
@@ -45,20 +46,20 @@ def as_share(value: float, *, trials: float, rows: int) -> Measured:
 
 
 def percentile(
-    samples: Floats, *, value: float, bounds: tuple[float, float], biased: bool
+    samples: Floats, *, value: float, bounds: tuple[float, float], biased: float
 ) -> tuple[float, float] | None:
     """The interval that holds the middle 95 % of resampled values (Efron 1979).
 
-    A biased metric is moved by noise alone: once in the sample, about as far again in a resample.
-    The resamples' mean excess over the value estimates one such step. One end is shifted back by
-    both steps, towards where the truth lies; the other by one, so that the interval holds the value
-    it belongs to. It never claims to be real what noise alone could show.
+    A biased metric lies beside the truth by about ``biased`` times what its resamples lie beside
+    it: their mean excess over the value is one such step. One end is shifted back by the
+    resamples' step and all of the value's, towards where the truth lies; the other by the first
+    alone, so that the interval holds the value it belongs to.
 
     Args:
         samples: the metric of each resample, ``[resamples]``, not-a-number where undefined.
         value: the metric of the sample.
         bounds: the smallest and largest possible value.
-        biased: whether to shift.
+        biased: see ``metrics.Metric``; 0 to leave the ends where they are.
 
     Returns:
         Its ends; None when fewer than half of the resamples define the metric.
@@ -69,8 +70,9 @@ def percentile(
     low, high = np.quantile(defined, (_TAIL, 1.0 - _TAIL)).tolist()
     if biased:
         excess = float(defined.mean()) - value
-        low = min(value, low - max(excess, 2.0 * excess))
-        high = max(value, high - min(excess, 2.0 * excess))
+        steps = (1.0 + biased) * excess
+        low = min(value, low - max(excess, steps))
+        high = max(value, high - min(excess, steps))
     return max(bounds[0], low), min(bounds[1], high)
 
 

@@ -12,10 +12,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from torchyard.evaluate import class_metrics as by_class
 from torchyard.evaluate import metrics as binary
 from torchyard.evaluate.class_metrics import f1s, macro, precisions, recalls
 from torchyard.evaluate.label_tally import LabelTally
-from torchyard.evaluate.metrics import Metric, ratio
+from torchyard.evaluate.metrics import BENT, NOISE, Metric, ratio
 from torchyard.evaluate.sample import Floats
 
 
@@ -70,12 +71,12 @@ def micro_auroc(tally: LabelTally) -> Floats:
 
 def macro_auroc(tally: LabelTally) -> Floats:
     """The chance that a row of a class is ranked above another, averaged over the classes."""
-    return macro(_each(tally, binary.auroc))
+    return by_class.macro_auroc(tally)
 
 
 def macro_average_precision(tally: LabelTally) -> Floats:
     """Precision averaged over the rows of a class, averaged over the classes ("mAP")."""
-    return macro(_each(tally, binary.average_precision))
+    return by_class.macro_average_precision(tally)
 
 
 def label_ranking_average_precision(tally: LabelTally) -> Floats:
@@ -115,7 +116,7 @@ def classwise_calibration_error(tally: LabelTally) -> Floats:
 
     Kull et al. 2019, section 2: classes that err in opposite directions do not cancel.
     """
-    return macro(_each(tally, binary.expected_calibration_error))
+    return by_class.classwise_calibration_error(tally)
 
 
 def calibration_gap(tally: LabelTally) -> Floats:
@@ -137,28 +138,25 @@ LABEL_METRICS: Mapping[str, Metric[LabelTally]] = MappingProxyType(
         "hamming_loss": Metric(hamming_loss, "decision", higher_is_better=False),
         "micro_auroc": Metric(micro_auroc, "order", higher_is_better=True),
         "macro_auroc": Metric(macro_auroc, "order", higher_is_better=True),
-        "macro_average_precision": Metric(macro_average_precision, "order", higher_is_better=True),
+        "macro_average_precision": Metric(
+            macro_average_precision, "order", higher_is_better=True, biased=BENT
+        ),
         "label_ranking_average_precision": Metric(
             label_ranking_average_precision, "order", higher_is_better=True
         ),
         "log_loss": Metric(log_loss, "probability", higher_is_better=False, bounds=(0.0, np.inf)),
         "brier": Metric(brier, "probability", higher_is_better=False),
         "expected_calibration_error": Metric(
-            expected_calibration_error, "probability", higher_is_better=False, biased=True
+            expected_calibration_error, "probability", higher_is_better=False, biased=NOISE
         ),
         "maximum_calibration_error": Metric(
-            maximum_calibration_error, "probability", higher_is_better=False, biased=True
+            maximum_calibration_error, "probability", higher_is_better=False, biased=NOISE
         ),
         "classwise_calibration_error": Metric(
-            classwise_calibration_error, "probability", higher_is_better=False, biased=True
+            classwise_calibration_error, "probability", higher_is_better=False, biased=NOISE
         ),
         "calibration_gap": Metric(
             calibration_gap, "probability", higher_is_better=None, bounds=(-1.0, 1.0)
         ),
     }
 )
-
-
-def _each(tally: LabelTally, metric: binary.Function) -> Floats:
-    """A metric of two classes for each class, ``[..., classes]``."""
-    return np.stack([metric(one) for one in tally.each], axis=-1)

@@ -12,41 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from torchyard.evaluate.class_tally import Parts
 from torchyard.evaluate.pending import floats
+from torchyard.evaluate.question import Question, rankings
+from torchyard.evaluate.ranking import Ranking
 from torchyard.evaluate.sample import Bools, Floats, Sample, Sheet
-from torchyard.evaluate.tally import Scores, Tally
-
-
-@dataclass(frozen=True)
-class Question:
-    """Whether something has a class, asked of many: sorted by the probability of a yes.
-
-    Attributes:
-        scores: the distinct probabilities, rising.
-        yes: the rows with the class at each of them.
-        no: the rows without it.
-    """
-
-    scores: Scores
-    yes: Parts
-    no: Parts
-
-    @classmethod
-    def of(cls, truth: Bools, probability: Floats, *, threshold: float) -> Question:
-        """Asked of ``truth [rows]``, or of ``[rows, classes]``, each class of a row by itself."""
-        values, cells = np.unique(probability.reshape(-1), return_inverse=True)
-        pairs_per_row = truth.size // max(1, truth.shape[0])
-
-        def parts(has: Bools) -> Parts:
-            found = Parts.of(np.where(has.reshape(-1), cells, -1), count=values.size)
-            return Parts(found.order // max(1, pairs_per_row), found.ends)
-
-        return cls(Scores(values=values, threshold=threshold), parts(truth), parts(~truth))
-
-    def tally(self, weights: Any) -> Tally:
-        """Counted with ``weights [..., rows]``."""
-        return Tally(self.scores, self.yes.sums(weights), self.no.sums(weights))
+from torchyard.evaluate.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -118,9 +88,7 @@ class LabelScores:
     def each(self) -> tuple[Question, ...]:
         """Each class as a question of its own."""
         return tuple(
-            Question.of(
-                self.truth[:, place], self.probabilities[:, place], threshold=self.threshold
-            )
+            Question.of(self.truth[:, place], self.probabilities[:, place])
             for place in range(self.truth.shape[1])
         )
 
@@ -163,9 +131,9 @@ class LabelTally:
         return self.scores.pairs.tally(self.weights)
 
     @cached_property
-    def each(self) -> tuple[Tally, ...]:
-        """Each class, counted as a question with two answers."""
-        return tuple(question.tally(self.weights) for question in self.scores.each)
+    def ranking(self) -> Ranking:
+        """The rows of each class among all, by its probability, ``[..., classes]``."""
+        return rankings(self.scores.each, self.weights)
 
     def total(self, of_row: Floats) -> Floats:
         """The sum over rows of what each has, ``[rows]`` or ``[rows, numbers]``."""

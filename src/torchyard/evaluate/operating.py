@@ -203,10 +203,10 @@ def _cost_of(sample: Sample, rule: OperatingRule, *, seed: int) -> Measured:
     drawn = np.random.default_rng(seed).multinomial(sample.rows, shares, size=_RESAMPLES)
     found = by_resamples(
         float(shares @ costs), drawn @ costs / sample.rows,
-        rows=sample.rows, bounds=(0.0, np.inf), biased=False,
+        rows=sample.rows, bounds=(0.0, np.inf), biased=0.0, drawn="bootstrap",
     )  # fmt: skip
     assert found is not None, "a mean cost is defined on every resample"
-    return replace(found, method=f"bootstrap, {_RESAMPLES:,} resamples")
+    return found
 
 
 def _constraint(rule: OperatingRule, test: Mapping[str, Measured]) -> Outcome | None:

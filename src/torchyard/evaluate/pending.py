@@ -11,16 +11,18 @@ the weights as it does, to first order: tallies do so where their weights are ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from torchyard.evaluate.poisson import Columns
+from torchyard.evaluate.columns import Column, Dense, Spread
 from torchyard.evaluate.sample import Floats, Indices
+
+Constant = TypeVar("Constant")
 
 
 @dataclass
@@ -29,28 +31,27 @@ class Ledger:
 
     Attributes:
         rows: of the sample.
-        columns: what was asked for, ``float32 [rows, numbers]`` each.
+        columns: what was asked for.
     """
 
     rows: int
-    columns: list[Columns] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
     _shapes: list[tuple[int, ...]] = field(default_factory=list)
+    _constants: list[Any] = field(default_factory=list)
     _answers: Iterator[Floats] | None = None
-
-    @property
-    def width(self) -> int:
-        """How many numbers all columns have."""
-        return sum(column.shape[1] for column in self.columns)
+    _told: Iterator[Any] | None = None
 
     def answer(self, sums: Floats) -> None:
         """From now on answer with ``sums [resamples, all numbers]``, from the first column on."""
-        ends = np.cumsum([column.shape[1] for column in self.columns])
+        ends = np.cumsum([column.width for column in self.columns])
         parts = np.split(sums, ends[:-1], axis=1) if self.columns else []
         self._answers = iter(
             [part.reshape(-1, *shape) for part, shape in zip(parts, self._shapes, strict=True)]
         )
+        self._told = iter(self._constants)
+        self.columns = []
 
-    def total(self, column: Callable[[], Floats]) -> Floats:
+    def total(self, column: Callable[[], Floats | Spread]) -> Floats:
         """The sums of a column ``[rows, ...]``, made only where its sums are not there yet.
 
         Returns:
@@ -60,9 +61,18 @@ class Ledger:
         if self._answers is not None:
             return next(self._answers)
         found = column()
-        self.columns.append(found.reshape(self.rows, -1).astype(np.float32))
-        self._shapes.append(found.shape[1:])
-        return np.asarray(found.sum(axis=0, dtype=np.float64))[None]
+        shape = (found.width,) if isinstance(found, Spread) else found.shape[1:]
+        kept = found if isinstance(found, Spread) else Dense.of(found.reshape(self.rows, -1))
+        self.columns.append(kept)
+        self._shapes.append(shape)
+        return kept.totals().reshape(1, *shape)
+
+    def once(self, make: Callable[[], Constant]) -> Constant:
+        """What is true of the sample itself: made while columns are written down, then told."""
+        if self._told is not None:
+            return cast(Constant, next(self._told))
+        self._constants.append(make())
+        return cast(Constant, self._constants[-1])
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ class Pending:
 
     ledger: Ledger
     rows: Indices
-    cells: Indices
+    cells: npt.NDArray[np.integer[Any]]
     size: int
 
     @property
@@ -96,15 +106,21 @@ class Pending:
 
     def __matmul__(self, column: npt.NDArray[np.floating[Any]]) -> Floats:
         """The sums of ``column [cells]`` or ``[cells, numbers]``."""
-        return self.ledger.total(lambda: self.of_rows(column))
+        return self.total(lambda: column)
+
+    def total(self, column: Callable[[], npt.NDArray[np.floating[Any]]]) -> Floats:
+        """The same, of a column that is made only where its sums are not there yet."""
+        return self.ledger.total(lambda: self.of_rows(column()))
 
     def sum(self, axis: int = -1) -> Floats:
         """The weight of all cells together."""
-        return self @ np.ones(self.size)
+        return self.total(lambda: np.ones(self.size))
 
     def each(self) -> Floats:
-        """The weight of each cell, where they are few."""
-        return self @ np.eye(self.size)
+        """The weight of each cell, where they are few and a row counts in one at most."""
+        return self.ledger.total(
+            lambda: spread(((self, np.ones(self.size)),), np.arange(self.size), self.size)
+        )
 
     def part(self, start: int, end: int) -> Pending:
         """Some of the cells."""
@@ -112,16 +128,9 @@ class Pending:
         return Pending(self.ledger, self.rows[inside], self.cells[inside] - start, end - start)
 
     def gathered(self, order: Indices, ends: Indices) -> Pending:
-        """The rows gathered in groups: see ``class_tally.Parts``."""
+        """The rows gathered in groups: see ``parts.Parts``."""
         groups = np.repeat(np.arange(ends.size - 1), np.diff(ends))
         return Pending(self.ledger, order[ends[0] : ends[-1]], groups, ends.size - 1)
-
-    def spread(self, column: Floats, group: Indices, groups: int) -> Floats:
-        """``column [cells]`` of rows at the place of its group ``[cells]``, ``[rows, groups]``."""
-        places = self.rows * groups + group[self.cells]
-        size = self.ledger.rows * groups
-        found = np.bincount(places, weights=column[self.cells], minlength=size)
-        return found.reshape(-1, groups).astype(np.float64, copy=False)
 
     def of_rows(self, column: npt.NDArray[np.floating[Any]]) -> Floats:
         """What each row has, by what its cells have, ``[rows]`` or ``[rows, numbers]``."""
@@ -136,6 +145,28 @@ class Pending:
 def pending(ledger: Ledger, places: Indices, cells: int) -> Pending:
     """The weights of rows that count in the cells ``places [rows]``."""
     return Pending(ledger, np.arange(places.size), places, cells)
+
+
+def spread(parts: Sequence[tuple[Pending, Floats]], group: Indices, groups: int) -> Spread | Floats:
+    """Numbers of cells at the place of their group, ``[rows, groups]``.
+
+    Args:
+        parts: weights that are pending, and the number of each of their cells, ``[cells]``.
+        group: which one each cell is in, ``[cells]``.
+        groups: how many there are.
+    """
+    rows = parts[0][0].ledger.rows
+    if sum(one.rows.size for one, _ in parts) <= rows:  # a row is in one cell at most
+        values = np.zeros(rows, np.float32)
+        places = np.zeros(rows, np.min_scalar_type(groups))
+        for one, numbers in parts:
+            values[one.rows], places[one.rows] = numbers[one.cells], group[one.cells]
+        return Spread(values, places, groups)
+    found = np.zeros(rows * groups)
+    for one, numbers in parts:
+        places = one.rows * groups + group[one.cells]
+        found += np.bincount(places, weights=numbers[one.cells], minlength=found.size)
+    return found.reshape(-1, groups)
 
 
 def counted(weights: Any) -> Floats:

@@ -6,6 +6,8 @@ regression has none.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from torchyard.evaluate.bootstrap import Resampled, Vector
@@ -25,15 +27,19 @@ def class_vectors(task: Task) -> dict[str, Vector]:
     return {"f1": f1s} if kind_of(task).tells_classes else {}
 
 
-def class_results(task: Task, sample: Resampled) -> tuple[ClassResult, ...]:
+def class_results(task: Task, tally: Any, sample: Resampled) -> tuple[ClassResult, ...]:
     """Precision, recall and F1 of every class of a resampled sample, where its kind tells them.
 
     Precision and recall have exact intervals, F1 one by the resamples. What is undefined for a
     class (no row has it, or none is answered with it) is absent.
+
+    Args:
+        task: what is predicted.
+        tally: of the sample, as its kind counts it.
+        sample: its resamples, with ``class_vectors``.
     """
     if not kind_of(task).tells_classes:
         return ()
-    tally: Counted = sample.tally
     return tuple(
         ClassResult(
             name=name,
@@ -77,7 +83,9 @@ def _metrics(sample: Resampled, tally: Counted, place: int) -> dict[str, Measure
     }
     f1, drawn = float(sample.vectors["f1"][place]), sample.vector_samples["f1"][:, place]
     if not np.isnan(f1):
-        measured = by_resamples(f1, drawn, rows=sample.rows, bounds=(0.0, 1.0), biased=False)
+        measured = by_resamples(
+            f1, drawn, rows=sample.rows, bounds=(0.0, 1.0), biased=0.0, drawn=sample.method
+        )
         if measured is not None:
             found["f1"] = measured
     return found

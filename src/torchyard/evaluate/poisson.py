@@ -4,100 +4,144 @@ Where rows are many, how often each is drawn is all but independent of the other
 mean 1 (Hanley and MacGibbon 2006; Chamandy et al. 2012). The weights of a chunk of rows then follow
 from a seed and the chunk's number alone, so nothing of the size rows x resamples is ever held, and
 every model that is resampled with one seed is resampled with the same weights.
+
+Threads take whole chunks, and what comes out is added in the chunks' order: the sums are the same,
+bit for bit, however many threads there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from contextlib import AbstractContextManager
+from functools import cache
 from math import exp, factorial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from torchyard.evaluate.columns import Blocks, Column, Rows
 from torchyard.evaluate.sample import Floats, Indices
 
-Columns = npt.NDArray[np.float32]
+Answer = TypeVar("Answer")
 
 CHUNK_ROWS = 2048
 _THREADS = 2
-_STRIP = 1 << 16  # numbers compared at once: they stay in a core's cache
+_STRIP = 1 << 16  # numbers looked up at once: they stay in a core's cache
 _LEVELS = 1 << 16
-# A 16-bit number at or above the n-th edge counts n times; ten times and more are rounded away.
-_EDGES = [
-    np.uint16(edge)
-    for count in range(9)
-    if (edge := round(_LEVELS * sum(exp(-1) / factorial(k) for k in range(count + 1)))) < _LEVELS
-]
 
 
 def weighted_sums(
-    columns: Sequence[Columns], *, resamples: int, seed: int, first: Sequence[Indices] = ()
-) -> Floats:
-    """Sums of columns over the rows of each resample.
+    models: Sequence[Sequence[Column]],
+    *,
+    resamples: int,
+    seed: int,
+    first: Sequence[Indices] = (),
+    rows: int,
+) -> list[Floats]:
+    """Sums of columns over the rows of each resample, of several models in the same resamples.
 
     Args:
-        columns: ``float32 [rows, numbers]`` each, of the same rows.
+        models: of each the columns, all of the same rows.
         resamples: how many.
         seed: of the draws.
         first: sets of rows of which at least one counts in every resample; few rows in all.
+        rows: how many there are.
 
     Returns:
-        ``float64 [resamples, all numbers]``, summed in float32 within a chunk of rows and in
-        float64 over chunks.
+        Per model ``float64 [resamples, numbers of all its columns]``, summed in float32 within a
+        chunk of rows and in float64 over chunks. Equal columns have equal sums in any two models,
+        for each model's are a product of its own.
     """
-    rows = columns[0].shape[0]
-    order = _order(rows, first)
-    # About their means, so that float32 rounds what varies and no more: a constant stays constant.
-    means = [one.mean(axis=0, dtype=np.float64).astype(np.float32) for one in columns]
-    total = np.zeros((resamples, 1 + sum(one.shape[1] for one in columns)))
-    for start, weights in _weights(rows, resamples, seed=seed, groups=[len(g) for g in first]):
-        some = order[start : start + CHUNK_ROWS]
-        varying = [one[some] - mean for one, mean in zip(columns, means, strict=True)]
-        ones = np.ones((some.size, 1), np.float32)
-        total += weights @ np.concatenate([ones, *varying], axis=1)
-    means_of_all = np.concatenate(means).astype(np.float64)
-    return np.asarray(total[:, 1:] + total[:, :1] * means_of_all, dtype=np.float64)
+    order, groups = _order(rows, first), [len(group) for group in first]
+    widths = [sum(column.width for column in columns) for columns in models]
+    totals = [np.zeros((resamples, width)) for width in widths]
+    counts = np.zeros(resamples)
 
-
-def poisson_weights(rows: int, resamples: int, *, seed: int, chunk: int) -> Columns:
-    """How often each row of a chunk counts in each resample, ``float32 [resamples, rows]``."""
-    size = rows * resamples
-    raw = np.random.SFC64([seed, chunk]).random_raw(-(-size // 4)).view(np.uint16)[:size]
-    counts = np.zeros(size, np.uint8)
-    for start in range(0, size, _STRIP):
-        numbers, into = raw[start : start + _STRIP], counts[start : start + _STRIP]
-        for edge in _EDGES:
-            into += (numbers >= edge).view(np.uint8)
-    return counts.reshape(resamples, rows).astype(np.float32)
-
-
-def _weights(
-    rows: int, resamples: int, *, seed: int, groups: Sequence[int]
-) -> Iterator[tuple[int, Columns]]:
-    """Weights chunk by chunk, drawn by threads a little ahead of their use."""
-
-    def drawn(start: int) -> Columns:
-        size = min(CHUNK_ROWS, rows - start)
-        weights = poisson_weights(size, resamples, seed=seed, chunk=start // CHUNK_ROWS)
-        if start == 0:
+    def products(chunk: int) -> tuple[Blocks, list[Blocks]]:
+        start = chunk * CHUNK_ROWS
+        end = min(rows, start + CHUNK_ROWS)
+        weights = poisson_weights(end - start, resamples, seed=seed, chunk=chunk)
+        if chunk == 0:
             _keep(weights, groups)
-        return weights
+        some: Rows = slice(start, end) if order is None else order[start:end]
+        blocks = (_block(columns, some, rows=end - start) for columns in models)
+        return weights.sum(axis=1), [weights @ block for block in blocks]
 
-    starts = iter(range(0, rows, CHUNK_ROWS))
+    with _one_thread_each():
+        for counted, found in _in_order(products, range(-(-rows // CHUNK_ROWS))):
+            counts += counted
+            for total, one in zip(totals, found, strict=True):
+                np.add(total, one, out=total)
+    return [
+        total + counts[:, None] * np.concatenate([np.zeros(0), *(one.means for one in columns)])
+        for total, columns in zip(totals, models, strict=True)
+    ]
+
+
+def poisson_weights(rows: int, resamples: int, *, seed: int, chunk: int) -> Blocks:
+    """How often each row of a chunk counts in each resample, ``float32 [resamples, rows]``."""
+    size, table = rows * resamples, _table()
+    raw = np.random.SFC64([seed, chunk]).random_raw(-(-size // 4)).view(np.uint16)
+    weights = np.empty(size, np.float32)
+    for start in range(0, size, _STRIP):
+        into = weights[start : start + _STRIP]
+        # Every number has its place in the table: "clip" spares the check, which is the slow part.
+        np.take(table, raw[start : start + into.size], out=into, mode="clip")
+    return weights.reshape(resamples, rows)
+
+
+@cache
+def _table() -> Blocks:
+    """How often a row counts by a 16-bit number; ten times and more are rounded away."""
+    counts = np.zeros(_LEVELS, np.float32)
+    share = 0.0
+    for count in range(9):
+        share += exp(-1) / factorial(count)
+        counts[round(_LEVELS * share) :] += 1.0
+    return counts
+
+
+def _block(columns: Sequence[Column], some: Rows, *, rows: int) -> Blocks:
+    """Some rows of all columns side by side, ``[rows, numbers]``."""
+    block = np.empty((rows, sum(column.width for column in columns)), np.float32)
+    place = 0
+    for column in columns:
+        column.put(some, block[:, place : place + column.width])
+        place += column.width
+    return block
+
+
+def _in_order(make: Callable[[int], Answer], numbers: Iterable[int]) -> Iterator[Answer]:
+    """What threads make of each number, a little ahead of its use."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        ahead: list[tuple[int, Future[Columns]]] = [
-            (start, pool.submit(drawn, start)) for start in islice(starts, _THREADS)
-        ]
-        while ahead:
-            start, ready = ahead.pop(0)
-            weights = ready.result()
-            ahead += [(later, pool.submit(drawn, later)) for later in islice(starts, 1)]
-            yield start, weights
+        ahead: list[Future[Answer]] = []
+        for number in numbers:
+            ahead.append(pool.submit(make, number))
+            if len(ahead) > _THREADS:
+                yield ahead.pop(0).result()
+        for future in ahead:
+            yield future.result()
 
 
-def _keep(weights: Columns, groups: Sequence[int]) -> None:
+def _one_thread_each() -> AbstractContextManager[Any]:
+    """Matrix products stay in the thread that asks for them: threads in threads wait on each other.
+
+    A product parted among threads may also round otherwise than one that is not.
+    """
+    limits: AbstractContextManager[Any] = _linear_algebra().limit(limits=1, user_api="blas")
+    return limits
+
+
+@cache
+def _linear_algebra() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _keep(weights: npt.NDArray[np.float32], groups: Sequence[int]) -> None:
     """Let a row of each group count once where none does: resample after resample another."""
     start = 0
     for size in groups:
@@ -106,10 +150,10 @@ def _keep(weights: Columns, groups: Sequence[int]) -> None:
         start += size
 
 
-def _order(rows: int, first: Sequence[Indices]) -> Indices:
-    """All rows, those of ``first`` before the others."""
+def _order(rows: int, first: Sequence[Indices]) -> Indices | None:
+    """All rows, those of ``first`` before the others; None where that is as they are."""
     if not first:
-        return np.arange(rows)
+        return None
     leading = np.concatenate(first)
     others = np.ones(rows, dtype=np.bool_)
     others[leading] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, bootstrap, measured
+from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, bootstrap_each, measured
 from torchyard.evaluate.crossing import why_unmeasured, with_crossings
 from torchyard.evaluate.differences import differences as differences_between
 from torchyard.evaluate.fairness import differences, rates_of
@@ -65,8 +65,8 @@ def evaluate(
     _check_rows(sample.rows, split)
     judge, task = _Judge(sample, resamples, seed), sample.task
     by_group, by_slice = judge.parts("group", with_crossings(groups)), judge.parts("slice", slices)
-    whole = judge.whole()
-    rivals = {name: judge.rival(answers) for name, answers in baselines.items()}
+    whole, *others = judge.models(baselines.values())
+    rivals, tally = dict(zip(baselines, others, strict=True)), kind_of(task).sheet(sample).whole()
     return Report(
         model=model,
         split=split,
@@ -78,8 +78,8 @@ def evaluate(
         fairness={field: differences(found) for field, found in by_group.items()},
         groups=_results(by_group),
         slices=_results(by_slice),
-        reliability=kind_of(task).reliability(whole.tally),
-        per_class=class_results(task, whole),
+        reliability=kind_of(task).reliability(tally),
+        per_class=class_results(task, tally, whole),
         confusion=confusion(sample),
         against={name: differences_between(whole, rival) for name, rival in rivals.items()},
     )
@@ -93,19 +93,15 @@ class _Judge:
     resamples: int
     seed: int
 
-    def whole(self) -> Resampled:
-        """All rows, and each class alone."""
-        return bootstrap(
-            self.sample,
+    def models(self, rivals: Iterable[Floats]) -> tuple[Resampled, ...]:
+        """All rows, and each class alone; of rivals, too, in the same resamples."""
+        task, truth = self.sample.task, self.sample.truth
+        return bootstrap_each(
+            (self.sample, *(Sample(task=task, truth=truth, outputs=one) for one in rivals)),
             generator=_generator(self.seed, "rows"),
             resamples=self.resamples,
-            vectors=class_vectors(self.sample.task),
+            vectors=class_vectors(task),
         )
-
-    def rival(self, outputs: Floats) -> Resampled:
-        """All rows, drawn as for ``whole``, so that differences of the two are not luck."""
-        sample = Sample(task=self.sample.task, truth=self.sample.truth, outputs=outputs)
-        return bootstrap(sample, generator=_generator(self.seed, "rows"), resamples=self.resamples)
 
     def parts(
         self, kind: Literal["group", "slice"], fields: Mapping[str, Texts]

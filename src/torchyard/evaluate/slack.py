@@ -13,7 +13,6 @@ import numpy as np
 
 from torchyard.evaluate import metrics
 from torchyard.evaluate.cells import FRACTION, Cells
-from torchyard.evaluate.reliability import equal_mass_edges
 from torchyard.evaluate.sample import Floats
 from torchyard.evaluate.tally import Tally
 from torchyard.evaluate.totals import Totals
@@ -78,7 +77,7 @@ def expected_error_slack(tally: Tally) -> float:
 
 def maximum_error_slack(tally: Tally) -> float:
     """The same, of the bin of which most can come or go."""
-    edges, rows = equal_mass_edges(tally), tally.rows_before
+    edges, rows = tally.edges, tally.rows_before
     moved = np.concatenate([[0.0], _at_edges(tally), [0.0]])
     in_bin = np.diff(rows[edges])
     off = 2.0 * (moved[:-1] + moved[1:]) / np.maximum(in_bin, 1.0)
@@ -104,7 +103,7 @@ def _any_coarse(totals: Totals) -> bool:
 
 def _at_edges(tally: Tally) -> Floats:
     """Rows of the cell in which each bin but the last ends."""
-    inner = equal_mass_edges(tally)[1:-1]
+    inner = tally.edges[1:-1]
     weight = np.asarray(tally.positive + tally.negative)
     return np.where(inner > 0, weight[np.maximum(inner - 1, 0)], 0.0)
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from torchyard.evaluate.cells import SizeGrid, as_tally
 from torchyard.evaluate.exact_sums import as_float, spread
+from torchyard.evaluate.question import ranking_of
+from torchyard.evaluate.ranking import Ranking
 from torchyard.evaluate.regression_tally import Predictions, RegressionTally
 from torchyard.evaluate.sample import Floats
 from torchyard.evaluate.tally import Scored, Tally
@@ -128,14 +130,9 @@ class ClassSums:
         return as_tally(self.totals.cells["confidence"], threshold=0.0)
 
     @property
-    def twice_the_wins(self) -> Floats:
-        """Of each class's probability, ``[classes]``."""
-        return np.stack([one.twice_the_wins for one in self.each])
-
-    @property
-    def precisions(self) -> Floats:
-        """Of each class's probability, ``[classes]``."""
-        return np.stack([one.precisions for one in self.each])
+    def ranking(self) -> Ranking:
+        """The rows of each class among all, by its probability, ``[classes]``."""
+        return Ranking.stacked([ranking_of(one) for one in self.each])
 
     @property
     def scores(self) -> ClassSums:
@@ -199,6 +196,11 @@ class LabelSums:
     def each(self) -> tuple[Tally, ...]:
         """Each class as a question with two answers."""
         return _each(self.totals, self.members.size, threshold=self.threshold)
+
+    @property
+    def ranking(self) -> Ranking:
+        """The rows of each class among all, by its probability, ``[classes]``."""
+        return Ranking.stacked([ranking_of(one) for one in self.each])
 
     @cached_property
     def pairs(self) -> Tally:

@@ -13,7 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from torchyard.evaluate.bins import between, cut, sum_per_bin
 from torchyard.evaluate.first_order import FirstOrder
+from torchyard.evaluate.parts import running
 from torchyard.evaluate.pending import Pending
 from torchyard.evaluate.sample import Floats, Indices, Sample, Sheet, Weights
 
@@ -114,22 +116,23 @@ class Tally:
     def ahead(self) -> FirstOrder | None:
         """Its sums to first order where its weights are pending; else None."""
         if isinstance(self.positive, Pending) and isinstance(self.negative, Pending):
-            own = Tally(self.scores, self.positive.counts, self.negative.counts)
-            return FirstOrder(self.positive, self.negative, own)
+            return FirstOrder(
+                self.positive, self.negative, lambda one, two: Tally(self.scores, one, two)
+            )
         return None
 
     @cached_property
     def positives(self) -> Floats:
         """Weight of all positive rows, ``[...]``."""
         if self.ahead:
-            return self.ahead.positive.sum()
+            return self.ahead.positives
         return np.asarray(self.positive_before[..., -1], dtype=np.float64)
 
     @cached_property
     def negatives(self) -> Floats:
         """Weight of all negative rows, ``[...]``."""
         if self.ahead:
-            return self.ahead.negative.sum()
+            return self.ahead.negatives
         return np.asarray(self.negative_before[..., -1], dtype=np.float64)
 
     @cached_property
@@ -213,6 +216,31 @@ class Tally:
         return np.asarray(hits / np.maximum(chosen, np.finfo(np.float64).tiny))
 
     @cached_property
+    def gaps(self) -> Floats:
+        """Predicted less observed positives in each of 15 equal-mass bins, ``[..., bins]``.
+
+        Rows of one probability are never parted. Pending weights keep the sample's bins.
+        """
+        values = self.scores.values
+        if self.ahead:
+            return self.ahead.per_bin(values - 1.0, values)
+        predicted = sum_per_bin((self.positive + self.negative) * values, self.edges)
+        return predicted - between(self.positive_before, self.edges)
+
+    @cached_property
+    def bin_weights(self) -> Floats:
+        """Weight of the rows in each of those bins, ``[..., bins]``."""
+        if self.ahead:
+            ones = np.ones_like(self.scores.values)
+            return self.ahead.per_bin(ones, ones)
+        return between(self.rows_before, self.edges)
+
+    @cached_property
+    def edges(self) -> Indices:
+        """Where those bins begin and end among the probabilities, ``[..., bins + 1]``."""
+        return cut(self.rows_before[..., 1:])
+
+    @cached_property
     def _as_floats(self) -> tuple[Floats, Floats]:
         """Both weights as floats, which alone multiply fast."""
         return np.asarray(self.positive, np.float64), np.asarray(self.negative, np.float64)
@@ -245,10 +273,3 @@ def sort(probability: Floats, *, threshold: float) -> tuple[Scores, Indices]:
     """The distinct probabilities, rising, and the index of each row's among them, ``[rows]``."""
     values, cells = np.unique(np.asarray(probability, dtype=np.float64), return_inverse=True)
     return Scores(values=values, threshold=threshold), cells
-
-
-def running(weights: Weights) -> Weights:
-    """Sums of everything before each place, and of everything: one more than ``weights``."""
-    sums = np.zeros((*weights.shape[:-1], weights.shape[-1] + 1), dtype=weights.dtype)
-    np.cumsum(weights, axis=-1, out=sums[..., 1:])
-    return sums
