@@ -123,13 +123,13 @@ def test_exact_interval_against_scipy() -> None:
 
 def test_percentile_of_mostly_undefined_resamples_is_none() -> None:
     samples = np.array([0.5] * 4 + [np.nan] * 6)
-    assert percentile(samples, value=0.5, bounds=(0, 1), biased=False) is None
-    assert percentile(samples[:7], value=0.5, bounds=(0, 1), biased=False) == (0.5, 0.5)
+    assert percentile(samples, value=0.5, bounds=(0, 1), biased=0.0) is None
+    assert percentile(samples[:7], value=0.5, bounds=(0, 1), biased=0.0) == (0.5, 0.5)
 
 
 def test_a_biased_interval_is_shifted_back() -> None:
     samples = np.linspace(0.05, 0.15, 1001)
-    low, high = percentile(samples, value=0.08, bounds=(0, 1), biased=True) or (0.0, 0.0)
+    low, high = percentile(samples, value=0.08, bounds=(0, 1), biased=1.0) or (0.0, 0.0)
     assert (low, high) == pytest.approx((0.0525 - 2 * 0.02, 0.1475 - 0.02))
 
 

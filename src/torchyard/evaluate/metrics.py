@@ -24,13 +24,13 @@ Aspect = Literal["order", "probability", "decision", "truth", "answer"]
 Function = Callable[[Tally], Floats]
 
 
-# A curve of the rows' weights: on average a sample lies off it as far as a resample off the sample
-# (Efron and Tibshirani 1993, chapter 10).
+# A curve of the rows' weights: a sample lies off the truth about as far as a resample lies off the
+# sample (Efron and Tibshirani 1993, chapter 10).
 BENT = 1.0
-# Gaps that noise opens. Where all are noise, resampling makes them sqrt(2) as wide, so that they are
-# 2.4 times what it adds; and a sample that shows wide ones by chance sees less added. With 4 the
-# interval of a perfectly calibrated model holds 0 in about 95 % of samples; of one that is not, noise
-# adds next to nothing (tests/evaluate/test_coverage.py).
+# Gaps that noise opens. Where all are noise, resampling makes them sqrt(2) as wide: they are 2.4
+# times what it adds, and more where chance made them wide. With 4 the interval of a calibrated
+# model holds 0 in about 95 % of samples; to one that is off, noise adds next to nothing, and it is
+# hardly shifted (tests/evaluate/test_coverage.py).
 NOISE = 4.0
 
 
