@@ -45,7 +45,7 @@ def train(
         return
     best = run.best
     chosen = (
-        f"validation loss {best.validation_loss:.4f} nats at epoch {best.number}"
+        f"validation loss {best.validation_loss:.4f} at epoch {best.number}"
         if best is not None
         else "as they were given"
     )

@@ -64,7 +64,7 @@ class Trial:
     Attributes:
         number: from 1, in the order in which they ended.
         outcome: ``pruned`` is ended early, because it stood worse than half of those before it.
-        value: the lowest validation loss, in nats; of a pruned trial, of the epochs it had; None of
+        value: the lowest validation loss; of a pruned trial, of the epochs it had; None of
             a failed one.
         settings: the chosen settings of training, by name.
         model: the chosen keyword arguments of the model.

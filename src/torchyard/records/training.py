@@ -175,7 +175,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """One point of the training curve. Losses in nats; seconds of wall time."""
+    """One point of the training curve. Losses as trained on; seconds of wall time."""
 
     number: int
     train_loss: float
@@ -198,7 +198,7 @@ class Tuned:
     """The search that a run's settings come from: how many were tried, and how they ended.
 
     A result chosen among many is better than it would be again: read its validation loss so.
-    ``chosen`` are the settings of trial number ``trial``, ``value`` its validation loss in nats.
+    ``chosen`` are the settings of trial number ``trial``, ``value`` its validation loss.
     """
 
     study: str

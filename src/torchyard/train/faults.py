@@ -11,8 +11,8 @@ from torchyard.core.errors import BadModel
 from torchyard.records.training import Training
 from torchyard.train.culprits import Culprit, first_culprit, is_finite, what_is_wrong
 from torchyard.train.feed import Examples, Table, in_order
+from torchyard.train.losses import are_numbers, loss_of
 from torchyard.train.places import place_of
-from torchyard.train.predict import cross_entropy
 
 if TYPE_CHECKING:
     import torch
@@ -69,22 +69,23 @@ def outside_classes(labels: torch.Tensor, classes: int) -> str:
     """What is wrong with labels, for a task of so many classes; empty when nothing is.
 
     Args:
-        labels: 0 and 1 as ``float32 [rows]`` of a binary task, class numbers ``int64`` otherwise.
+        labels: as in ``Examples``.
         classes: how many there are; 0 when it is not known.
     """
-    if labels.is_floating_point():
-        wrong = (labels != 0) & (labels != 1)
+    if are_numbers(labels):
+        wrong, allowed = ~labels.isfinite(), "finite numbers"
+    elif labels.is_floating_point():
+        wrong, allowed = (labels != 0) & (labels != 1), "0 and 1"
     elif classes:
-        wrong = (labels < 0) | (labels >= classes)
+        wrong, allowed = (labels < 0) | (labels >= classes), f"0 to {classes - 1}"
     else:
         return ""
     if not bool(wrong.any()):
         return ""
     values = sorted({f"{value:g}" for value in labels[wrong][:1000].tolist()})[:3]
-    row = int(wrong.nonzero()[0])
-    allowed = "0 and 1" if labels.is_floating_point() else f"0 to {classes - 1}"
+    row = int(wrong.nonzero()[0, 0])
     return (
-        f"{int(wrong.sum()):,} of {len(labels):,} labels that are not {allowed}, such as "
+        f"{int(wrong.sum()):,} of {labels.numel():,} labels that are not {allowed}, such as "
         f"{', '.join(values)}, first in row {row}"
     )
 
@@ -132,7 +133,7 @@ def validation_not_finite(module: nn.Module, table: Table, *, epoch: int) -> Bad
     for rows in in_order(table):
         batch = rows.to(device)
         with torch.no_grad():
-            loss = cross_entropy(module(**batch.tensors), batch.labels)
+            loss = loss_of(module(**batch.tensors), batch.labels)
         if not is_finite(loss):
             return not_finite(module, batch, where=where)
     return BadModel(
@@ -186,12 +187,12 @@ def _backward_fault(module: nn.Module, batch: Examples) -> str:
         warnings.simplefilter("ignore")  # anomaly mode says that it is on
         try:
             with torch.autograd.detect_anomaly(check_nan=True):
-                cross_entropy(module(**batch.tensors), batch.labels).backward()  # type: ignore[no-untyped-call]
+                loss_of(module(**batch.tensors), batch.labels).backward()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             found = re.search(r"Function '(\w+?)(?:Backward\d*)?' returned nan", str(error))
             operation = found[1].lower() if found else ""
             module.zero_grad(set_to_none=True)
-            cross_entropy(module(**batch.tensors), batch.labels).backward()  # type: ignore[no-untyped-call]
+            loss_of(module(**batch.tensors), batch.labels).backward()  # type: ignore[no-untyped-call]
             return operation
     return ""
 

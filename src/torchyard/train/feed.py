@@ -33,7 +33,8 @@ _WIDE_CHUNK_ROWS = 256
 class Examples:
     """Rows in memory: feature tensors by name ``[rows, ...]`` and labels.
 
-    Labels are ``float32`` of 0 and 1 for a binary task, class numbers ``int64`` otherwise.
+    Labels are class numbers, ``int64 [rows]``, or ``float32``: 0 and 1, ``[rows]`` or ``[rows,
+    classes]``, or numbers, ``[rows, 1]``: see ``losses``.
     """
 
     tensors: Mapping[str, torch.Tensor]
@@ -96,7 +97,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class StoredExamples:
-    """Rows in files: one array per feature tensor, and the labels, ``bool`` or ``int64 [rows]``."""
+    """Rows in files: one array per feature tensor, and the labels, as in ``Examples``.
+
+    Of labels that are 0 and 1 the file holds ``bool``.
+    """
 
     arrays: Mapping[str, StoredArray]
     labels: StoredArray

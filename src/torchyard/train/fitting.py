@@ -13,9 +13,10 @@ from torchyard.train.checkpoints import Checkpoints
 from torchyard.train.epochs import batch_sizes, epoch_batches, hold
 from torchyard.train.faults import not_finite
 from torchyard.train.feed import Examples, Table, in_order
+from torchyard.train.losses import loss_of
 from torchyard.train.pace import Pace
 from torchyard.train.packing import Plain
-from torchyard.train.predict import cross_entropy, loss_beside_training
+from torchyard.train.predict import loss_beside_training
 from torchyard.train.randomness import random_state, restore_random_state, seed_everything
 from torchyard.train.standing import Standing
 from torchyard.train.watch import Watch, stopped
@@ -132,7 +133,9 @@ class Fitting:
 
         Yields:
             ``tensors`` by name, ``[rows, ...]``, and ``labels``: ``float32 [rows]`` of 0 and 1 for
-            a binary task, class numbers ``int64 [rows]`` otherwise.
+            a binary task, class numbers ``int64 [rows]`` for a multiclass one, ``float32 [rows,
+            classes]`` of 0 and 1 for a multilabel one, numbers ``float32 [rows, 1]`` for a
+            regression, standardized where the task says so.
 
         Raises:
             Stopped: the run was asked to stop, and the function went on without saving.
@@ -157,14 +160,15 @@ class Fitting:
             yield batch.to(self.device)
 
     def loss(self, module: nn.Module, batch: Examples) -> torch.Tensor:
-        """The mean cross-entropy of a batch in nats, a scalar to call ``backward()`` on.
+        """The mean loss of a batch, a scalar to call ``backward()`` on.
 
-        Of the logistic function for a binary task, of the softmax otherwise.
+        Cross-entropy in nats: of the logistic function for a binary task and for each class of a
+        multilabel one, of the softmax for a multiclass one. For a regression the squared error.
         """
-        return cross_entropy(module(**batch.tensors), batch.labels)
+        return loss_of(module(**batch.tensors), batch.labels)
 
     def validation_loss(self, module: nn.Module) -> float:
-        """The mean cross-entropy of all validation rows, in nats; the module's modes stay."""
+        """The mean of that loss over all validation rows; the module's modes stay."""
         return loss_beside_training(module, self._validation)
 
     def log(self, step: int, **metrics: float) -> None:
@@ -172,7 +176,7 @@ class Fitting:
 
         Args:
             step: how many steps of the optimizer are done.
-            **metrics: by name. ``loss`` is the step's loss in nats: it must be finite, is shown,
+            **metrics: by name. ``loss`` is the step's loss: it must be finite, is shown,
                 and makes the run's trace, by which two runs are told apart step by step.
 
         Raises:
@@ -200,7 +204,7 @@ class Fitting:
         """Put an epoch on the run's curve.
 
         Args:
-            train_loss: the mean over its rows, in nats.
+            train_loss: the mean over its rows.
             validation_loss: as ``validation_loss(module)`` gives it.
 
         Returns:

@@ -10,8 +10,8 @@ from torchyard.records.training import Training
 from torchyard.train.epochs import in_parts
 from torchyard.train.faults import failed, gradient_not_finite, not_finite
 from torchyard.train.feed import Examples
+from torchyard.train.losses import loss_of
 from torchyard.train.packing import Plain
-from torchyard.train.predict import cross_entropy
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ class Learner:
                 ``batch`` is then this one's part.
 
         Returns:
-            The sum of its rows' losses over ``even``, in nats, before the step; a scalar on the
+            The sum of its rows' losses over ``even``, before the step; a scalar on the
             device. So the mean over devices, of losses and of gradients, is that of all rows.
 
         Raises:
@@ -96,7 +96,7 @@ class Learner:
 
     def _backward(self, part: Examples, share: float, where: str) -> torch.Tensor:
         try:
-            loss = cross_entropy(self._wrapped(**part.tensors), part.labels)
+            loss = loss_of(self._wrapped(**part.tensors), part.labels)
             if self._is_on_cpu and not math.isfinite(loss.item()):
                 raise not_finite(self.module, part, where=where)
             weighed = loss if share == 1.0 else loss * share

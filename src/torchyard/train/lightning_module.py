@@ -64,9 +64,10 @@ def train_lightning(
     """Train a ``LightningModule`` and keep the weights of the epoch with the lowest loss.
 
     ``training_step`` and ``validation_step`` get ``(tensors, labels)``: the feature tensors by
-    name, ``[rows, ...]``, and ``float32 [rows]`` of 0 and 1 or class numbers ``int64 [rows]``.
-    ``forward`` takes the tensors by name and returns logits, for the validation loss is
-    cross-entropy whatever loss is trained on; schedules may monitor it as ``validation_loss``.
+    name, ``[rows, ...]``, and ``float32 [rows]`` of 0 and 1, class numbers ``int64 [rows]``,
+    ``float32 [rows, classes]`` of 0 and 1, or numbers ``float32 [rows, 1]``: see ``losses``.
+    ``forward`` takes the tensors by name and returns logits, or numbers, for the validation loss is
+    that of ``losses`` whatever loss is trained on; schedules may monitor it as ``validation_loss``.
     Optimizers and schedules are the module's; epochs, clipping, parts of a batch, precision and
     patience those of ``settings``. Batches come in the order of torchyard's own loop. A run that
     goes on from a checkpoint, in the middle of an epoch too, ends with the very weights of one that

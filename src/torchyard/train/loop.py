@@ -46,9 +46,9 @@ def train(
 ) -> Trained:
     """Train a module and keep the weights of the epoch with the lowest validation loss.
 
-    On cross-entropy: of the logistic function where labels are 0 and 1, of the softmax where they
-    are class numbers. The order of rows in epoch ``n`` depends on the seed and ``n`` alone. A run
-    that goes on from a checkpoint ends with the very weights of one that was never stopped.
+    On the loss that the form of the labels tells: cross-entropy of classes, squared error of
+    numbers (see ``losses``). The order of rows in epoch ``n`` depends on the seed and ``n`` alone.
+    A run that goes on from a checkpoint ends with the very weights of one that was never stopped.
 
     Args:
         build: makes the untrained module; called after the seed is set.

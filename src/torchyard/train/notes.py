@@ -34,7 +34,7 @@ def epoch_notes(
     """Notes about the last epoch.
 
     Args:
-        losses: of every step so far, in nats.
+        losses: of every step so far.
         steps: how many of them, at the end, are the epoch's.
         curve: the epochs so far, this one last; not empty.
         said: the run's notes so far: a plateau and overfitting are told once.
@@ -83,7 +83,7 @@ def _spikes(tail: Losses, steps: int, epoch: int) -> str:
 
 
 def _noise(losses: Losses) -> float:
-    """The standard error of the mean of an epoch's losses, in nats; their trend taken out."""
+    """The standard error of the mean of an epoch's losses; their trend taken out."""
     if len(losses) < 2:
         return 0.0
     return float(np.sqrt(np.mean(np.diff(losses) ** 2) / 2 / len(losses)))

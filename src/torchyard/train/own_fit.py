@@ -40,7 +40,7 @@ def train_by_fit(
     """Train by a function of the project's own; see ``Fitting`` for what it is given.
 
     The curve is what the function told of. Where the weights that it returned are of none of those
-    epochs, one more is measured: cross-entropy over all training and all validation rows.
+    epochs, one more is measured: the loss over all training and all validation rows.
 
     Args:
         fit: takes a ``Fitting`` and returns the trained module.

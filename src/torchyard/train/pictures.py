@@ -38,7 +38,7 @@ _LETTERS_ACROSS = 40
 
 
 def draw_curve(curve: Sequence[Epoch], *, best_epoch: int) -> bytes:
-    """Training and validation loss by epoch, in nats, the epoch whose weights were kept marked.
+    """Training and validation loss by epoch, the epoch whose weights were kept marked.
 
     Example:
         >>> epochs = [Epoch(number=1, train_loss=0.7, validation_loss=0.6, seconds=1.0)]
@@ -61,7 +61,7 @@ def draw_curve(curve: Sequence[Epoch], *, best_epoch: int) -> bytes:
         label=f"kept: epoch {best.number}, {best.validation_loss:.4f}",
     )  # fmt: skip
     axes.set_xlabel("epoch")
-    axes.set_ylabel("loss (nats)")
+    axes.set_ylabel("loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(color=GRID, linewidth=0.8)
     axes.legend(frameon=False, labelcolor=INK)

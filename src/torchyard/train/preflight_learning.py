@@ -8,13 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from torchyard.core.wording import listed
 from torchyard.records.training import Check
 from torchyard.train.faults import not_finite
 from torchyard.train.feed import Examples
-from torchyard.train.predict import cross_entropy
+from torchyard.train.losses import are_numbers, least_constant_loss, loss_of
 from torchyard.train.preflight_trial import (
     ROWS,
     WHERE,
@@ -46,7 +44,7 @@ _KNOWN_NATS = 0.05
 
 @dataclass(frozen=True)
 class Memorized:
-    """How far a module got with some rows: losses in nats, before and at the best step."""
+    """How far a module got with some rows: losses before and at the best step."""
 
     start: float
     best: float
@@ -70,7 +68,8 @@ def check_overfits(trial: Trial, *, clock: Callable[[], float] = time.monotonic)
             remedy="Give the module a layer, or leave requires_grad on somewhere.",
         )  # fmt: skip
     found = memorize(module, rows, trial, clock=clock)
-    told = f"loss {found.start:.3g} to {found.best:.3g} nats in {found.steps} steps"
+    unit = "" if are_numbers(rows.labels) else " nats"
+    told = f"loss {found.start:.3g} to {found.best:.3g}{unit} in {found.steps} steps"
     told = told if rows.rows == ROWS else f"{told} on the {rows.rows} rows that differ"
     if found.best <= max(_KNOWN_NATS, _CLEARLY * found.start):
         return Check(name=OVERFITS, outcome="pass", found=told)
@@ -80,7 +79,7 @@ def check_overfits(trial: Trial, *, clock: Callable[[], float] = time.monotonic)
             remedy="Look for detach(), no_grad() or a sign that is wrong on the way from the "
             "weights to the logits, for weights that are frozen, and for inputs that are not used.",
         )  # fmt: skip
-    constant = _constant_loss(rows)
+    constant = least_constant_loss(rows.truth())
     if found.best > 0.99 * constant:
         told += f", no better than one answer to all of them ({constant:.3g})"
     return Check(
@@ -106,7 +105,7 @@ def memorize(
     kept = [parameter.detach().clone() for parameter in learning]
     until = clock() + _SECONDS
     for step in range(1, _STEPS + 1):
-        loss = cross_entropy(logits_of(module, rows, settings=trial.settings), rows.labels)
+        loss = loss_of(logits_of(module, rows, settings=trial.settings), rows.labels)
         value = loss.item()
         if step == 1:
             if not math.isfinite(value):
@@ -168,10 +167,3 @@ def _share(practised: Practised, names: list[str]) -> str:
     sizes = {n: p.numel() for n, p in practised.module.named_parameters() if p.requires_grad}
     part = sum(sizes[name] for name in names) / sum(sizes.values())
     return f"{part:.0%} of what is to be learnt"
-
-
-def _constant_loss(rows: Examples) -> float:
-    """The loss of the best single answer to all rows, in nats: the entropy of their labels."""
-    _, counts = np.unique(rows.truth(), return_counts=True)
-    shares = counts / counts.sum()
-    return float(-(shares * np.log(shares)).sum())

@@ -13,7 +13,7 @@ import numpy as np
 from torchyard.records.training import Training
 from torchyard.train.faults import failed
 from torchyard.train.feed import Examples, Table, joined
-from torchyard.train.predict import cross_entropy
+from torchyard.train.losses import are_numbers, loss_of
 from torchyard.train.randomness import random_state, restore_random_state, seed_everything
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Trial:
         return module.to(self.device)
 
     def eight(self) -> Examples:
-        """Eight rows that differ, of as many classes as they can be; fewer where there are no more.
+        """Eight rows that differ, with labels as different as can be; fewer if there are no more.
 
         They are the same at every call.
         """
@@ -105,6 +105,7 @@ class Trial:
 
 def _candidates(truth: np.ndarray[Any, np.dtype[Any]], count: int) -> Iterator[int]:
     """Places of rows, of one class after another, so that the first ``count`` hold the most."""
+    truth = _sorts(truth)
     classes = np.unique(truth)
     chosen = classes[np.linspace(0, len(classes) - 1, min(count, len(classes))).astype(np.int64)]
     lists = []
@@ -116,6 +117,14 @@ def _candidates(truth: np.ndarray[Any, np.dtype[Any]], count: int) -> Iterator[i
         for places in lists:
             if turn < len(places):
                 yield int(places[turn])
+
+
+def _sorts(truth: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    """One value a row, the same for the same label: of several classes which set of them it is."""
+    if truth.ndim == 1 or are_numbers(truth):
+        return truth.reshape(-1)
+    _, sorts = np.unique(np.packbits(truth != 0, axis=1), axis=0, return_inverse=True)
+    return sorts.reshape(-1)
 
 
 def logits_of(module: nn.Module, rows: Examples, *, settings: Training) -> torch.Tensor:
@@ -161,7 +170,7 @@ def practise(trial: Trial) -> Practised:
     had: set[str] = set()
     moved: set[str] = set()
     for batch in trial.batches():
-        loss = cross_entropy(logits_of(module, batch, settings=trial.settings), batch.labels)
+        loss = loss_of(logits_of(module, batch, settings=trial.settings), batch.labels)
         backward(loss, module, batch, trial)
         for name, parameter in learning.items():
             if parameter.grad is not None:

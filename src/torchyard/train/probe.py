@@ -26,10 +26,10 @@ def probe(module: nn.Module, features: FeatureGraph, table: Table, task: Task) -
     """Run two rows through an untrained module, as in training and as after, and check the answer.
 
     Raises:
-        BadData: a label is none of the task's classes.
+        BadData: a label is none that the task knows.
         BadModel: ``forward`` does not take the features by name, fails, changes its input, or does
-            not return finite logits: one per row for a binary task, one per row and class for
-            others.
+            not return finite logits: one per row for a binary task, one per row and class for one
+            of more classes; or one finite number per row.
     """
     import torch
 
@@ -109,35 +109,45 @@ def _check_logits(module: nn.Module, logits: object, task: Task) -> None:
     import torch
 
     classes = len(task.classes)
-    fitting = ((2,), (2, 1)) if task.is_binary else ((2, classes),)
+    is_single = task.is_binary or task.is_regression
+    one = "number" if task.is_regression else "logit"
+    fitting = ((2,), (2, 1)) if is_single else ((2, classes),)
     where = f"{type(module).__name__}.forward"
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) not in fitting:
         raise BadModel(
             where=where,
             found=f"for 2 rows {_answer(logits)}",
-            expected="one logit per row, shape [2] or [2, 1]"
-            if task.is_binary
+            expected=f"one {one} per row, shape [2] or [2, 1]"
+            if is_single
             else f"a logit of each of the {classes} classes per row, shape [2, {classes}]",
-            remedy="Return the logits alone, as one tensor."
+            remedy=f"Return the {one}s alone, as one tensor."
             if not isinstance(logits, torch.Tensor)
-            else "End forward with a layer of one output, without a sigmoid."
-            if task.is_binary
-            else f"End forward with a layer of {classes} outputs, without a softmax.",
+            else _last_layer(task),
         )
     if not logits.is_floating_point():
         raise BadModel(
             where=where,
-            found=f"logits of {str(logits.dtype).removeprefix('torch.')}",
+            found=f"{one}s of {str(logits.dtype).removeprefix('torch.')}",
             expected="real numbers, which a gradient can pass",
             remedy="Return the last layer's outputs, not the class that they stand for.",
         )
     if not bool(torch.isfinite(logits).all()):
         raise BadModel(
             where=where,
-            found="logits that are not finite on the first two training rows",
+            found=f"{one}s that are not finite on the first two training rows",
             expected="finite numbers",
             remedy="Look for a division by zero, a logarithm or an initialization at fault.",
         )
+
+
+def _last_layer(task: Task) -> str:
+    """How to end ``forward``."""
+    if task.is_regression:
+        return "End forward with a layer of one output."
+    if task.is_binary:
+        return "End forward with a layer of one output, without a sigmoid."
+    squash = "sigmoid" if task.is_multilabel else "softmax"
+    return f"End forward with a layer of {len(task.classes)} outputs, without a {squash}."
 
 
 def _answer(made: object) -> str:
@@ -172,9 +182,11 @@ def _check_labels(table: Table, task: Task) -> None:
         raise BadData(
             where=f"label '{task.label}', training rows",
             found=found,
-            expected=f"the places of the task's {len(task.classes)} classes",
-            remedy="List every class in the task, or correct the labels; then run the features "
-            "stage again: rm -r .torchyard/stages/features",
+            expected="finite numbers that 32 bits hold"
+            if task.is_regression
+            else f"the places of the task's {len(task.classes)} classes",
+            remedy=f"{'C' if task.is_regression else 'List every class in the task, or c'}orrect "
+            "the labels; then run the features stage again: rm -r .torchyard/stages/features",
         )
 
 

@@ -99,11 +99,11 @@ class Trying:
 
     @property
     def lowest(self) -> float | None:
-        """The lowest validation loss so far, in nats."""
+        """The lowest validation loss so far."""
         return min(self._losses.values(), default=None)
 
     def report(self, epoch: int, loss: float) -> None:
-        """A validation loss, in nats, after an epoch, from 1; each epoch counts once.
+        """A validation loss after an epoch, from 1; each epoch counts once.
 
         The epochs before the first one that is reported are those of earlier attempts at the trial,
         which it goes on from.

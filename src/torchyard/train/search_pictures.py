@@ -58,7 +58,7 @@ def draw_trials(trials: Sequence[Trial]) -> bytes:
     if found and max(found) > _STRETCH * min(found) > 0:
         axes.set_yscale("log")
     axes.set_xlabel("trial")
-    axes.set_ylabel("lowest validation loss (nats)")
+    axes.set_ylabel("lowest validation loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(color=GRID, linewidth=0.8)
     axes.legend(frameon=False, labelcolor=INK)

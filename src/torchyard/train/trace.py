@@ -31,7 +31,7 @@ class Trace:
     """What a run left behind, step by step.
 
     Attributes:
-        losses: the mean loss of every step's batch, in nats.
+        losses: the mean loss of every step's batch.
         digests: steps that were done, to a digest of every tensor of the module then.
     """
 
@@ -100,7 +100,7 @@ class Difference:
         step: the first step that went another way, from 1; 0 when the untrained modules differ.
         tensor: the first tensor of the module that is known to differ; empty when only a loss does.
         seen_after: how many steps were done when that tensor was compared.
-        losses: the two losses of that step, in nats; None where it is not the losses that differ.
+        losses: the two losses of that step; None where it is not the losses that differ.
     """
 
     step: int

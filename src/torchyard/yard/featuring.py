@@ -1,7 +1,8 @@
 """The features stage: rows parted, checked for leaks, and encoded, all of it chunk by chunk.
 
 In the stage's folder, per part: its record, its labelled raw rows (Parquet), their labels
-(``.npy``), and a folder with one such file per feature tensor; besides those the feature graph, its
+(``.npy``; of a regression once more as the module learns them), and a folder with one such file per
+feature tensor; besides those the feature graph, its
 record, and the leaks that were found.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 from torchyard.core.errors import BadData
 from torchyard.core.record import Json, to_json, write_record
 from torchyard.records.dataset import DatasetVersion, Finding
-from torchyard.records.schema import Schema
+from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph
 from torchyard.yard.found import severity
 from torchyard.yard.results import LEAKS, SPLITS, Featured, OpenProject
@@ -105,8 +106,16 @@ def _inputs(opened: OpenProject, version: DatasetVersion) -> Json:
         },
         "label": project.task.label,
         "classes": list(project.task.classes),
+        **_learnt(project.task),
         "leaks": [project.checks.leaks, project.checks.predicts_alone_at_most],
     }
+
+
+def _learnt(task: Task) -> dict[str, Json]:
+    """What else decides what the module learns of a label."""
+    if task.is_regression:
+        return {"standardized": task.standardized}
+    return {"separator": task.separator} if task.is_multilabel else {}
 
 
 def _splitter(opened: OpenProject, chunks: Chunks) -> Splitter:
@@ -149,7 +158,8 @@ def _named(leak: Finding) -> str:
 
 def part_rows(opened: OpenProject, chunks: Chunks, splitter: Splitter, folder: Path) -> None:
     """Write the records, the labelled rows and the labels of all parts, in one pass."""
-    from torchyard.data.split import SplitTally, class_codes
+    from torchyard.data.labels import truth_of
+    from torchyard.data.split import SplitTally
     from torchyard.train import ArrayWriter
 
     task = opened.project.task
@@ -169,14 +179,27 @@ def part_rows(opened: OpenProject, chunks: Chunks, splitter: Splitter, folder: P
             for name in SPLITS:
                 labelled = frame.filter(known & (part == name))
                 rows[name].append(labelled)
-                codes = class_codes(labelled, task).to_numpy()
-                labels[name].append(codes.astype(np.bool_ if task.is_binary else np.int64))
+                labels[name].append(truth_of(labelled, task))
+    if task.is_regression:
+        _write_targets(task, folder)
     for record in tally.records():
         write_record(folder / f"{record.name}.json", record)
     if unlabelled or tally.left_out:
         opened.progress.note(
             f"left out: {unlabelled:,} rows without a label, {tally.left_out:,} rows in no part"
         )
+
+
+def _write_targets(task: Task, folder: Path) -> None:
+    """Write the numbers that a module learns, ``float32 [rows, 1]``, beside those of the label."""
+    from torchyard.evaluate import label_scale
+
+    labels = {name: np.load(folder / f"{name}.label.npy") for name in SPLITS}
+    scale = label_scale(task, labels["train"])
+    for name, numbers in labels.items():
+        with np.errstate(over="ignore"):  # the first look at the module refuses such a number
+            targets = ((numbers - scale.mean) / scale.deviation).astype(np.float32)
+        np.save(folder / f"{name}.target.npy", targets[:, None])
 
 
 def fit_training(opened: OpenProject, folder: Path) -> FeatureGraph:

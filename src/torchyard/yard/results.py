@@ -130,7 +130,7 @@ class Featured:
         return read_places(self.folder / f"{split}.parquet", places, columns)
 
     def truth(self, split: str) -> Array:
-        """The labels of a split: ``bool [rows]`` of a binary task, class numbers ``int64`` else."""
+        """The labels of a split: see ``data/labels`` for their type and shape by kind of task."""
         labels: Array = np.load(self.folder / f"{split}.label.npy")
         return labels
 
@@ -139,9 +139,10 @@ class Featured:
         from torchyard.train import StoredExamples
 
         folder = self.folder / split
+        learnt = self.folder / f"{split}.target.npy"  # where numbers are learnt
         return StoredExamples.open(
             {tensor.name: folder / f"{tensor.name}.npy" for tensor in self.graph.tensors},
-            self.folder / f"{split}.label.npy",
+            learnt if learnt.exists() else self.folder / f"{split}.label.npy",
         )
 
 

@@ -90,8 +90,8 @@ def link_parts(featured: Featured, folder: Path) -> Featured:
     """The same parted rows in another folder, for other features."""
     for name in SPLITS:
         (folder / name).mkdir(parents=True)
-        for file in (f"{name}.json", f"{name}.parquet", f"{name}.label.npy"):
-            (folder / file).symlink_to((featured.folder / file).resolve())
+        for file in sorted(featured.folder.glob(f"{name}.*")):
+            (folder / file.name).symlink_to(file.resolve())
     return Featured(folder, featured.version)
 
 

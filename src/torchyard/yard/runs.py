@@ -41,7 +41,7 @@ class TrackedRun:
         status: ``interrupted`` means that its process was killed, or its machine: MLflow holds it
             for running, and nobody is at it.
         weights_sha256: digest of its weights; None unless it is finished.
-        metrics: losses in nats: of the epoch that was kept, or of the last one so far.
+        metrics: losses: of the epoch that was kept, or of the last one so far.
         started: when, UTC, ISO 8601.
         seconds: of wall time: of all sittings of a finished run, else from its start to its end,
             to its last sign of life, or to now.
