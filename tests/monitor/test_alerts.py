@@ -130,9 +130,9 @@ def test_worse_quality_is_one_critical_alert_before_warnings() -> None:
     assert [alert.subject for alert in found] == ["quality", "origin"]
     assert found[0].severity == "critical"
     assert found[0].message == (
-        "Quality got worse: auroc 0.600 (0.590 to 0.610) on 2,500 labelled rows, was 0.700 (0.690 "
-        "to 0.710); brier 0.300 (0.290 to 0.310) on 2,500 labelled rows, was 0.200 (0.190 to "
-        "0.210); since 2013-12-23 05:30 in 2,000 rows. "
+        "Quality got worse: auroc 0.6 (0.59 to 0.61) on 2,500 labelled rows, was 0.7 (0.69 to "
+        "0.71); brier 0.3 (0.29 to 0.31) on 2,500 labelled rows, was 0.2 (0.19 to 0.21); since "
+        "2013-12-23 05:30 in 2,000 rows. "
         "Roll back to an earlier release or train on recent rows."
     )
 

@@ -157,7 +157,7 @@ def test_a_window_keeps_no_rows_but_labelled_ones(tmp_path: Path) -> None:
     write(tmp_path, {"0-1-0": lines_of(draw(2_000, np.random.default_rng(6)))})
     labels = pl.DataFrame({ID: ["r5", "r6", "other"], LABEL: [True, False, True]})
     (window,) = gather_all(tmp_path, every=2_000, labels=labels).windows
-    assert sum(len(piece) for piece in window.probabilities) == 2
+    assert sum(len(piece) for piece in window.outputs) == 2
     assert sorted(np.concatenate(window.truths).tolist()) == [False, True]
     for value in (getattr(window, name) for name in Traffic.__slots__):
         assert not isinstance(value, pl.DataFrame | pl.Series)

@@ -10,7 +10,7 @@ from typing import Literal
 from torchyard.evaluate.kinds import kind_of
 from torchyard.monitor.drift import Judgement
 from torchyard.monitor.explain import Cause
-from torchyard.monitor.quality import worse_than
+from torchyard.monitor.quality import told, worse_than
 from torchyard.records.live import Alert, FieldDrift, Window
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
@@ -110,15 +110,21 @@ def _answers_moved(judged: Sequence[JudgedWindow]) -> Iterator[Alert]:
     windows = [item for item in judged if item.answers.drift.drifted]
     if windows:
         strongest = max((item.answers.drift for item in windows), key=lambda drift: drift.psi)
-        of = "" if strongest.name == "class" else f"{strongest.name}'s "
         yield _alert(
             judged,
             windows,
             severity="warning",
             subject=ANSWERS,
-            what=f"Answers moved: {of}{strongest.explanation}",
+            what=f"Answers moved: {_whose(strongest.name)}{strongest.explanation}",
             advice=_ANSWERS_ADVICE,
         )
+
+
+def _whose(name: str) -> str:
+    """What of the answers moved, before how it did; nothing for the answer itself."""
+    if name in ("class", "value"):
+        return ""
+    return f"{name}, " if name.endswith("'") else f"{name}'s "
 
 
 def _worse_quality(
@@ -130,7 +136,7 @@ def _worse_quality(
     }
     windows = [item for item in judged if any(item in found for found in worse.values())]
     if windows:
-        told = [
+        worst = [
             _comparison(metric, found, quality[metric]) for metric, found in worse.items() if found
         ]
         yield _alert(
@@ -138,7 +144,7 @@ def _worse_quality(
             windows,
             severity="critical",
             subject=QUALITY,
-            what=f"Quality got worse: {'; '.join(told)}",
+            what=f"Quality got worse: {'; '.join(worst)}",
             advice=_QUALITY_ADVICE,
         )
 
@@ -153,7 +159,7 @@ def _is_worse(window: Window, metric: str, task: Task, quality: Mapping[str, Mea
 def _comparison(metric: str, windows: Sequence[JudgedWindow], known: Measured) -> str:
     values = [item.window.quality[metric] for item in windows]
     worst = max(values, key=lambda now: abs(now.value - known.value))
-    return f"{metric} {_interval(worst)} on {worst.rows:,} labelled rows, was {_interval(known)}"
+    return f"{metric} {told(worst)} on {worst.rows:,} labelled rows, was {told(known)}"
 
 
 def _places(
@@ -200,7 +206,3 @@ def _moment(window: Window) -> str:
     if (last - first).days >= 1:
         return f"{first:%Y-%m-%d}"
     return f"{first:%Y-%m-%d %H:%M}" + (" UTC" if first.tzinfo == UTC else "")
-
-
-def _interval(measured: Measured) -> str:
-    return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"

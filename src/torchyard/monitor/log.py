@@ -6,7 +6,7 @@ look like is said in ``records/live.py``. Nothing here is kept beyond a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from msgspec import Meta
 
-from torchyard.records.schema import Field, FieldKind, Schema, Task
+from torchyard.records.schema import Field, FieldKind, Schema, Task, TaskKind
 
 # Column names that no field has: a schema's names are identifiers.
 ID = "@id"
@@ -60,8 +60,8 @@ class Batch:
     """Rows that were read, ascending by ``@at``, and the lines that were passed over meanwhile.
 
     Attributes:
-        frame: ``@id``, ``@at`` (naive UTC), ``@release``, ``@scores`` (the probabilities in the
-            task's class order), and one column per logged field of the schema, null where missing.
+        frame: ``@id``, ``@at`` (naive UTC), ``@release``, ``@scores`` (the answer, in the order of
+            the task's outputs), and one column per logged field of the schema, null where missing.
         unreadable: lines of another shape.
         truncated: last lines without a newline, writes that were cut off or are under way.
     """
@@ -92,7 +92,7 @@ def read_predictions(
         folder: ``predictions/<model>``.
         schema: the fields to read, of those that are logged; others in the log are ignored,
             absent ones are null.
-        task: says how many classes an answer has.
+        task: says what an answer is.
         batch_rows: lines decoded at a time, per worker.
     """
     reader = _PredictionLines(schema, task)
@@ -104,8 +104,9 @@ def read_labels(folder: Path, task: Task) -> tuple[pl.DataFrame, int]:
 
     Returns:
         A frame of ``@id`` and ``@label``, each id once, and the number of lines of another shape or
-        with a label that is no class. A label is boolean for a binary task, else an index into the
-        task's classes (int64).
+        with a label that the task does not know. A label is boolean for a binary task, an index
+        into the classes (int64) for a multiclass one, for a multilabel one whether it has each
+        class (boolean, ``[classes]``), else a number (float64).
     """
     reader = _LabelLines(task)
     read = [
@@ -122,20 +123,22 @@ class _PredictionLines:
     """Decodes lines of a prediction log and turns them into a frame."""
 
     def __init__(self, schema: Schema, task: Task) -> None:
-        self._classes = len(task.classes)
+        self._width = len(task.outputs)
+        self._holds = _CHECKS.get(task.kind, _adds_up)
         self._fields = tuple(field for field in schema.fields if field.is_logged)
         # Field names need not be identifiers, attributes must be: they are f0, f1, ... inside.
         inner = {f"f{number}": field for number, field in enumerate(self._fields)}
         members: list[Any] = [(name, _VALUES[f.kind] | None, None) for name, f in inner.items()]
         names = {name: field.name for name, field in inner.items()}
         row = msgspec.defstruct("Row", members, rename=names, gc=False)
+        score: Any = float if task.is_regression else _Share
         line = msgspec.defstruct(
             "Line",
             [
                 ("id", str),
                 ("at", _Time),
                 ("release", str),
-                ("scores", list[_Share]),
+                ("scores", list[score]),
                 ("row", row),
             ],
             gc=False,
@@ -149,8 +152,8 @@ class _PredictionLines:
             msgspec.ValidationError: it has another shape, or its scores are not those of a row.
         """
         decoded: Any = self._decode(line)
-        if len(decoded.scores) != self._classes or abs(sum(decoded.scores) - 1) > _UNITY:
-            raise msgspec.ValidationError("scores of other classes")
+        if len(decoded.scores) != self._width or not self._holds(decoded.scores):
+            raise msgspec.ValidationError("scores of another task")
         return decoded
 
     def frame(self, lines: list[Any]) -> pl.DataFrame:
@@ -163,8 +166,8 @@ class _PredictionLines:
             pl.Series(RELEASE, [line.release for line in lines], dtype=pl.String),
             pl.Series(
                 SCORES,
-                scores.reshape(-1, self._classes),
-                dtype=pl.Array(pl.Float64, self._classes),
+                scores.reshape(-1, self._width),
+                dtype=pl.Array(pl.Float64, self._width),
             ),
         ]
         columns += [_column(field, rows, f"f{n}") for n, field in enumerate(self._fields)]
@@ -175,8 +178,9 @@ class _LabelLines:
     """Decodes lines of a label log and turns them into a frame."""
 
     def __init__(self, task: Task) -> None:
-        self._place = None if task.is_binary else {c: n for n, c in enumerate(task.classes)}
-        kind: Any = bool if task.is_binary else Literal[task.classes]
+        self._task = task
+        self._place = {name: place for place, name in enumerate(task.classes)}
+        kind = _label_kind(task)
         line = msgspec.defstruct("Label", [("id", str), ("label", kind), ("at", _Time)], gc=False)
         self.decode = msgspec.json.Decoder(line).decode
 
@@ -190,9 +194,42 @@ class _LabelLines:
         return pl.DataFrame(columns).sort(AT, maintain_order=True)
 
     def _labels(self, labels: list[Any]) -> pl.Series:
-        if self._place is None:
+        task, place = self._task, self._place
+        if task.is_binary:
             return pl.Series(LABEL, labels, dtype=pl.Boolean)
-        return pl.Series(LABEL, [self._place[label] for label in labels], dtype=pl.Int64)
+        if task.is_regression:
+            return pl.Series(LABEL, labels, dtype=pl.Float64)
+        if not task.is_multilabel:
+            return pl.Series(LABEL, [place[label] for label in labels], dtype=pl.Int64)
+        has = np.zeros((len(labels), len(place)), dtype=np.bool_)
+        for row, names in enumerate(labels):
+            has[row, [place[name] for name in names]] = True
+        return pl.Series(LABEL, has, dtype=pl.Array(pl.Boolean, len(place)))
+
+
+def _label_kind(task: Task) -> Any:
+    """The type of a label as it is logged."""
+    if task.is_binary:
+        return bool
+    if task.is_regression:
+        return float
+    name: Any = Literal[task.classes]
+    return list[name] if task.is_multilabel else name
+
+
+def _adds_up(scores: list[float]) -> bool:
+    return abs(sum(scores) - 1) <= _UNITY
+
+
+def _is_enclosed(scores: list[float]) -> bool:
+    value, low, high = scores
+    return low <= value <= high
+
+
+_CHECKS: dict[TaskKind, Callable[[list[float]], bool]] = {
+    "multilabel_classification": lambda scores: True,
+    "regression": _is_enclosed,
+}
 
 
 def _column(field: Field, rows: list[Any], attribute: str) -> pl.Series:

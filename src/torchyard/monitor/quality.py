@@ -10,6 +10,7 @@ from torchyard.evaluate import Sample, measure
 from torchyard.evaluate.kinds import kind_of
 from torchyard.evaluate.sample import Truth
 from torchyard.monitor.windows import Traffic
+from torchyard.pages.numbers import shown_number
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 
@@ -21,8 +22,9 @@ def live_quality(
 ) -> dict[str, Measured]:
     """Metrics with 95 % intervals of a window's labelled rows, those that the task's kind watches.
 
-    Empty with fewer than 50 labels or, where labels are classes, with one class only: what could be
-    computed from those would mislead.
+    Empty with fewer than 50 labels or, where labels are classes, with one class only (of several
+    labels, where all rows have all of them or none): what could be computed from those would
+    mislead.
 
     Args:
         traffic: the window.
@@ -35,7 +37,7 @@ def live_quality(
     truth = cast(Truth, np.concatenate(traffic.truths))
     if not task.is_regression and np.unique(truth).size < 2:
         return {}
-    sample = Sample(task=task, truth=truth, outputs=np.concatenate(traffic.probabilities))
+    sample = Sample(task=task, truth=truth, outputs=np.concatenate(traffic.outputs))
     return measure(sample, generator=generator, resamples=resamples, metrics=kind_of(task).live)
 
 
@@ -52,6 +54,19 @@ def worse_than(*, current: Measured, reference: Measured, metric: str, task: Tas
     if higher_is_better:
         return current.high < reference.low
     return current.low > reference.high
+
+
+def told(measured: Measured) -> str:
+    """A number and its interval, for reading.
+
+    Example:
+        >>> told(Measured(value=12345.6, low=0.81, high=20000.0, rows=9, method="bootstrap"))
+        '12,346 (0.81 to 20,000)'
+    """
+    value = shown_number(measured.value)
+    if measured.low is None or measured.high is None:
+        return value
+    return f"{value} ({shown_number(measured.low)} to {shown_number(measured.high)})"
 
 
 def labelled_rows(traffic: Traffic) -> int:

@@ -11,8 +11,8 @@ from html import escape
 
 from torchyard.core.digest import short
 from torchyard.core.wording import listed
+from torchyard.monitor.quality import told
 from torchyard.records.live import FieldDrift, MonitorReport, Window
-from torchyard.records.measures import Measured
 
 _MOST_PSI_SHOWN = 1.0
 _MOST_CLASSES_SHOWN = 5
@@ -92,7 +92,7 @@ def _summary(report: MonitorReport) -> str:
 def _window_cells(window: Window) -> list[str]:
     answered = ", ".join(f"{short(name)}: {rows:,}" for name, rows in window.releases.items())
     drifted = ", ".join(_name(window, drift) for drift in _drifted(window)) or "none"
-    quality = ", ".join(f"{name} {_interval(value)}" for name, value in window.quality.items())
+    quality = ", ".join(f"{name} {told(value)}" for name, value in window.quality.items())
     return [
         window.first,
         window.last,
@@ -106,12 +106,12 @@ def _window_cells(window: Window) -> list[str]:
 
 
 def _answered(window: Window) -> str:
-    """The shares of the classes that rows were answered with, the most frequent ones first."""
-    shares = sorted(window.answered.items(), key=lambda item: -item[1])
-    if len(shares) == 2:
-        shares = list(window.answered.items())[1:]
-    told = [f"{name} {100 * rows / window.rows:.1f} %" for name, rows in shares]
-    return listed(told, most=_MOST_CLASSES_SHOWN)
+    """The shares of rows answered with each class, the largest first; of numbers, what changed."""
+    if not window.answered:
+        return window.answers.explanation
+    counts = sorted(window.answered.items(), key=lambda item: -item[1])
+    shares = [f"{name} {100 * rows / window.rows:.1f} %" for name, rows in counts]
+    return listed(shares, most=_MOST_CLASSES_SHOWN)
 
 
 def _drifted(window: Window) -> list[FieldDrift]:
@@ -124,12 +124,6 @@ def _name(window: Window, drift: FieldDrift) -> str:
 
 def _p_value(drift: FieldDrift) -> str:
     return "under 0.0001" if drift.p_value < 1e-4 else f"{drift.p_value:.4f}"
-
-
-def _interval(measured: Measured) -> str:
-    if measured.low is None or measured.high is None:
-        return f"{measured.value:.3f}"
-    return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"
 
 
 def _plain(text: str) -> str:

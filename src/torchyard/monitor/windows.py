@@ -1,7 +1,7 @@
 """Windows: batches of rows folded into one bounded summary per stretch of time or of rows.
 
 What a window keeps does not grow with its rows, only with its labels: profiles in the reference's
-bins, counts, and the probabilities beside each label that arrived.
+bins, counts, and the answer beside each label that arrived.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torchyard.evaluate.sample import Truth, answers
 from torchyard.monitor.log import AT, ID, LABEL, RELEASE, SCORES, Batch
 from torchyard.monitor.reference import Reference
 from torchyard.records.dataset import Profile
-from torchyard.records.schema import Schema
+from torchyard.records.schema import Schema, Task
 
 MOST_WINDOWS = 10_000
 MOST_UNSEEN_VALUES = 1_000
@@ -56,10 +56,10 @@ class Traffic:
         releases: release to the rows that it answered.
         inputs: distributions of the fields, in the reference's bins.
         answers: distribution of the answers, in the reference's bins.
-        answered: rows answered with each class, in the task's order.
+        answered: rows answered with each class, in the task's order; empty of a regression.
         unseen: category field to values that the reference does not list, with their rows.
-        probabilities: of the labelled rows, in pieces ``[rows, classes]``; ``truths`` are their
-            labels, ``[rows]``.
+        outputs: answers to the labelled rows, in pieces ``[rows, outputs]``; ``truths`` are their
+            labels, see ``evaluate.Sample``.
     """
 
     first: datetime
@@ -70,7 +70,7 @@ class Traffic:
     answers: Profile
     answered: tuple[int, ...]
     unseen: Mapping[str, Mapping[str, int]]
-    probabilities: tuple[npt.NDArray[np.float64], ...]
+    outputs: tuple[npt.NDArray[np.float64], ...]
     truths: tuple[Truth, ...]
 
 
@@ -218,7 +218,7 @@ class _Open:
         self._answered = np.zeros(len(reference.task.classes), np.int64)
         self._releases: Counter[str] = Counter()
         self._unseen: dict[str, Counter[str]] = {name: Counter() for name in self._listed}
-        self._probabilities: list[npt.NDArray[np.float64]] = []
+        self._outputs: list[npt.NDArray[np.float64]] = []
         self._truths: list[Truth] = []
 
     def add(self, part: pl.DataFrame, cut: Cut, labels: pl.DataFrame) -> None:
@@ -230,13 +230,13 @@ class _Open:
         self._releases.update(_tally(part[RELEASE]))
         self._inputs.update(part)
         self._answers.update(answers_frame(scores, self._task))
-        self._answered += np.bincount(answers(self._task, scores), minlength=self._answered.size)
+        self._answered += _answered(self._task, scores)
         for name, listed in self._listed.items():
             found = self._unseen[name] + Counter(_tally(_unlisted(part[name], listed)))
             self._unseen[name] = Counter(dict(found.most_common(MOST_UNSEEN_VALUES)))
         labelled = part.select(ID, SCORES).join(labels, on=ID, how="inner")
         if labelled.height:
-            self._probabilities.append(labelled[SCORES].to_numpy())
+            self._outputs.append(labelled[SCORES].to_numpy())
             self._truths.append(labelled[LABEL].to_numpy())
 
     def close(self) -> Traffic:
@@ -250,9 +250,20 @@ class _Open:
             answers=self._answers.result(),
             answered=tuple(self._answered.tolist()),
             unseen={name: dict(found) for name, found in self._unseen.items() if found},
-            probabilities=tuple(self._probabilities),
+            outputs=tuple(self._outputs),
             truths=tuple(self._truths),
         )
+
+
+def _answered(task: Task, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """How many rows are answered with each class; nothing of numbers."""
+    if task.is_regression:
+        return np.zeros(0, np.int64)
+    given = answers(task, scores)
+    counts = (
+        given.sum(axis=0) if task.is_multilabel else np.bincount(given, minlength=len(task.classes))
+    )
+    return np.asarray(counts, dtype=np.int64)
 
 
 def _unlisted(column: pl.Series, listed: tuple[str, ...]) -> pl.Series:
