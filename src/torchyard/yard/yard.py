@@ -22,6 +22,7 @@ from torchyard.records.difference import DatasetDiff
 from torchyard.records.verdicts import Verdict
 from torchyard.records.weaknesses import FieldCost
 from torchyard.yard import datasets, operate, runs
+from torchyard.yard.ageing import kept_staleness
 from torchyard.yard.evaluating import evaluate_model
 from torchyard.yard.featuring import fit_features
 from torchyard.yard.judging import judge_evaluated, today
@@ -297,7 +298,9 @@ class Yard(Operator):
         """Write an evaluation's report as HTML, beside it Markdown and JSON; the HTML page."""
         from torchyard.yard.report import write_report
 
-        return write_report(self.open().loaded, evaluated, self.verdicts(evaluated))
+        opened, verdicts = self.open(), self.verdicts(evaluated)
+        aged = kept_staleness(opened, evaluated.trained.featured, evaluated.task)
+        return write_report(opened.loaded, evaluated, verdicts, staleness=aged)
 
     def explain(
         self, rows: int | Sequence[Mapping[str, Json]], *, training: Settings | None = None,
