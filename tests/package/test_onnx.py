@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 
+from tests.support.kinds import number_onnx, with_number
 from tests.support.releases import sample_release
 from torchyard.cli.main import run
 from torchyard.core.digest import digest_file
@@ -35,8 +38,30 @@ def test_the_first_variant_is_written_byte_for_byte_and_described(
         ("seat", "tensor(string)", ("rows", 1)),
     ]
     assert (made.output.name, made.output.shape) == ("probabilities", ("rows", 2))
-    assert made.classes == release.task.classes
+    assert (made.columns, made.unit) == (release.task.classes, None)
     assert made.host_steps == ()
+
+
+def test_of_a_number_the_columns_are_value_and_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / ".torchyard"
+    release = sample_release(folder, onnx=number_onnx(), change=with_number)
+    made = package_onnx(release, tmp_path / "delay.onnx")
+    assert (made.output.name, made.output.shape) == ("predictions", ("rows", 3))
+    assert (made.columns, made.unit) == (("value", "low", "high"), "minutes")
+    session = onnxruntime.InferenceSession(str(made.file))
+    (row, *_) = release.golden_requests()
+    feed = {
+        "distance": np.array([[row["distance"]]]),
+        "carrier": np.array([[row["carrier"]]], dtype=object),
+        "departs": np.array([[0]]),
+        "seat": np.array([[""]], dtype=object),
+    }
+    assert session.run(None, feed)[0][0].tolist() == pytest.approx(release.golden_answers()[0])
+    (tmp_path / "project.py").write_text("")
+    assert run(["package", "onnx", "-o", str(made.file), "--force", "-C", str(tmp_path)]) == 0
+    assert "value, low, high in minutes" in capsys.readouterr().out
 
 
 def test_a_file_is_replaced_only_when_asked(release: Release, tmp_path: Path) -> None:

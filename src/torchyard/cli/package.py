@@ -51,14 +51,14 @@ def onnx(
             "release": made.release, "model": made.model, "variant": made.variant,
             "file": str(made.file), "sha256": made.sha256, "size_bytes": made.size_bytes,
             "inputs": to_json(made.inputs), "output": to_json(made.output),
-            "classes": list(made.classes),
+            "columns": list(made.columns), "unit": made.unit,
             "host_steps": described,
         })  # fmt: skip
         return
     say(f"{made.file}: release {short(made.release)} of {made.model}, variant {made.variant}, "
         f"{made.size_bytes / 1000:,.0f} kB")  # fmt: skip
     made_of = {step.output: f"{step.field} by {step.operation}" for step in made.host_steps}
-    made_of[made.output.name] = ", ".join(made.classes)
+    made_of[made.output.name] = ", ".join(made.columns) + (f" in {made.unit}" if made.unit else "")
     table(
         ("", "name", "type", "shape", "of"),
         [

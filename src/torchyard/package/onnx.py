@@ -33,7 +33,8 @@ class OnnxPackage:
     """The file that was written.
 
     ``inputs`` are raw columns (see ARCHITECTURE.md), but for those named as a host step's
-    ``output``. The columns of the output are the probabilities of ``classes``, in this order.
+    ``output``. ``columns`` are those of the output: a probability of each class, or value, low and
+    high, in ``unit``.
     """
 
     release: str
@@ -44,7 +45,8 @@ class OnnxPackage:
     size_bytes: int
     inputs: tuple[OnnxValue, ...]
     output: OnnxValue
-    classes: tuple[str, ...]
+    columns: tuple[str, ...]
+    unit: str | None
     host_steps: tuple[HostStep, ...]
 
 
@@ -82,7 +84,8 @@ def package_onnx(release: Release, path: Path, *, force: bool = False) -> OnnxPa
         size_bytes=len(content),
         inputs=tuple(_value(node) for node in session.get_inputs()),
         output=output,
-        classes=release.task.classes,
+        columns=release.task.outputs,
+        unit=release.task.unit,
         host_steps=steps,
     )
 
