@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.releases import SCHEMA, sample_contents, sample_release
 from torchyard.core.errors import BadRecord
+from torchyard.records.behaviours import BehaviourExample, BehaviourResult
 from torchyard.records.dataset import FieldProfile, Finding, Profile
 from torchyard.records.evidence import GroupResult
 from torchyard.records.measures import Measured
@@ -87,6 +88,19 @@ def in_cluster(contents: Contents) -> Contents:
     return in_first_report(contents, clusters=(cluster,))
 
 
+def in_behaviour(contents: Contents, part: str = "row") -> Contents:
+    shown: dict[str, Any] = {"row": {"seat": None}, "changed": {}, part: {"seat": "12A"}}
+    result = BehaviourResult(
+        name="swap", kind="invariance", says="It holds.", rows=9, failed=1, failure_rate=None,
+        examples=(BehaviourExample(before=(0.5, 0.5), after=(0.1, 0.9), **shown),),
+    )  # fmt: skip
+    return in_first_report(contents, behaviours=(result,))
+
+
+def in_changed_field(contents: Contents) -> Contents:
+    return in_behaviour(contents, "changed")
+
+
 def in_first_report(contents: Contents, **changes: Any) -> Contents:
     first, *others = contents.evidence.reports
     reports = (replace(first, **changes), *others)
@@ -119,6 +133,8 @@ def with_schema(contents: Contents, **changes: Any) -> Contents:
         (in_weak_value, "report on torch-fp32, a weak slice of 'seat'"),
         (in_weak_range, "report on torch-fp32, a weak slice of 'seat'"),
         (in_cluster, "report on torch-fp32, a cluster of 'seat'"),
+        (in_behaviour, "report on torch-fp32, a row that fails 'swap'"),
+        (in_changed_field, "report on torch-fp32, a row that fails 'swap'"),
         (in_request, "golden request 1, field 'seat'"),
     ],
 )
