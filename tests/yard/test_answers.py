@@ -97,3 +97,23 @@ def test_many_classes_have_no_column_each() -> None:
     task = Task(kind="multiclass_classification", label="kind", classes=names)
     table = sample_predictions(featured(), answered(task), seed=0)
     assert table["columns"][3:] == ["kind", "kind, answered", "kind, probability"]
+
+
+def test_several_classes_and_numbers_are_told_in_their_own_words() -> None:
+    draw = np.random.default_rng(2)
+    topics = Task(kind="multilabel_classification", label="on", classes=("a", "b"))
+    has = draw.random((ROWS, 2)) < 0.5
+    sample = Sample(task=topics, truth=has, outputs=np.where(has, 0.9, 0.1))
+    table = sample_predictions(featured(), sample, seed=0)
+    assert table["columns"][-4:] == ["on", "on, answered", "probability of a", "probability of b"]
+    chosen = has[featured().sample("validation", SAMPLED_ROWS, seed=0)]
+    told = ["|".join(name for name, there in zip("ab", row, strict=True) if there)
+            for row in chosen]  # fmt: skip
+    assert [row[-4] for row in table["data"]] == [row[-3] for row in table["data"]] == told
+
+    delay = Task(kind="regression", label="delay", classes=())
+    truth = draw.normal(size=ROWS)
+    outputs = np.stack([truth + 1, truth - 1, truth + 2], axis=1)
+    table = sample_predictions(featured(), Sample(task=delay, truth=truth, outputs=outputs), seed=0)
+    assert table["columns"][-2:] == ["delay", "delay, answered"]
+    assert table["data"][0][-1] == pytest.approx(table["data"][0][-2] + 1, rel=1e-6)

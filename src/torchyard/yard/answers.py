@@ -14,7 +14,7 @@ from torchyard.core.record import Json
 from torchyard.records.calibration import AS_TRAINED
 from torchyard.records.evidence import Report
 from torchyard.records.schema import Schema, Task
-from torchyard.yard.results import Featured
+from torchyard.yard.results import Array, Featured
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,13 +88,14 @@ def sample_predictions(featured: Featured, sample: Sample, *, seed: int) -> Json
     schema = Schema(fields=tuple(f for f in featured.version.schema.request.fields if f.is_logged))
     rows = request_rows(featured.rows_at("validation", places, schema.names), schema)
     answered = answers(task, chosen.outputs)
-    probability = np.take_along_axis(chosen.outputs, answered[:, None], axis=1)[:, 0]
     columns: dict[str, list[Json]] = {
         **{name: [_bounded(row.get(name)) for row in rows] for name in schema.names},
-        task.label: [task.classes[place] for place in chosen.truth.astype(int)],
-        f"{task.label}, answered": [task.classes[place] for place in answered],
-        f"{task.label}, probability": probability.round(6).tolist(),
+        task.label: _told(task, chosen.truth),
+        f"{task.label}, answered": _told(task, answered),
     }
+    if not task.is_regression and not task.is_multilabel:
+        probability = np.take_along_axis(chosen.outputs, answered[:, None], axis=1)[:, 0]
+        columns[f"{task.label}, probability"] = probability.round(6).tolist()
     if len(task.classes) <= _MOST_CLASSES:
         for place, name in enumerate(task.classes):
             columns[f"probability of {name}"] = chosen.outputs[:, place].round(6).tolist()
@@ -102,6 +103,16 @@ def sample_predictions(featured: Featured, sample: Sample, *, seed: int) -> Json
         "columns": list(columns),
         "data": [list(row) for row in zip(*columns.values(), strict=True)],
     }
+
+
+def _told(task: Task, values: Array) -> list[Json]:
+    """Truths or answers in a table's words: a class, several classes joined, or a number."""
+    if task.is_regression:
+        return [float(f"{value:.7g}") for value in values.tolist()]
+    if task.is_multilabel:
+        names = np.array(task.classes, dtype=object)
+        return [task.separator.join(names[row]) for row in values]
+    return [task.classes[place] for place in values.astype(int)]
 
 
 def _draw_sample(active: ActiveRun, sample: Sample) -> None:
