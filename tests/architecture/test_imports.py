@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "torchyard"
 ROOMS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 LIGHT = (
-    "core", "records", "project", "pages", "release", "package", "rollout", "serve.worker", "monitor",
-    "yard", "cli.main",
+    "core", "records", "project", "pages", "readiness", "release", "package", "rollout",
+    "serve.worker", "monitor", "yard", "cli.main",
 )  # fmt: skip
 HEAVY = (
     "torch", "mlflow", "lightning_fabric", "lance", "pyarrow", "sklearn", "onnx", "PIL",

@@ -19,7 +19,7 @@ import typer
 import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import NotReady, YardError
-from torchyard.evaluate.kinds import BINARY, MULTICLASS, MULTILABEL, REGRESSION
+from torchyard.evaluate.kinds import BINARY, MULTICLASS, MULTILABEL, REGRESSION, Kind
 from torchyard.records.training import Training
 from torchyard.records.verdicts import Objective
 from torchyard.serve import answers, reading
@@ -162,7 +162,7 @@ def test_defaults_on_the_project_page_are_those_of_the_code(record: type) -> Non
 
 
 def test_the_metrics_tables_name_all_metrics_with_their_direction() -> None:
-    headings = {
+    headings: dict[str, Kind[Any]] = {
         "Two classes": BINARY,
         "Many classes": MULTICLASS,
         "Several classes at once": MULTILABEL,

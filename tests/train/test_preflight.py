@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from torchyard.core.errors import BadModel
 from torchyard.records.schema import Field, Schema
-from torchyard.records.training import Check, Training
+from torchyard.records.training import EXTREMES, Check, Training
 from torchyard.train import Examples, Watch, train
-from torchyard.train.extremes import EXTREMES, RealRow, check_extremes, extremes_of
+from torchyard.train.extremes import RealRow, check_extremes, extremes_of
 from torchyard.train.preflight import Preflight, preflight, stopping
 from torchyard.train.preflight_answers import ALONE, INPUTS, SAVING, SERVING
 from torchyard.train.preflight_learning import GRADIENTS, OVERFITS, check_overfits
