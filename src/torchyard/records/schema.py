@@ -204,6 +204,11 @@ class Task:
         """The metrics that stand for it where there is room for four numbers, that one first."""
         return _HEADLINES[self.kind]
 
+    @property
+    def loss(self) -> str:
+        """The metric that orders models as their training loss does."""
+        return "rmse" if self.is_regression else "log_loss"
+
 
 _HEADLINES: dict[TaskKind, tuple[str, ...]] = {
     "binary_classification": ("auroc", "average_precision", "log_loss", "brier"),

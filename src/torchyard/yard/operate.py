@@ -168,7 +168,7 @@ def replay_golden(release: Release) -> float:
     """Answer the golden requests from the release's own file.
 
     Returns:
-        The largest absolute difference from the golden answers.
+        The largest difference from the golden answers, see ``serve.replay``.
 
     Raises:
         NotReady: it exceeds the release's tolerance.

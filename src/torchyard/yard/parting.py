@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from torchyard.evaluate import Sample
 
 LOSS = "validation_loss"
-# the loss that is recorded, and the metric that it is
-_LOG_LOSS = "log_loss"
 _TINY = 1e-3
 
 
@@ -52,6 +50,9 @@ def compare_answers(
 ) -> dict[str, Compared]:
     """The losses of both runs; of different weights also how they answer the validation part.
 
+    Numbers that are predicted are compared by their errors in the label's unit, beside the loss of
+    standardized ones that is recorded.
+
     Both answer the same rows, as trained, before calibration. A ``difference`` is above 0 where the
     new weights are worse: paired, so that what the rows have in common cancels.
     """
@@ -66,16 +67,18 @@ def compare_answers(
         samples = [_sample(project, trained, path) for path in (recalled.weights, trained.weights)]
     except BadModel:  # tensors of other shapes: then only what was recorded can be said
         return found
-    return {**found, **_differences(*samples, seed=project.training.seed)}
+    return {**found, **differences(*samples, seed=project.training.seed)}
 
 
-def _differences(before: Sample, after: Sample, *, seed: int) -> dict[str, Compared]:
+def differences(before: Sample, after: Sample, *, seed: int) -> dict[str, Compared]:
+    """How far two models' answers to the same rows are apart, in their loss and their headline."""
     from torchyard.evaluate import paired_difference
     from torchyard.evaluate.kinds import compute
 
     compared = {}
-    headline = before.task.headline
-    for name, metric in ((LOSS, _LOG_LOSS), (f"validation_{headline}", headline)):
+    task = before.task
+    loss = f"validation_{task.loss}" if task.is_regression else LOSS
+    for name, metric in ((loss, task.loss), (f"validation_{task.headline}", task.headline)):
         generator = np.random.default_rng(seed)
         difference = paired_difference(
             metric, challenger=after, champion=before, generator=generator

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PARITY_ROWS = 256
 GOLDEN_ROWS = 32
 # The same file on another processor may order float32 sums differently; what this lets through
-# is far below any decision, what it stops is a wrong file, vocabulary or temperature.
+# is far below any decision, what it stops is a wrong file, vocabulary or temperature. Of a number
+# it is a share of its size.
 GOLDEN_TOLERANCE = 1e-4
 
 

@@ -139,17 +139,17 @@ def _tell(opened: OpenProject, variant: str, verdicts: tuple[Verdict, ...]) -> N
 
 
 def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Variants by log loss on validation; the test split judges and must not choose.
+    """Variants by their loss on validation; the test split judges and must not choose.
 
-    Those whose log loss cannot be told from the best one's go first, the fastest at the largest
+    Those whose loss cannot be told from the best one's go first, the fastest at the largest
     measured batch before the others: between equals, speed decides.
     """
     from torchyard.evaluate.kinds import compute
 
-    split = "validation"
+    split, loss = "validation", optimized.evaluated.task.loss
     truth = optimized.evaluated.trained.featured.truth(split)
     samples = {name: _sample(optimized, truth, optimized.scores(name, split)) for name in names}
-    losses = {name: compute("log_loss", sample) or 0.0 for name, sample in samples.items()}
+    losses = {name: compute(loss, sample) or 0.0 for name, sample in samples.items()}
     speed = {
         variant.name: variant.latency[-1].p50_ms
         for variant in optimized.variants
@@ -158,7 +158,7 @@ def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) 
     best = min(names, key=losses.__getitem__)
 
     def is_worse(name: str) -> bool:
-        gap = paired(opened, "log_loss", challenger=samples[name], champion=samples[best])
+        gap = paired(opened, loss, challenger=samples[name], champion=samples[best])
         return gap is not None and gap.low is not None and gap.low > 0
 
     equal = [name for name in names if name == best or not is_worse(name)]
