@@ -57,7 +57,7 @@ def selected_by(function: Function, behaviour: Behaviour, rows: pl.DataFrame) ->
     return np.asarray(chosen.fill_null(False).to_numpy())
 
 
-def given_by(function: Function, behaviour: Behaviour, trial: Trial) -> pl.DataFrame:
+def given_by(function: Function, behaviour: Behaviour) -> pl.DataFrame:
     """The rows that a function gives; fields that they lack are missing.
 
     Raises:

@@ -105,7 +105,7 @@ def _known_rows(
         assert function is not None
         return trial.rows.filter(selected_by(function, behaviour, trial.rows)).head(most)
     if function is not None:
-        given = given_by(function, behaviour, trial)
+        given = given_by(function, behaviour)
     else:
         listed = behaviour.options["rows_given"]
         assert isinstance(listed, list)
