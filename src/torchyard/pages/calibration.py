@@ -36,7 +36,8 @@ def calibration_blocks(fitted: Calibration, report: Report) -> tuple[Block, ...]
     blocks: list[Block] = [Text(calibration_sentence(fitted, task))]
     if fitted.tried:
         rows = tuple(_row(one) for one in fitted.tried)
-        loss = f"interval score{_unit(task)}" if task.is_regression else "log loss"
+        unit = f" in {task.unit}" if task.unit else ""
+        loss = f"interval score{unit}" if task.is_regression else "log loss"
         lead = "Tried on validation rows that the fit had not seen."
         blocks.append(Table(lead, ("method", loss, "above the best (standard error)"), rows))
     if report.reliability:

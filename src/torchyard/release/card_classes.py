@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchyard.pages import Block, Table, Text
+from torchyard.pages.numbers import shown_number
 from torchyard.records.evidence import ClassResult, Report
 from torchyard.records.measures import Measured
 
@@ -72,6 +73,7 @@ def shown(measured: Measured | None) -> str:
     """A number with its interval, for a table's cell; a dash for none."""
     if measured is None:
         return "-"
+    value = shown_number(measured.value)
     if measured.low is None or measured.high is None:
-        return f"{measured.value:.4g}"
-    return f"{measured.value:.4g} ({measured.low:.4g} to {measured.high:.4g})"
+        return value
+    return f"{value} ({shown_number(measured.low)} to {shown_number(measured.high)})"
