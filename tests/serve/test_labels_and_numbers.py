@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from tests.support.kinds import (
     with_labels,
     with_number,
 )
-from tests.support.releases import sample_release
+from tests.support.releases import onnx_after_logit, sample_release
 from torchyard.release import Contents
 
 ROW = {"carrier": "DL", "departs": "2026-02-01T09:30:00"}
@@ -159,3 +161,41 @@ def test_labels_are_lists_of_names_or_numbers(about: Server, delay: Server) -> N
         assert refused.status_code == 422
         assert refused.json()["where"] == "$.labels[0].label"
         assert refused.json()["expected"].startswith(expected)
+
+
+def pole_onnx() -> bytes:
+    """A graph whose value is 1 / (logit - 1): none at a distance of 2,000."""
+    from onnx import TensorProto, helper
+
+    return onnx_after_logit(
+        helper.make_node("Sub", ["logit", "one"], ["above"]),
+        helper.make_node("Reciprocal", ["above"], ["value"]),
+        helper.make_node("Concat", ["value", "value", "value"], ["all"], axis=1),
+        helper.make_node("Cast", ["all"], ["predictions"], to=TensorProto.FLOAT),
+        classes=3,
+        output="predictions",
+    )
+
+
+def with_pole(contents: Contents) -> Contents:
+    distances = [row["distance"] for row in contents.golden_requests]
+    values = [1000 / (float(str(one or 0.0)) - 2000) for one in distances]
+    return replace(with_number(contents), golden_answers=tuple((one,) * 3 for one in values))
+
+
+def test_what_is_not_finite_leaves_as_no_number_and_costs_no_neighbour(
+    start: Callable[..., Server],
+) -> None:
+    server = start(pole_onnx(), with_pole)
+    rows = [{**ROW, "distance": distance} for distance in (2000.0, 3000.0)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: server.predict([rows[n % 2]], ids=[f"{n}"]), range(24)))
+    assert [answer.status_code for answer in answers] == [500, 200] * 12
+    for answer in answers[::2]:
+        assert answer.json()["error"] == "bad_model"
+        assert answer.json()["found"] == "answers (1, 3) with 3 not finite"
+    for answer in answers[1::2]:
+        assert answer.json()["predictions"][0]["value"] == pytest.approx(1.0)
+    folder = server.place.folder / "predictions" / MODEL
+    wait_for(partial(is_logged, "23", folder), "a line")
+    assert {int(line["id"]) % 2 for line in logged(folder)} == {1}
