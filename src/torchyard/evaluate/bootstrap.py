@@ -24,7 +24,7 @@ from torchyard.core.errors import BadProject, BadUsage
 from torchyard.evaluate.intervals import as_share, by_resamples
 from torchyard.evaluate.kinds import Kind, compute, find, kind_of
 from torchyard.evaluate.pending import Ledger, pending
-from torchyard.evaluate.poisson import CHUNK_ROWS, weighted_sums
+from torchyard.evaluate.poisson import CHUNK_ROWS, one_thread_each, weighted_sums
 from torchyard.evaluate.sample import Floats, Indices, Sample, Sheet, strata
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
@@ -139,18 +139,10 @@ def bootstrap_each(
     Models that answer alike have the same numbers to the last bit, so that their differences are 0.
     """
     _check_resamples(resamples)
-    wanted = tuple(_Wanted.of(sample, metrics, vectors or {}) for sample in samples)
-    if samples[0].rows >= LARGE:
-        return _from_sums(samples, wanted, resamples=resamples, generator=generator)
-    parts: list[list[_Found]] = [[] for _ in samples]
-    sheets = [one.sheet for one in wanted]
-    for chunk in _resamples(samples[0], sheets, resamples=resamples, generator=generator):
-        for one, tally, found in zip(wanted, chunk, parts, strict=True):
-            found.append(one.computed(tally))
-    return tuple(
-        one.resampled(_joined(found), rows=sample.rows, method=_method(sample))
-        for one, sample, found in zip(wanted, samples, parts, strict=True)
-    )
+    make = _from_sums if samples[0].rows >= LARGE else _from_draws
+    with one_thread_each():
+        wanted = tuple(_Wanted.of(sample, metrics, vectors or {}) for sample in samples)
+        return make(samples, wanted, resamples=resamples, generator=generator)
 
 
 def bootstrap_plainly(
@@ -273,6 +265,25 @@ def _joined(parts: Sequence[_Found]) -> _Found:
 
 def _method(sample: Sample) -> str:
     return BY_CLASS if len(strata(sample.task, sample.truth)[1]) > 1 else OF_ROWS
+
+
+def _from_draws(
+    samples: Sequence[Sample],
+    wanted: Sequence[_Wanted],
+    *,
+    resamples: int,
+    generator: np.random.Generator,
+) -> tuple[Resampled, ...]:
+    """As ``bootstrap_each``, by drawn rows of which every metric is computed anew."""
+    parts: list[list[_Found]] = [[] for _ in samples]
+    sheets = [one.sheet for one in wanted]
+    for chunk in _resamples(samples[0], sheets, resamples=resamples, generator=generator):
+        for one, tally, found in zip(wanted, chunk, parts, strict=True):
+            found.append(one.computed(tally))
+    return tuple(
+        one.resampled(_joined(found), rows=sample.rows, method=_method(sample))
+        for one, sample, found in zip(wanted, samples, parts, strict=True)
+    )
 
 
 def _from_sums(

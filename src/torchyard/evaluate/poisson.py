@@ -69,11 +69,10 @@ def weighted_sums(
         blocks = (_block(columns, some, rows=end - start) for columns in models)
         return weights.sum(axis=1), [weights @ block for block in blocks]
 
-    with _one_thread_each():
-        for counted, found in _in_order(products, range(-(-rows // CHUNK_ROWS))):
-            counts += counted
-            for total, one in zip(totals, found, strict=True):
-                np.add(total, one, out=total)
+    for counted, found in _in_order(products, range(-(-rows // CHUNK_ROWS))):
+        counts += counted
+        for total, one in zip(totals, found, strict=True):
+            np.add(total, one, out=total)
     return [
         total + counts[:, None] * np.concatenate([np.zeros(0), *(one.means for one in columns)])
         for total, columns in zip(totals, models, strict=True)
@@ -90,6 +89,23 @@ def poisson_weights(rows: int, resamples: int, *, seed: int, chunk: int) -> Bloc
         # Every number has its place in the table: "clip" spares the check, which is the slow part.
         np.take(table, raw[start : start + into.size], out=into, mode="clip")
     return weights.reshape(resamples, rows)
+
+
+def one_thread_each() -> AbstractContextManager[Any]:
+    """Sums and products stay in the thread that asks for them, as long as this is entered.
+
+    One parted among threads rounds otherwise than one that is not, so that results would depend on
+    the machine; and threads in threads wait on each other.
+    """
+    limits: AbstractContextManager[Any] = _linear_algebra().limit(limits=1, user_api="blas")
+    return limits
+
+
+@cache
+def _linear_algebra() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @cache
@@ -123,22 +139,6 @@ def _in_order(make: Callable[[int], Answer], numbers: Iterable[int]) -> Iterator
                 yield ahead.pop(0).result()
         for future in ahead:
             yield future.result()
-
-
-def _one_thread_each() -> AbstractContextManager[Any]:
-    """Matrix products stay in the thread that asks for them: threads in threads wait on each other.
-
-    A product parted among threads may also round otherwise than one that is not.
-    """
-    limits: AbstractContextManager[Any] = _linear_algebra().limit(limits=1, user_api="blas")
-    return limits
-
-
-@cache
-def _linear_algebra() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _keep(weights: npt.NDArray[np.float32], groups: Sequence[int]) -> None:
