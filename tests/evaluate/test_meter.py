@@ -115,6 +115,28 @@ def test_coarse_cells_stay_within_their_slack(
             assert abs(value - expected) <= slack[metric] + 1e-9, (metric, bits)
 
 
+ROWS = st.tuples(
+    st.booleans(), st.floats(0.0, 1.0) | st.sampled_from([0.0, 1.0, 0.5, 5e-324, 1 - 2**-53])
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(ROWS, min_size=1, max_size=40), st.floats(0.0, 1.0), st.sampled_from([0, 10]))
+def test_any_probabilities(rows: list[tuple[bool, float]], threshold: float, bits: int) -> None:
+    truth, probability = np.array([one for one, _ in rows]), np.array([p for _, p in rows])
+    sample = binary(truth, probability, threshold=threshold)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells_module, "BITS", bits)
+        patch.setattr(cells_module, "_LEAST_BITS", 0)
+        patch.setattr(cells_module, "_OCTAVES", 2 if bits == 0 else 23)
+        meter = metered(cut(sample, [1, 7]))
+        slack = meter.slack()
+        for metric, value in meter.values().items():
+            expected = compute(metric, sample)
+            assert expected is not None
+            assert abs(value - expected) <= slack[metric] + 3e-9, metric
+
+
 LOOSE = {
     "auroc": 1e-3,
     "average_precision": 1e-3,

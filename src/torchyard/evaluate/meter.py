@@ -38,9 +38,9 @@ class Meter:
     AUROC, 4e-4 of an average precision and 0.006 of an expected calibration error, of which it is
     usually off by less than a quarter.
 
-    Its size: 32 bytes for each cell, so 1.5 MB for a binary task, that much for each of up to
-    16 classes of others, about 30 MB with more, and 4.2 MB for a regression; and while it
-    takes rows, some copies of that chunk.
+    Its size: 32 bytes for each cell at most, so 1.5 MB for a binary task and for each class of
+    others up to 16 classes, 30 MB up to a thousand and 24 kB for each class beyond, and 4.2 MB for
+    a regression; and while it takes rows, some copies of that chunk.
 
     Example:
         >>> late = Task(kind="binary_classification", label="late", classes=("no", "yes"))
