@@ -635,7 +635,7 @@ def test_the_way_to_serving_is_compared_with_pytorch() -> None:
     assert fly(Linear, serve=lambda module: 3e-8)[SERVING].found == "exported, and within 3e-08"
     check = fly(Linear, serve=lambda module: 0.2)[SERVING]
     assert check.outcome == "fail"
-    assert check.found == "probabilities that differ by 0.2 from PyTorch's"
+    assert check.found == "answers that differ by 0.2 from PyTorch's"
 
 
 def test_a_module_that_cannot_be_exported_fails_with_the_exporters_words() -> None:

@@ -84,7 +84,7 @@ def preflight(
         settings: of the run.
         row: a real row, for rows at the schema's limits; without it these are not tried.
         serve: takes a module the whole way to serving and gives the largest difference between its
-            probabilities and PyTorch's; without it this is not tried.
+            answers and PyTorch's; without it this is not tried.
         before: told the name of each check before it is made; what it raises ends them.
     """
     started = time.monotonic()

@@ -152,7 +152,7 @@ def check_serving(practised: Practised, serve: Callable[[nn.Module], float]) -> 
 
     Args:
         practised: the module.
-        serve: gives the largest difference between probabilities on either way; raises
+        serve: gives the largest difference between answers on either way; raises
             ``BadModel`` when the module cannot be exported, or what was exported does not run.
     """
     module = practised.module.cpu().eval()
@@ -167,7 +167,7 @@ def check_serving(practised: Practised, serve: Callable[[nn.Module], float]) -> 
     if gap > TOLERANCE:
         return Check(
             name=SERVING, outcome="fail",
-            found=f"probabilities that differ by {gap:.2g} from PyTorch's",
+            found=f"answers that differ by {gap:.2g} from PyTorch's",
             remedy="Look for what depends on the number of rows, on chance, or on Python values "
             "computed from tensors (.item(), int(...)): the exporter freezes them.",
         )  # fmt: skip

@@ -103,9 +103,9 @@ def checked(
 
 
 def serving_gap(opened: OpenProject, featured: Featured, module: nn.Module) -> float:
-    """The largest difference between probabilities of a module served and in PyTorch.
+    """The largest difference between answers of a module served and in PyTorch.
 
-    Training rows go through the one file that serving would run, untrained as the module is.
+    Of numbers as a share of the largest one, at least 1. Training rows go through the one file that serving would run, untrained as the module is.
 
     Raises:
         BadModel: the module cannot be exported.
@@ -130,7 +130,8 @@ def serving_gap(opened: OpenProject, featured: Featured, module: nn.Module) -> f
         merge(featured.graph_file, exported, task=task, calibration=AS_TRAINED, path=whole)
         served = open_model(whole).run(columns)
     plain = EagerModel(encoder, module, task=task, calibration=AS_TRAINED).run(columns)
-    return float(np.abs(served - plain).max())
+    largest = max(1.0, float(np.abs(plain).max()))
+    return float(np.abs(served - plain).max()) / largest
 
 
 def _real_row(featured: Featured) -> RealRow:
