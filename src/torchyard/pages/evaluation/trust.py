@@ -21,7 +21,7 @@ def behaviours(report: Report) -> Iterator[Block]:
     if not report.behaviours:
         return
     rows = tuple(
-        (one.says, f"{one.rows:,}", f"{one.failed:,}", shown(one.failure_rate), one.finding)
+        (one.says, f"{one.rows:,}", f"{one.failed:,}", shown(one.failure_rate), _apart(one))
         for one in report.behaviours
     )
     header = ("what must hold", "rows tried", "failed", "share", "")
@@ -29,6 +29,12 @@ def behaviours(report: Report) -> Iterator[Block]:
     for one in report.behaviours:
         if one.examples:
             yield Details(f"Rows that fail: {one.says}", (_examples(one, report),))
+
+
+def _apart(result: BehaviourResult) -> str:
+    """What kept rows, or all of it, from being tried."""
+    left = f"{result.left_out:,} rows would leave the schema" if result.left_out else ""
+    return "; ".join(told for told in (left, result.finding) if told)
 
 
 def _examples(result: BehaviourResult, report: Report) -> Table:
