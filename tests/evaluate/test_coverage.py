@@ -301,6 +301,6 @@ def test_calibration_errors_a_thousand_times(
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_the_largest_gap_is_held_less_often_as_its_page_says(name: str) -> None:
     truths = {"maximum_calibration_error": 0.0}
-    for rows, least in ((SMALL_ROWS, 0.85), (LARGE_ROWS, 0.94)):
+    for rows, least in ((SMALL_ROWS, 0.85), (LARGE_ROWS, 0.92)):
         hits = covered(KINDS[name].draw, truths, rows=rows, sets=1000, resamples=200)
         assert hits["maximum_calibration_error"] >= 1000 * least, (rows, hits)
