@@ -31,7 +31,14 @@ from torchyard.records.schema import Task
 
 RESAMPLES = 1000
 LEAST_RESAMPLES = 40
-LARGE = 4096  # rows from which on resamples are sums: below, the exact way takes under a second
+# Rows from which on resamples are sums. Measured with all metrics of each kind of task, 1,000
+# resamples of 4,000 rows, four classes where there are several, on one core of an AMD EPYC: binary
+# 0.07 s the exact way and 0.01 s by sums, multiclass 0.19 and 0.02, multilabel 0.73 and 0.03,
+# regression 0.05 and 0.02. The ends of 8,000 resamples agree to 1-4 % of the interval's width at
+# 1,000, 2,000 and 4,000 rows, which is what the resamples themselves leave open; only those of
+# average precision with fewer than a hundred rows of a class are off by more, about a tenth. So:
+# exact for as long as that takes no time.
+LARGE = 4096
 BY_CLASS, OF_ROWS = "bootstrap by class", "bootstrap"
 BY_SUMS = "Poisson bootstrap to first order with fixed bins"
 # Rows of a class of which all count 0 times once in 10^14 resamples.
