@@ -198,7 +198,7 @@ def test_traffic_is_watched_by_class(shipped: Shipped) -> None:
     assert window.quality["accuracy"].value == 0.0
     told = {alert.subject: alert for alert in report.alerts}
     assert {"quality", "answers", "speed"} <= set(told)
-    assert "Quality got worse: accuracy 0.000" in told["quality"].message
+    assert "Quality got worse: accuracy 0 (0 to " in told["quality"].message
     assert "Answers moved: 'gold' in " in told["answers"].message
     assert "gold " in render_markdown(report)
 
