@@ -146,7 +146,8 @@ def draw_curve(block: Curve) -> str:
         for p in points
     )
     return (
-        f'<svg viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" '
+        f'<svg viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" style="max-width: {_WIDTH:.0f}px" '
+        'role="img" '
         f'aria-label="{escape(block.up)} by {escape(block.across)}">'
         f"{_grid(across, up)}{_band(points, across, up)}"
         f'<polyline class="curve" points="{route}"/>{dots}{_limits(block, up)}'

@@ -11,6 +11,7 @@ from torchyard.pages.numbers import shown_number, title_of
 from torchyard.records.ageing import Staleness
 from torchyard.records.behaviours import BehaviourResult
 from torchyard.records.evidence import Report
+from torchyard.records.measures import Measured
 from torchyard.records.verdicts import Verdict
 
 _LONGEST = 60
@@ -21,7 +22,7 @@ def behaviours(report: Report) -> Iterator[Block]:
     if not report.behaviours:
         return
     rows = tuple(
-        (one.says, f"{one.rows:,}", f"{one.failed:,}", shown(one.failure_rate), _apart(one))
+        (one.says, f"{one.rows:,}", f"{one.failed:,}", _share(one.failure_rate), _apart(one))
         for one in report.behaviours
     )
     header = ("what must hold", "rows tried", "failed", "share", "")
@@ -29,6 +30,12 @@ def behaviours(report: Report) -> Iterator[Block]:
     for one in report.behaviours:
         if one.examples:
             yield Details(f"Rows that fail: {one.says}", (_examples(one, report),))
+
+
+def _share(rate: Measured | None) -> str:
+    if rate is None or rate.low is None or rate.high is None:
+        return "-"
+    return f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})"
 
 
 def _apart(result: BehaviourResult) -> str:
@@ -79,7 +86,7 @@ def importance(report: Report) -> Iterator[Block]:
     yield Intervals(
         f"How much worse {metric} gets when one field's values are shuffled among rows. A field "
         "at 0 is not used, or another one says the same.",
-        f"loss of {metric}", bars, 0.0, "no difference",
+        f"{metric} added", bars, 0.0, "no difference",
     )  # fmt: skip
 
 
