@@ -9,7 +9,7 @@ import numpy as np
 from torchyard.core.digest import PREFIX
 from torchyard.core.errors import NotTrusted, Refused
 from torchyard.core.wording import listed
-from torchyard.records.schema import Field, Schema
+from torchyard.records.schema import Field, Schema, Task
 from torchyard.yard.results import Array, OpenProject, TrainedModel
 
 if TYPE_CHECKING:
@@ -66,25 +66,7 @@ def champion_answers(opened: OpenProject, trained: TrainedModel) -> Sample | Non
     )
     if sealed.manifest.lineage.run == trained.run.id:
         return None
-    if sealed.task.kind != opened.project.task.kind:
-        raise Refused(
-            where="gates against the champion",
-            found=f"a champion for {sealed.task.kind.replace('_', ' ')}",
-            expected=f"one for {opened.project.task.kind.replace('_', ' ')}",
-            remedy="Two models of other tasks cannot be compared: take the gate out for one "
-            "release.",
-        )
-    if sealed.task.classes != opened.project.task.classes:
-        theirs, ours = (
-            listed(task.classes, most=_SHOWN_CLASSES) for task in (sealed.task, opened.project.task)
-        )
-        raise Refused(
-            where="gates against the champion",
-            found=f"a champion that answers with {theirs}",
-            expected=f"one that answers with {ours}",
-            remedy="Two models of other classes cannot be compared: take the gate out for one "
-            "release.",
-        )
+    check_comparable(sealed.task, opened.project.task)
     read = Schema(fields=tuple(sealed.schema.field(name) for name in sealed.features.inputs))
     _need_common_fields(read, opened.project.schema)
     model = open_model(sealed.variant_path(sealed.manifest.ladder[0]))
@@ -95,6 +77,35 @@ def champion_answers(opened: OpenProject, trained: TrainedModel) -> Sample | Non
     return Sample(
         task=sealed.task, truth=trained.featured.truth("test"), outputs=np.concatenate(parts)
     )
+
+
+def check_comparable(champion: Task, ours: Task) -> None:
+    """Refuse a champion of another kind of task, other classes or another unit."""
+    for what, is_same, told in (
+        ("tasks", champion.kind == ours.kind, _kind),
+        ("classes", champion.classes == ours.classes, _classes),
+        ("units", champion.unit == ours.unit, _unit),
+    ):
+        if not is_same:
+            raise Refused(
+                where="gates against the champion",
+                found=f"a champion {told(champion)}",
+                expected=f"one {told(ours)}",
+                remedy=f"Two models of other {what} cannot be compared: take the gate out for one "
+                "release.",
+            )
+
+
+def _kind(task: Task) -> str:
+    return f"for {task.kind.replace('_', ' ')}"
+
+
+def _classes(task: Task) -> str:
+    return f"that answers with {listed(task.classes, most=_SHOWN_CLASSES)}"
+
+
+def _unit(task: Task) -> str:
+    return f"that answers in {task.unit}" if task.unit else "that answers without a unit"
 
 
 def _need_common_fields(read: Schema, schema: Schema) -> None:
