@@ -22,7 +22,6 @@ from torchyard.records.evidence import Evidence, Variant
 from torchyard.records.manifest import Manifest, Seal
 from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph, Run
-from torchyard.release.card import card_html, model_card
 from torchyard.release.contents import Contents
 from torchyard.release.withheld import check_withheld
 
@@ -194,6 +193,9 @@ def write_contents(stage: Path, contents: Contents) -> None:
             or cannot be served, golden requests and answers do not match in number, or values of
             personal fields are shown.
     """
+    # whoever only reads releases, as a server does, needs no pages
+    from torchyard.release.card import card_html, model_card
+
     _check_files(contents)
     check_withheld(contents)
     contents = replace(contents, evidence=_placed(contents.evidence, contents.ladder))
