@@ -72,7 +72,7 @@ def full(rows: int, classes: int) -> None:
     )
     made = columns(rows, draw)
     before = peak_mib()
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     report = evaluate(
         sample, model="fp32", split="test", groups=groups, slices=slices, baselines=baselines
     )
@@ -83,9 +83,10 @@ def full(rows: int, classes: int) -> None:
         part for field, column in made for part in part_rows(field, column, min_rows=min_rows)
     ]
     search = search_slices(losses, parted, metric=metric, min_rows=min_rows)
-    end = time.perf_counter()
+    end, cpu = time.perf_counter(), time.process_time() - cpu_start
     print(
-        f"{rows:,} rows of {classes} classes, {RESAMPLES:,} resamples: {end - start:.1f} s, of it "
+        f"{rows:,} rows of {classes} classes, {RESAMPLES:,} resamples: "
+        f"{end - start:.1f} s ({cpu:.0f} s of processor time), of it "
         f"{middle - start:.1f} s for {len(report.metrics)} metrics, {len(report.baselines)} "
         f"baselines, {len(report.groups)} groups and {len(report.slices)} slices, and "
         f"{end - middle:.1f} s for the search of {search.tried:,} slices; peak memory "

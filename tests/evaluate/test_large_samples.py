@@ -102,7 +102,7 @@ def test_sums_are_those_of_the_weights() -> None:
     first = Dense.of(column[:, :1].astype(np.float64))
     (found,) = weighted_sums([[first, second]], rows=rows, resamples=50, seed=9)
     whole = np.concatenate([column[:, :1], column[:, 1:] * (place[:, None] == range(3))], axis=1)
-    np.testing.assert_allclose(found, np.concatenate(weights, axis=1) @ whole, atol=1e-3)
+    np.testing.assert_allclose(found, np.concatenate(weights).T @ whole, atol=1e-3)
     assert second.totals() == pytest.approx(whole[:, 1:].sum(axis=0), abs=1e-4)
 
 

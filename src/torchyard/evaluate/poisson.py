@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from torchyard.evaluate.columns import Blocks, Column, Rows
+from torchyard.evaluate.columns import Blocks, Column, Columns, Rows
 from torchyard.evaluate.sample import Floats, Indices
 
 Answer = TypeVar("Answer")
@@ -55,8 +55,8 @@ def weighted_sums(
         for each model's are a product of its own.
     """
     order, groups = _order(rows, first), [len(group) for group in first]
-    widths = [sum(column.width for column in columns) for columns in models]
-    totals = [np.zeros((resamples, width)) for width in widths]
+    asked = [Columns.of(columns) for columns in models]
+    totals = [np.zeros((columns.width, resamples)) for columns in asked]
     counts = np.zeros(resamples)
 
     def products(chunk: int) -> tuple[Blocks, list[Blocks]]:
@@ -66,21 +66,20 @@ def weighted_sums(
         if chunk == 0:
             _keep(weights, groups)
         some: Rows = slice(start, end) if order is None else order[start:end]
-        blocks = (_block(columns, some, rows=end - start) for columns in models)
-        return weights.sum(axis=1), [weights @ block for block in blocks]
+        return weights.sum(axis=0), [columns.sums(some, weights) for columns in asked]
 
     for counted, found in _in_order(products, range(-(-rows // CHUNK_ROWS))):
         counts += counted
         for total, one in zip(totals, found, strict=True):
             np.add(total, one, out=total)
     return [
-        total + counts[:, None] * np.concatenate([np.zeros(0), *(one.means for one in columns)])
-        for total, columns in zip(totals, models, strict=True)
+        (total + columns.means[:, None] * counts)[columns.order].T
+        for total, columns in zip(totals, asked, strict=True)
     ]
 
 
 def poisson_weights(rows: int, resamples: int, *, seed: int, chunk: int) -> Blocks:
-    """How often each row of a chunk counts in each resample, ``float32 [resamples, rows]``."""
+    """How often each row of a chunk counts in each resample, ``float32 [rows, resamples]``."""
     size, table = rows * resamples, _table()
     raw = np.random.SFC64([seed, chunk]).random_raw(-(-size // 4)).view(np.uint16)
     weights = np.empty(size, np.float32)
@@ -88,7 +87,7 @@ def poisson_weights(rows: int, resamples: int, *, seed: int, chunk: int) -> Bloc
         into = weights[start : start + _STRIP]
         # Every number has its place in the table: "clip" spares the check, which is the slow part.
         np.take(table, raw[start : start + into.size], out=into, mode="clip")
-    return weights.reshape(resamples, rows)
+    return weights.reshape(rows, resamples)
 
 
 def one_thread_each() -> AbstractContextManager[Any]:
@@ -119,16 +118,6 @@ def _table() -> Blocks:
     return counts
 
 
-def _block(columns: Sequence[Column], some: Rows, *, rows: int) -> Blocks:
-    """Some rows of all columns side by side, ``[rows, numbers]``."""
-    block = np.empty((rows, sum(column.width for column in columns)), np.float32)
-    place = 0
-    for column in columns:
-        column.put(some, block[:, place : place + column.width])
-        place += column.width
-    return block
-
-
 def _in_order(make: Callable[[int], Answer], numbers: Iterable[int]) -> Iterator[Answer]:
     """What threads make of each number, a little ahead of its use."""
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -145,8 +134,8 @@ def _keep(weights: npt.NDArray[np.float32], groups: Sequence[int]) -> None:
     """Let a row of each group count once where none does: resample after resample another."""
     start = 0
     for size in groups:
-        lost = np.flatnonzero(weights[:, start : start + size].sum(axis=1) == 0)
-        weights[lost, start + lost % size] = 1.0
+        lost = np.flatnonzero(weights[start : start + size].sum(axis=0) == 0)
+        weights[start + lost % size, lost] = 1.0
         start += size
 
 

@@ -8,7 +8,7 @@ the same probabilities. Here are counts and sums, no metric.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -116,9 +116,8 @@ class Tally:
     def ahead(self) -> FirstOrder | None:
         """Its sums to first order where its weights are pending; else None."""
         if isinstance(self.positive, Pending) and isinstance(self.negative, Pending):
-            return FirstOrder(
-                self.positive, self.negative, lambda one, two: Tally(self.scores, one, two)
-            )
+            # Not bound to this tally: a circle would keep its arrays long after their use.
+            return FirstOrder(self.positive, self.negative, partial(Tally, self.scores))
         return None
 
     @cached_property
