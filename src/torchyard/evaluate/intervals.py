@@ -25,7 +25,7 @@ def by_resamples(
     ``drawn`` says in words how resamples were drawn.
 
     Example:
-        >>> by_resamples(0.5, np.full(40, 0.5), rows=9, bounds=(0.0, 1.0), biased=True,
+        >>> by_resamples(0.5, np.full(40, 0.5), rows=9, bounds=(0.0, 1.0), biased=1.0,
         ...              drawn="bootstrap").method
         'bootstrap, 40 resamples, shifted by their bias'
     """
