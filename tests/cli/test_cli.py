@@ -15,7 +15,7 @@ from torchyard.cli.main import app, run
 COMMANDS = {
     "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
     "promote", "rollback", "status", "monitor", "releases", "card",
-    "package", "preflight", "reproduce", "runs", "score", "tune",
+    "explain", "package", "preflight", "reproduce", "runs", "score", "staleness", "tune",
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
@@ -26,6 +26,7 @@ FLAGS = {
     "deploy": {"--canary", "--reason", "--project", "--json"},
     "diff": {"--key", "--project", "--json"},
     "evaluate": {"--project", "--set", "--tuned", "--json"},
+    "explain": {"--drop-one", "--row", "--number", "--project", "--set", "--tuned", "--json"},
     "init": {"--json"},
     "log": {"--name", "--project", "--json"},
     "monitor": {"--every", "--time", "--release", "--model", "--project", "--json"},
@@ -44,6 +45,7 @@ FLAGS = {
     "serve": {"--host", "--port", "--workers", "--project", "--json"},
     "ship": {"--project", "--set", "--tuned", "--json"},
     "show": {"--project", "--json"},
+    "staleness": {"--project", "--set", "--tuned", "--json"},
     "status": {"--project", "--json"},
     "tag": {"--move", "--project", "--json"},
     "train": {"--project", "--set", "--tuned", "--json"},

@@ -89,13 +89,7 @@ def train_lightning(
     """
     import torch
 
-    if settings.devices != 1:
-        raise BadProject(
-            where="ty.Training(...)",
-            found=f"devices={settings.devices} for a LightningModule",
-            expected="devices=1",
-            remedy="Leave devices out, or give torchyard's own loop an nn.Module.",
-        )
+    _need_one_device(settings)
     seed_everything(settings.seed)
     module = build()
     saved = checkpoints.newest() if checkpoints else None
@@ -114,6 +108,16 @@ def train_lightning(
         module.cpu().eval(), tuple(standing.curve), standing.best_epoch, run.seconds(),
         standing.trace, standing.resumes, tuple(standing.notes),
     )  # fmt: skip
+
+
+def _need_one_device(settings: Training) -> None:
+    if settings.devices != 1:
+        raise BadProject(
+            where="ty.Training(...)",
+            found=f"devices={settings.devices} for a LightningModule",
+            expected="devices=1",
+            remedy="Leave devices out, or give torchyard's own loop an nn.Module.",
+        )
 
 
 @final
