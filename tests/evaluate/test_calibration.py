@@ -65,7 +65,11 @@ def test_finds_the_temperature_that_was_applied(task: Task, times: float) -> Non
     assert found.log_loss_after < log_loss(task, truth, before)
 
 
-@pytest.mark.parametrize("task", [BINARY, MANY, LABELS], ids=lambda task: task.kind)
+@pytest.mark.parametrize(
+    "task",
+    [BINARY, *(pytest.param(task, marks=pytest.mark.slow) for task in (MANY, LABELS))],
+    ids=lambda task: task.kind,
+)
 def test_what_helps_no_more_than_noise_is_refused(task: Task) -> None:
     chosen = Counter(
         fit_calibration(task, truth=truth, logits=logits).method

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchyard.core.digest import PREFIX
-from torchyard.core.errors import NotTrusted, Refused
+from torchyard.core.errors import BadRecord, NotTrusted, Refused
 from torchyard.core.wording import listed
 from torchyard.records.schema import Field, Schema, Task
 from torchyard.yard.results import Array, OpenProject, TrainedModel
@@ -27,6 +27,20 @@ def champion_of(opened: OpenProject) -> str | None:
     return state.champion if state else None
 
 
+def rival_champion(opened: OpenProject, trained: TrainedModel) -> str | None:
+    """The id of the release that serves, unless it is of this very run."""
+    from torchyard.release.rules import read_manifest
+
+    champion = champion_of(opened)
+    if champion is None:
+        return None
+    try:
+        manifest = read_manifest(opened.workspace.releases / champion.removeprefix(PREFIX))
+    except (NotTrusted, BadRecord):  # whoever asks it for answers says so
+        return champion
+    return None if manifest.lineage.run == trained.run.id else champion
+
+
 def comparable_champion(opened: OpenProject, trained: TrainedModel) -> Array | None:
     """The champion's answers as a baseline's, ``float64 [rows, outputs]``.
 
@@ -35,7 +49,7 @@ def comparable_champion(opened: OpenProject, trained: TrainedModel) -> Array | N
     """
     try:
         sample = champion_answers(opened, trained)
-    except (Refused, NotTrusted) as error:
+    except (Refused, NotTrusted, BadRecord) as error:
         opened.progress.note(f"the champion is not in the report: {error}")
         return None
     if sample is None or sample.task.threshold != opened.project.task.threshold:

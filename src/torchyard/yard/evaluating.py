@@ -23,7 +23,7 @@ from torchyard.yard.answers import record_report
 from torchyard.yard.baselines import answer_baselines
 from torchyard.yard.behaving import behaviour_inputs, with_behaviours
 from torchyard.yard.building import build_module
-from torchyard.yard.champion import champion_of, comparable_champion
+from torchyard.yard.champion import comparable_champion, rival_champion
 from torchyard.yard.explaining import with_importance
 from torchyard.yard.results import (
     YARDSTICK,
@@ -129,7 +129,7 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         "split": to_json(opened.project.split),
         "behaviours": behaviour_inputs(opened),
         "baselines": "majority, linear, trees, last_value",
-        "champion": champion_of(opened),
+        "champion": rival_champion(opened, trained),
     }
     return Evaluated(opened.stages.run("evaluate", inputs, make, summarize), trained)
 
