@@ -32,6 +32,9 @@ examples: $(VENV)/.ready
 	  echo "examples/ways/$$name:"; \
 	  (cd examples/ways/$$name && { [ ! -e elsewhere.py ] || ../../../$(BIN)/python elsewhere.py; } && \
 	  ../../../$(BIN)/torchyard ship) || exit 1; done
+	@for name in air_time weather_ahead; do \
+	  echo "examples/kinds/$$name:"; \
+	  (cd examples/kinds/$$name && ../../../$(BIN)/torchyard ship) || exit 1; done
 	@echo "examples/sentiment/minilm:"
 	@cd examples/sentiment/minilm && ../../../$(BIN)/python ../fetch.py --minilm && ../../../$(BIN)/torchyard ship
 

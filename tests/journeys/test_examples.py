@@ -47,7 +47,9 @@ def examples(tmp_path: Path) -> Path:
 def test_there_are_examples() -> None:
     names = {str(path.parent.relative_to(EXAMPLES)) for path in PROJECTS}
     ways = {"ways/own_loop", "ways/lightning_module", "ways/given_weights"}
-    assert names == {"flights", "employment", "fashion", "sentiment", "sentiment/minilm", *ways}
+    kinds = {"kinds/air_time", "kinds/weather_ahead"}
+    others = {"flights", "employment", "fashion", "sentiment", "sentiment/minilm"}
+    assert names == others | ways | kinds
 
 
 @pytest.mark.parametrize("path", PROJECTS, ids=lambda path: path.parent.name)
@@ -79,6 +81,18 @@ def test_an_example_ships(examples: Path, name: str, metric: str, at_least: floa
     assert shipped["metrics"][metric]["low"] > at_least
     again = ship(examples / name)
     assert again["release"] == shipped["release"]
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "at_most"),
+    [("air_time", "mae", 9.5), ("weather_ahead", "hamming_loss", 0.1)],
+)
+def test_an_example_of_another_kind_of_task_ships(
+    examples: Path, name: str, metric: str, at_most: float
+) -> None:
+    shipped = ship(examples / "kinds" / name)
+    assert shipped["verdict"] == "pass"
+    assert shipped["metrics"][metric]["high"] < at_most
 
 
 def test_sentences_of_other_sources_show_as_a_shift(examples: Path) -> None:
