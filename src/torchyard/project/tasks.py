@@ -246,7 +246,8 @@ def split_by_group(*fields: str, validation: float = 0.15, test: float = 0.15) -
 def split_stratified(*, validation: float = 0.15, test: float = 0.15) -> SplitRule:
     """Part rows so that every class of the label has the same shares in each part.
 
-    For rare classes. Rows are ranked by a digest within their class, so the parts do not depend on
+    For rare classes. Of several classes a row counts for the rarest one that it has; numbers are
+    parted within ten ranges. Rows are ranked by a digest within their class, so the parts do not depend on
     the order of rows; unlike ``split_by_hash`` a few rows may change part when the data grows.
 
     Raises:
