@@ -57,6 +57,14 @@ project = ty.Project(
     model=print,
 )
 """
+NUMBERS = (
+    ('ty.binary_classification("y")', 'ty.regression("y", standardized=STANDARDIZED)'),
+    ("    return y\n", "    return 50 + 20 * y * np.arange(600)\n"),
+)
+SEVERAL = (
+    ('ty.binary_classification("y")', 'ty.multilabel_classification("y", classes=["up", "a"])'),
+    ("    return y\n", '    return np.where(y, "up|a", "|")\n'),
+)
 CUSTOM = ('x=ty.standardize("x")', 'x=ty.standardize("x"), own=ty.custom(Scaled(), "x")')
 LEAKING = ("told=ty.category(later=True)", "told=ty.category()")
 
@@ -96,6 +104,49 @@ def open_project(folder: Path, *changes: tuple[str, str]) -> tuple[OpenProject, 
     (folder / "project.py").write_text(text)
     workspace, told = Workspace(folder), Told()
     return OpenProject(load_project(workspace), Stages(workspace.stages, told)), told
+
+
+@pytest.mark.parametrize("standardized", [True, False])
+def test_numbers_are_learnt_standardized_and_kept_in_their_unit(
+    run: Run, standardized: bool
+) -> None:
+    task, label = NUMBERS
+    featured, _ = run((task[0], task[1].replace("STANDARDIZED", str(standardized))), label)
+    truth = featured.truth("train")
+    assert truth.dtype == np.float64
+    mean, deviation = (truth.mean(), truth.std()) if standardized else (0.0, 1.0)
+    for part in featured.splits:
+        truth = featured.truth(part.name)
+        assert truth.tolist() == featured.rows(part.name)["y"].to_list()
+        assert (part.labelled, part.classes) == (len(truth), ())
+        learnt = featured.examples(part.name).truth()
+        assert learnt.dtype == np.float32
+        assert learnt.shape == (len(truth), 1)
+        assert np.allclose(learnt[:, 0], (truth - mean) / deviation, rtol=1e-5)
+    assert (abs(featured.examples("train").truth().mean()) < 1e-5) == standardized
+
+
+def test_rows_of_several_classes_are_learnt_class_by_class(run: Run) -> None:
+    featured, _ = run(*SEVERAL)
+    for part in featured.splits:
+        truth = featured.truth(part.name)
+        assert truth.dtype == np.bool_
+        assert truth.shape == (part.labelled, 2)
+        both = featured.rows(part.name)["y"].str.contains("up").to_numpy()
+        assert (truth == both[:, None]).all()
+        assert part.classes == (both.sum(), both.sum())
+        labels = featured.examples(part.name).read(0, 5).labels
+        assert labels.tolist() == truth[:5].astype(float).tolist()
+
+
+def test_what_a_label_means_decides_what_the_stage_makes(run: Run) -> None:
+    task, label = NUMBERS
+    first, _ = run((task[0], 'ty.regression("y")'), label)
+    second, told = run((task[0], 'ty.regression("y", standardized=False)'), label)
+    assert first.folder != second.folder
+    other, told = run((task[0], 'ty.regression("y", coverage=0.5, unit="min")'), label)
+    assert other.folder == first.folder
+    assert told.skipped[-1]
 
 
 def test_labelled_rows_of_each_part_are_kept_and_encoded(run: Run) -> None:

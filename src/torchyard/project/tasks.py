@@ -247,8 +247,9 @@ def split_stratified(*, validation: float = 0.15, test: float = 0.15) -> SplitRu
     """Part rows so that every class of the label has the same shares in each part.
 
     For rare classes. Of several classes a row counts for the rarest one that it has; numbers are
-    parted within ten ranges. Rows are ranked by a digest within their class, so the parts do not depend on
-    the order of rows; unlike ``split_by_hash`` a few rows may change part when the data grows.
+    parted within ten ranges. Rows are ranked by a digest within their class, so the parts do not
+    depend on the order of rows; unlike ``split_by_hash`` a few rows may change part when the data
+    grows.
 
     Raises:
         BadProject: the shares leave nothing to train on.
