@@ -23,10 +23,10 @@ import numpy as np
 from slice_search import columns
 
 from torchyard.evaluate import Sample, evaluate, measure
-from torchyard.evaluate.bootstrap import RESAMPLES
-from torchyard.evaluate.losses import row_losses
-from torchyard.evaluate.slice_conditions import part_rows
-from torchyard.evaluate.slice_search import least_rows, search_slices
+from torchyard.evaluate.counting.losses import row_losses
+from torchyard.evaluate.resampling.bootstrap import RESAMPLES
+from torchyard.evaluate.weak.slice_conditions import part_rows
+from torchyard.evaluate.weak.slice_search import least_rows, search_slices
 from torchyard.records.schema import Task
 
 ROWS = 1_000_000

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from torchyard.evaluate.slice_conditions import Parted, part_rows
-from torchyard.evaluate.slice_search import least_rows, search_slices
+from torchyard.evaluate.weak.slice_conditions import Parted, part_rows
+from torchyard.evaluate.weak.slice_search import least_rows, search_slices
 from torchyard.records.schema import Field
 from torchyard.records.weaknesses import SliceSearch
 

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from torchyard.evaluate import apply_calibration
-from torchyard.evaluate.calibrated import log_odds
-from torchyard.evaluate.calibrators import methods, one_hot
-from torchyard.evaluate.conformal import fit_interval
+from torchyard.evaluate.calibrating.calibrated import log_odds
+from torchyard.evaluate.calibrating.calibrators import methods, one_hot
+from torchyard.evaluate.calibrating.conformal import fit_interval
 from torchyard.features.export import IR_VERSION, OPSET
 from torchyard.optimize.build import EagerModel
 from torchyard.optimize.export import merge

@@ -19,7 +19,7 @@ import typer
 import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import NotReady, YardError
-from torchyard.evaluate.kinds import BINARY, MULTICLASS, MULTILABEL, REGRESSION, Kind
+from torchyard.evaluate.metrics.kinds import BINARY, MULTICLASS, MULTILABEL, REGRESSION, Kind
 from torchyard.records.training import Training
 from torchyard.records.verdicts import Objective
 from torchyard.serve import answers, reading

@@ -12,7 +12,7 @@ import typer
 import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import YardError
-from torchyard.evaluate.kinds import KINDS
+from torchyard.evaluate.metrics.kinds import KINDS
 from torchyard.serve.answers import refuse
 from torchyard.serve.metrics import Metrics, render
 from torchyard.serve.routes import ROUTES

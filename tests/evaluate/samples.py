@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from torchyard.evaluate.sample import Bools, Floats, Sample
+from torchyard.evaluate.counting.sample import Bools, Floats, Sample
 from torchyard.records.evidence import Latency, Variant
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task

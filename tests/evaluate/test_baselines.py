@@ -6,10 +6,10 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.evaluate.samples import LATE
 from torchyard.core.errors import BadData
-from torchyard.evaluate.baselines import Linear, Majority, fit_linear, fit_majority
-from torchyard.evaluate.design import Features
-from torchyard.evaluate.kinds import compute
-from torchyard.evaluate.sample import Bools, Floats, Sample
+from torchyard.evaluate.counting.sample import Bools, Floats, Sample
+from torchyard.evaluate.metrics.kinds import compute
+from torchyard.evaluate.rivals.baselines import Linear, Majority, fit_linear, fit_majority
+from torchyard.evaluate.rivals.design import Features
 
 
 def rows(count: int, *, seed: int = 0) -> tuple[dict[str, np.ndarray], Bools]:

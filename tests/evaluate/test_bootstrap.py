@@ -5,16 +5,16 @@ import pytest
 
 from tests.evaluate.samples import binary, draw
 from torchyard.core.errors import BadData, BadProject, BadUsage
-from torchyard.evaluate.bootstrap import (
+from torchyard.evaluate.counting.sample import Bools, Floats
+from torchyard.evaluate.metrics.binary import METRICS
+from torchyard.evaluate.metrics.kinds import compute
+from torchyard.evaluate.resampling.bootstrap import (
     bootstrap,
     bootstrap_plainly,
     measure,
 )
-from torchyard.evaluate.differences import paired_difference
-from torchyard.evaluate.intervals import exact, percentile
-from torchyard.evaluate.kinds import compute
-from torchyard.evaluate.metrics import METRICS
-from torchyard.evaluate.sample import Bools, Floats
+from torchyard.evaluate.resampling.differences import paired_difference
+from torchyard.evaluate.resampling.intervals import exact, percentile
 
 THRESHOLD = 0.3
 

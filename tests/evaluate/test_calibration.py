@@ -10,9 +10,9 @@ import pytest
 from scipy.special import expit, logsumexp, softmax
 
 from torchyard.core.errors import BadData, BadModel
-from torchyard.evaluate.calibrated import log_odds
-from torchyard.evaluate.calibration import apply_calibration, fit_calibration
-from torchyard.evaluate.calibrators import (
+from torchyard.evaluate.calibrating.calibrated import log_odds
+from torchyard.evaluate.calibrating.calibration import apply_calibration, fit_calibration
+from torchyard.evaluate.calibrating.calibrators import (
     HIGHEST,
     LOWEST,
     fit_beta,
@@ -20,7 +20,7 @@ from torchyard.evaluate.calibrators import (
     fit_temperature,
     fit_vector,
 )
-from torchyard.evaluate.sample import Bools, Floats, Truth
+from torchyard.evaluate.counting.sample import Bools, Floats, Truth
 from torchyard.records.calibration import Calibration
 from torchyard.records.schema import Task
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchyard.evaluate.choosing import FOLDS, choose, folds
+from torchyard.evaluate.calibrating.choosing import FOLDS, choose, folds
 
 NOISE = np.random.default_rng(0).normal(size=400)
 

@@ -13,15 +13,15 @@ from sklearn import metrics as peer
 
 from tests.evaluate.samples import binary, many, task_of
 from torchyard.core.errors import BadData
-from torchyard.evaluate.bootstrap import (
+from torchyard.evaluate.counting.sample import Floats, Sample, Truth
+from torchyard.evaluate.metrics.kinds import compute
+from torchyard.evaluate.metrics.multiclass import CLASS_METRICS
+from torchyard.evaluate.resampling.bootstrap import (
     bootstrap,
     bootstrap_plainly,
     measure,
 )
-from torchyard.evaluate.class_metrics import CLASS_METRICS
-from torchyard.evaluate.differences import paired_difference
-from torchyard.evaluate.kinds import compute
-from torchyard.evaluate.sample import Floats, Sample, Truth
+from torchyard.evaluate.resampling.differences import paired_difference
 
 Definition = Callable[[Sample, Floats], float]
 ROWS = 700

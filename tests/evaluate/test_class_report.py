@@ -13,12 +13,18 @@ from sklearn.linear_model import LogisticRegression
 from tests.evaluate.samples import many, task_of, variant
 from torchyard.core.record import read_record, write_record
 from torchyard.evaluate import evaluate, judge
-from torchyard.evaluate.baselines import MOST_NUMBERS, Linear, Majority, fit_linear, fit_majority
-from torchyard.evaluate.class_metrics import CLASS_METRICS
-from torchyard.evaluate.design import Features, bag, columns
-from torchyard.evaluate.kinds import MULTICLASS
-from torchyard.evaluate.per_class import MOST_CONFUSED
-from torchyard.evaluate.sample import Floats, Sample, Truth
+from torchyard.evaluate.counting.sample import Floats, Sample, Truth
+from torchyard.evaluate.metrics.kinds import MULTICLASS
+from torchyard.evaluate.metrics.multiclass import CLASS_METRICS
+from torchyard.evaluate.metrics.per_class import MOST_CONFUSED
+from torchyard.evaluate.rivals.baselines import (
+    MOST_NUMBERS,
+    Linear,
+    Majority,
+    fit_linear,
+    fit_majority,
+)
+from torchyard.evaluate.rivals.design import Features, bag, columns
 from torchyard.records.evidence import Report
 from torchyard.records.verdicts import Gate
 
@@ -201,7 +207,7 @@ def test_too_many_rows_are_fitted_in_part_with_every_class(
     features, truth = rows(2000)
     truth = np.where(np.arange(2000) == 1500, 3, truth)
     whole = fit_linear(features, truth, task_of(4), seed=0)
-    monkeypatch.setattr("torchyard.evaluate.baselines.MOST_NUMBERS", 300 * 3 * 4)
+    monkeypatch.setattr("torchyard.evaluate.rivals.baselines.MOST_NUMBERS", 300 * 3 * 4)
     part = fit_linear(features, truth, task_of(4), seed=0)
     again = fit_linear(features, truth, task_of(4), seed=0)
     assert MOST_NUMBERS > 2000 * 3 * 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from torchyard.evaluate.clusters import cluster_pictures, cluster_texts
-from torchyard.evaluate.sample import Bools, Indices
+from torchyard.evaluate.counting.sample import Bools, Indices
+from torchyard.evaluate.weak.clusters import cluster_pictures, cluster_texts
 
 TOPICS = {
     "parcel": "parcel courier delivery doorstep tracking depot shipped late",

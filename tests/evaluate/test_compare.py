@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from tests.evaluate.samples import about
-from torchyard.evaluate.compare import Limit, decide, explain, rows_to_settle, widen
-from torchyard.evaluate.intervals import as_share
+from torchyard.evaluate.judging.compare import Limit, decide, explain, rows_to_settle, widen
+from torchyard.evaluate.resampling.intervals import as_share
 from torchyard.records.measures import Measured
 
 NUMBER = st.floats(0.0, 1.0).map(lambda value: round(value, 6))

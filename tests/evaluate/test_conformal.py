@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.calibration import apply_calibration, fit_calibration, label_scale
-from torchyard.evaluate.conformal import fit_interval, interval_score
-from torchyard.evaluate.sample import Floats
+from torchyard.evaluate.calibrating.calibration import (
+    apply_calibration,
+    fit_calibration,
+    label_scale,
+)
+from torchyard.evaluate.calibrating.conformal import fit_interval, interval_score
+from torchyard.evaluate.counting.sample import Floats
 from torchyard.records.calibration import AS_TRAINED, Calibration, Scale
 from torchyard.records.schema import Task
 

@@ -19,10 +19,10 @@ import pytest
 from scipy.stats import binom
 
 from tests.evaluate.samples import binary, draw, labels, many, numbers
-from torchyard.evaluate.bootstrap import LARGE, measure
-from torchyard.evaluate.differences import differences_against
-from torchyard.evaluate.kinds import compute, kind_of
-from torchyard.evaluate.sample import Floats, Sample
+from torchyard.evaluate.counting.sample import Floats, Sample
+from torchyard.evaluate.metrics.kinds import compute, kind_of
+from torchyard.evaluate.resampling.bootstrap import LARGE, measure
+from torchyard.evaluate.resampling.differences import differences_against
 from torchyard.records.measures import Measured
 
 SMALL_ROWS, LARGE_ROWS = 300, LARGE + 104

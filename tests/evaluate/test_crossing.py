@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluate.samples import binary, draw
-from torchyard.evaluate.crossing import MOST_CELLS, crossings, with_crossings
+from torchyard.evaluate.counting.sample import Bools, Floats
+from torchyard.evaluate.parting.crossing import MOST_CELLS, crossings, with_crossings
 from torchyard.evaluate.report import evaluate
-from torchyard.evaluate.sample import Bools, Floats
 from torchyard.records.evidence import Report
 
 

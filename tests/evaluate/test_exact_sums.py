@@ -11,8 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate import exact_sums
-from torchyard.evaluate.exact_sums import as_float, check_size, exact_squares, exact_sum, spread
+from torchyard.evaluate.counting import exact_sums
+from torchyard.evaluate.counting.exact_sums import (
+    as_float,
+    check_size,
+    exact_squares,
+    exact_sum,
+    spread,
+)
 
 NUMBERS = st.lists(
     st.floats(-1e38, 1e38, allow_subnormal=True) | st.sampled_from([0.0, 5e-324, -1e38, 0.1]),

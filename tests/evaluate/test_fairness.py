@@ -8,10 +8,10 @@ import pytest
 from tests.evaluate.samples import LATE, binary, draw, many, numbers
 from tests.evaluate.samples import labels as labelled
 from torchyard.core.errors import BadData
-from torchyard.evaluate.fairness import fairness
-from torchyard.evaluate.groups import Texts
-from torchyard.evaluate.kinds import BINARY, MIN_PER_CLASS, MIN_ROWS, kind_of
-from torchyard.evaluate.sample import Bools, Floats
+from torchyard.evaluate.counting.sample import Bools, Floats
+from torchyard.evaluate.metrics.kinds import BINARY, MIN_PER_CLASS, MIN_ROWS, kind_of
+from torchyard.evaluate.parting.fairness import fairness
+from torchyard.evaluate.parting.groups import Texts
 from torchyard.records.measures import Measured
 
 

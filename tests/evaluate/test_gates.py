@@ -8,9 +8,9 @@ import pytest
 
 from tests.evaluate.samples import LATE, about, task_of, variant
 from torchyard.core.errors import BadProject
-from torchyard.evaluate.gate_checks import LATENCY, SIZE, check_gate, check_gates
-from torchyard.evaluate.gates import judge, passes, refusal
-from torchyard.evaluate.kinds import BINARY, MULTICLASS
+from torchyard.evaluate.judging.gate_checks import LATENCY, SIZE, check_gate, check_gates
+from torchyard.evaluate.judging.gates import judge, passes, refusal
+from torchyard.evaluate.metrics.kinds import BINARY, MULTICLASS
 from torchyard.records.behaviours import BehaviourResult
 from torchyard.records.dataset import Finding
 from torchyard.records.evidence import GroupResult, Report, Variant

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
-from torchyard.evaluate.isotonic import fit_isotonic, pieces, read_curve
+from torchyard.evaluate.calibrating.isotonic import fit_isotonic, pieces, read_curve
 from torchyard.records.calibration import Curve
 
 

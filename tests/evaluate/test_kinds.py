@@ -11,8 +11,8 @@ import pytest
 from tests.evaluate.samples import binary, draw, labels, many, numbers
 from torchyard.core.record import from_json, to_json
 from torchyard.evaluate import evaluate
-from torchyard.evaluate.kinds import KINDS, Kind
-from torchyard.evaluate.sample import Sample
+from torchyard.evaluate.counting.sample import Sample
+from torchyard.evaluate.metrics.kinds import KINDS, Kind
 from torchyard.records.evidence import Report
 from torchyard.records.measures import LESS_IS_BETTER
 from torchyard.records.schema import Task, TaskKind

@@ -16,10 +16,10 @@ from tests.evaluate.samples import label_task, labels
 from tests.evaluate.test_class_metrics import plain_gaps
 from torchyard.core.errors import BadData
 from torchyard.evaluate import evaluate
-from torchyard.evaluate.bootstrap import bootstrap, bootstrap_plainly, measure
-from torchyard.evaluate.kinds import MULTILABEL, compute
-from torchyard.evaluate.label_metrics import LABEL_METRICS
-from torchyard.evaluate.sample import Floats, Sample
+from torchyard.evaluate.counting.sample import Floats, Sample
+from torchyard.evaluate.metrics.kinds import MULTILABEL, compute
+from torchyard.evaluate.metrics.multilabel import LABEL_METRICS
+from torchyard.evaluate.resampling.bootstrap import bootstrap, bootstrap_plainly, measure
 
 Definition = Callable[[Sample, Floats], float]
 CLASSES = 4

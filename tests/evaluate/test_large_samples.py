@@ -11,13 +11,18 @@ import numpy as np
 import pytest
 
 from tests.evaluate.samples import binary, draw, labels, many, numbers
-from torchyard.evaluate import bootstrap as resampling
-from torchyard.evaluate.bootstrap import Resampled, bootstrap, bootstrap_plainly, measured
-from torchyard.evaluate.columns import Dense, Spread
-from torchyard.evaluate.differences import differences_against, paired_difference
-from torchyard.evaluate.kinds import KINDS, kind_of
-from torchyard.evaluate.poisson import CHUNK_ROWS, poisson_weights, weighted_sums
-from torchyard.evaluate.sample import Sample
+from torchyard.evaluate.counting.sample import Sample
+from torchyard.evaluate.metrics.kinds import KINDS, kind_of
+from torchyard.evaluate.resampling import bootstrap as resampling
+from torchyard.evaluate.resampling.bootstrap import (
+    Resampled,
+    bootstrap,
+    bootstrap_plainly,
+    measured,
+)
+from torchyard.evaluate.resampling.columns import Dense, Spread
+from torchyard.evaluate.resampling.differences import differences_against, paired_difference
+from torchyard.evaluate.resampling.poisson import CHUNK_ROWS, poisson_weights, weighted_sums
 
 ROWS = 6000
 SAMPLES: dict[str, Callable[[], Sample]] = {
@@ -164,7 +169,7 @@ _DIGEST = """
 import hashlib, sys
 import numpy as np
 from tests.evaluate.samples import binary, draw, many
-from torchyard.evaluate.bootstrap import bootstrap
+from torchyard.evaluate.resampling.bootstrap import bootstrap
 digest = hashlib.sha256()
 for sample in (binary(*draw(30_000)), many(5000), many(500)):
     found = bootstrap(sample, generator=np.random.default_rng(0), resamples=60)

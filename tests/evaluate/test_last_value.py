@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.evaluate.samples import LATE, task_of
 from torchyard.core.errors import BadData
-from torchyard.evaluate.last_value import predict_last_value
+from torchyard.evaluate.rivals.last_value import predict_last_value
 from torchyard.records.schema import Task
 
 DAY = 86_400_000_000

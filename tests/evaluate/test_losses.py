@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import log_loss, mean_absolute_error
 
 from tests.evaluate.samples import binary, draw, many
-from torchyard.evaluate.losses import row_losses, wrong_rows
-from torchyard.evaluate.sample import Sample
+from torchyard.evaluate.counting.losses import row_losses, wrong_rows
+from torchyard.evaluate.counting.sample import Sample
 from torchyard.records.schema import Task
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from tests.evaluate.samples import LATE, PRICE, binary, draw, labels, many, numbers
 from torchyard.core.errors import BadData, BadProject, BadRecord, BadUsage
-from torchyard.evaluate import cells as cells_module
-from torchyard.evaluate.cells import ProbabilityGrid, SizeGrid, bits_for
-from torchyard.evaluate.kinds import KINDS, compute, kind_of
+from torchyard.evaluate.counting import cells as cells_module
+from torchyard.evaluate.counting.cells import ProbabilityGrid, SizeGrid, bits_for
+from torchyard.evaluate.counting.metered import METERED
+from torchyard.evaluate.counting.sample import Sample
 from torchyard.evaluate.meter import Meter
-from torchyard.evaluate.metered import METERED
-from torchyard.evaluate.sample import Sample
+from torchyard.evaluate.metrics.kinds import KINDS, compute, kind_of
 
 SAMPLES: dict[str, Callable[[int, int], Sample]] = {
     "binary": lambda rows, seed: binary(*draw(rows, seed=seed), threshold=0.3),

@@ -15,9 +15,9 @@ from sklearn import metrics as peer
 
 from tests.evaluate.samples import LATE, binary, both, draw
 from torchyard.core.errors import BadData, BadProject
-from torchyard.evaluate.kinds import compute, find
-from torchyard.evaluate.metrics import METRICS
-from torchyard.evaluate.sample import Bools, Floats, Sample
+from torchyard.evaluate.counting.sample import Bools, Floats, Sample
+from torchyard.evaluate.metrics.binary import METRICS
+from torchyard.evaluate.metrics.kinds import compute, find
 
 THRESHOLD = 0.3
 Definition = Callable[[Bools, Floats, Floats], float]

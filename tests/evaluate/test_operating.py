@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from tests.evaluate.samples import LATE, binary, draw
 from torchyard.core.errors import BadProject, Refused
 from torchyard.evaluate import evaluate
-from torchyard.evaluate.kinds import compute
-from torchyard.evaluate.operating import (
+from torchyard.evaluate.counting.sample import Floats, Sample
+from torchyard.evaluate.judging.operating import (
     CHOICES,
     check_operating,
     choose_threshold,
     judge_operating,
 )
-from torchyard.evaluate.sample import Floats, Sample
+from torchyard.evaluate.metrics.kinds import compute
 from torchyard.records.evidence import Report
 from torchyard.records.schema import OperatingRule
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from torchyard.evaluate import Sample, apply_calibration, fit_calibration, measure
-from torchyard.evaluate.calibrators import fit_temperature
-from torchyard.evaluate.sample import Floats, Truth
+from torchyard.evaluate.calibrating.calibrators import fit_temperature
+from torchyard.evaluate.counting.sample import Floats, Truth
 from torchyard.records.calibration import AS_TRAINED, Calibration
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task

@@ -15,11 +15,11 @@ from sklearn import metrics as peer
 from tests.evaluate.samples import PRICE, numbers
 from torchyard.core.errors import BadData, BadProject
 from torchyard.evaluate import evaluate
-from torchyard.evaluate.bootstrap import bootstrap, bootstrap_plainly, measure
-from torchyard.evaluate.differences import paired_difference
-from torchyard.evaluate.kinds import REGRESSION, compute, find
-from torchyard.evaluate.regression_metrics import REGRESSION_METRICS
-from torchyard.evaluate.sample import Floats, Sample
+from torchyard.evaluate.counting.sample import Floats, Sample
+from torchyard.evaluate.metrics.kinds import REGRESSION, compute, find
+from torchyard.evaluate.metrics.regression import REGRESSION_METRICS
+from torchyard.evaluate.resampling.bootstrap import bootstrap, bootstrap_plainly, measure
+from torchyard.evaluate.resampling.differences import paired_difference
 
 Definition = Callable[[Sample, Floats], float]
 

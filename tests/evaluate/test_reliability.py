@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.evaluate.samples import binary, draw
-from torchyard.evaluate.bins import sum_per_bin
-from torchyard.evaluate.reliability import reliability
-from torchyard.evaluate.sample import Bools, Floats
-from torchyard.evaluate.tally import Tally, sheet
+from torchyard.evaluate.counting.bins import sum_per_bin
+from torchyard.evaluate.counting.sample import Bools, Floats
+from torchyard.evaluate.counting.tally import Tally, sheet
+from torchyard.evaluate.metrics.reliability import reliability
 
 
 def count(truth: Bools, probability: Floats) -> Tally:

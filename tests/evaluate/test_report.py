@@ -12,9 +12,9 @@ from tests.evaluate.samples import LATE, binary, both, draw
 from torchyard.core.errors import BadData
 from torchyard.core.record import read_record, to_json, write_record
 from torchyard.evaluate import Sample, evaluate
-from torchyard.evaluate.groups import Texts
-from torchyard.evaluate.kinds import BINARY, compute
-from torchyard.evaluate.metrics import METRICS
+from torchyard.evaluate.metrics.binary import METRICS
+from torchyard.evaluate.metrics.kinds import BINARY, compute
+from torchyard.evaluate.parting.groups import Texts
 from torchyard.records.evidence import Report
 
 

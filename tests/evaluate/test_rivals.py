@@ -11,8 +11,8 @@ from tests.evaluate.samples import LATE, about, binary, both, draw, task_of
 from torchyard.core.errors import BadData
 from torchyard.evaluate import evaluate
 from torchyard.evaluate.agreement import agreement
-from torchyard.evaluate.quantiles import least_for_quantile, quantile_interval
-from torchyard.evaluate.rivals import rival_lines, rival_text, unbeaten
+from torchyard.evaluate.resampling.quantiles import least_for_quantile, quantile_interval
+from torchyard.evaluate.rivals.rivals import rival_lines, rival_text, unbeaten
 from torchyard.records.schema import Task
 
 PRICE = Task(kind="regression", label="price", classes=(), unit="EUR")

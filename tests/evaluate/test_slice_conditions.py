@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from torchyard.evaluate.slice_conditions import may_be_searched, part_rows
+from torchyard.evaluate.weak.slice_conditions import may_be_searched, part_rows
 from torchyard.records.conditions import told as told_slice
 from torchyard.records.conditions import told_condition
 from torchyard.records.measures import Measured

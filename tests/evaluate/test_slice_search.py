@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchyard.evaluate.sample import Bools, Floats
-from torchyard.evaluate.slice_conditions import Parted, part_rows
-from torchyard.evaluate.slice_search import least_rows, search_slices
+from torchyard.evaluate.counting.sample import Bools, Floats
+from torchyard.evaluate.weak.slice_conditions import Parted, part_rows
+from torchyard.evaluate.weak.slice_search import least_rows, search_slices
 from torchyard.records.schema import Field
 from torchyard.records.weaknesses import SliceSearch
 

@@ -9,12 +9,12 @@ import pytest
 
 from tests.evaluate.samples import LATE, task_of
 from torchyard.core.errors import BadData
-from torchyard.evaluate import trees as module
-from torchyard.evaluate.baselines import Majority, fit_linear, fit_majority
-from torchyard.evaluate.design import Features
-from torchyard.evaluate.kinds import compute
-from torchyard.evaluate.sample import Sample, Truth
-from torchyard.evaluate.trees import Trees, fit_trees
+from torchyard.evaluate.counting.sample import Sample, Truth
+from torchyard.evaluate.metrics.kinds import compute
+from torchyard.evaluate.rivals import trees as module
+from torchyard.evaluate.rivals.baselines import Majority, fit_linear, fit_majority
+from torchyard.evaluate.rivals.design import Features
+from torchyard.evaluate.rivals.trees import Trees, fit_trees
 from torchyard.records.schema import Task
 
 LABELS = Task(kind="multilabel_classification", label="tags", classes=("a", "b", "never"))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import torchyard as ty
 from torchyard.cli.main import app
-from torchyard.evaluate.kinds import MULTILABEL, REGRESSION
+from torchyard.evaluate.metrics.kinds import MULTILABEL, REGRESSION
 from torchyard.monitor import render_markdown
 from torchyard.records.live import MonitorReport
 from torchyard.release import Release

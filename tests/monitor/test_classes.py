@@ -13,7 +13,7 @@ import pytest
 from tests.monitor.traffic import label_line, write
 from torchyard.data.profile import profile, profile_scores
 from torchyard.evaluate import Sample, evaluate
-from torchyard.evaluate.kinds import MULTICLASS
+from torchyard.evaluate.metrics.kinds import MULTICLASS
 from torchyard.monitor import Reference, render_html, render_markdown, watch
 from torchyard.monitor.log import ID, LABEL, read_labels
 from torchyard.records.live import MonitorReport

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.monitor.traffic import label_line, write
 from torchyard.data.profile import profile, profile_scores
 from torchyard.evaluate import Sample, evaluate
-from torchyard.evaluate.kinds import MULTILABEL, REGRESSION
-from torchyard.evaluate.sample import Truth
+from torchyard.evaluate.counting.sample import Truth
+from torchyard.evaluate.metrics.kinds import MULTILABEL, REGRESSION
 from torchyard.monitor import Reference, render_html, render_markdown, watch
 from torchyard.monitor.log import ID, LABEL, SCORES, read_labels, read_predictions
 from torchyard.records.live import MonitorReport

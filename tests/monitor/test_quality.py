@@ -11,7 +11,7 @@ import pytest
 
 from tests.monitor.traffic import LOGGED, TASK, draw, label_line, lines_of, reference, scores, write
 from torchyard.evaluate import Sample, measure
-from torchyard.evaluate.kinds import BINARY
+from torchyard.evaluate.metrics.kinds import BINARY
 from torchyard.monitor.log import read_labels, read_predictions
 from torchyard.monitor.quality import labelled_rows, live_quality, worse_than
 from torchyard.monitor.reference import only_logged

@@ -11,7 +11,7 @@ import numpy as np
 from torchyard.behaviours.trial import Bools, Floats, Trial
 from torchyard.core.record import Json
 from torchyard.data.rows import request_rows
-from torchyard.evaluate.intervals import as_share
+from torchyard.evaluate.resampling.intervals import as_share
 from torchyard.records.behaviours import Behaviour, BehaviourExample, BehaviourResult
 from torchyard.records.schema import Schema
 

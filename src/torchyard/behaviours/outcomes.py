@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from torchyard.behaviours.trial import Bools, Floats
-from torchyard.evaluate.sample import answers
+from torchyard.evaluate.counting.sample import answers
 from torchyard.records.behaviours import Behaviour
 from torchyard.records.schema import Task
 

@@ -15,7 +15,7 @@ import numpy as np
 from torchyard.behaviours.attempts import Attempt
 from torchyard.behaviours.outcomes import fails, moved
 from torchyard.behaviours.trial import Bools, Floats, Trial
-from torchyard.evaluate.sample import answers
+from torchyard.evaluate.counting.sample import answers
 from torchyard.records.behaviours import Behaviour
 from torchyard.records.schema import Field, Task
 

@@ -6,19 +6,23 @@ Never: touches a file, a model or a clock; gives a number without saying how sur
 """
 
 from torchyard.evaluate.agreement import agreement
-from torchyard.evaluate.baselines import fit_linear, fit_majority
-from torchyard.evaluate.bootstrap import measure
-from torchyard.evaluate.calibration import apply_calibration, fit_calibration, label_scale
-from torchyard.evaluate.differences import differences_against, paired_difference
-from torchyard.evaluate.gate_checks import check_gate, check_gates
-from torchyard.evaluate.gates import judge, passes, refusal
-from torchyard.evaluate.last_value import predict_last_value
+from torchyard.evaluate.calibrating.calibration import (
+    apply_calibration,
+    fit_calibration,
+    label_scale,
+)
+from torchyard.evaluate.counting.sample import Sample
+from torchyard.evaluate.judging.gate_checks import check_gate, check_gates
+from torchyard.evaluate.judging.gates import judge, passes, refusal
+from torchyard.evaluate.judging.operating import check_operating, choose_threshold, judge_operating
 from torchyard.evaluate.meter import Meter
-from torchyard.evaluate.operating import check_operating, choose_threshold, judge_operating
 from torchyard.evaluate.report import evaluate
-from torchyard.evaluate.rivals import rival_lines, unbeaten
-from torchyard.evaluate.sample import Sample
-from torchyard.evaluate.trees import fit_trees
+from torchyard.evaluate.resampling.bootstrap import measure
+from torchyard.evaluate.resampling.differences import differences_against, paired_difference
+from torchyard.evaluate.rivals.baselines import fit_linear, fit_majority
+from torchyard.evaluate.rivals.last_value import predict_last_value
+from torchyard.evaluate.rivals.rivals import rival_lines, unbeaten
+from torchyard.evaluate.rivals.trees import fit_trees
 
 __all__ = [
     "Meter",

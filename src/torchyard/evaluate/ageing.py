@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from torchyard.core.errors import BadProject
-from torchyard.evaluate.bootstrap import measure
-from torchyard.evaluate.compare import Limit, decide
-from torchyard.evaluate.kinds import find
-from torchyard.evaluate.sample import Sample
-from torchyard.evaluate.wording import describe
+from torchyard.evaluate.counting.sample import Sample
+from torchyard.evaluate.judging.compare import Limit, decide
+from torchyard.evaluate.judging.wording import describe
+from torchyard.evaluate.metrics.kinds import find
+from torchyard.evaluate.resampling.bootstrap import measure
 from torchyard.records.ageing import AgeAt, AgePoint, Staleness
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task

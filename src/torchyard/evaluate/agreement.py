@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.intervals import as_share
-from torchyard.evaluate.sample import Floats, Truth, answers
-from torchyard.evaluate.wording import number_text
+from torchyard.evaluate.counting.sample import Floats, Truth, answers
+from torchyard.evaluate.judging.wording import number_text
+from torchyard.evaluate.resampling.intervals import as_share
 from torchyard.records.measures import Measured
 from torchyard.records.schema import Task
 

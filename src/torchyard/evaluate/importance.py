@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from torchyard.evaluate.intervals import CONFIDENCE
-from torchyard.evaluate.sample import Floats
+from torchyard.evaluate.counting.sample import Floats
+from torchyard.evaluate.resampling.intervals import CONFIDENCE
 from torchyard.records.measures import Measured
 from torchyard.records.weaknesses import FieldCost, FieldImportance
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from torchyard.core.errors import BadUsage
-from torchyard.evaluate.kinds import find, kind_of
-from torchyard.evaluate.meter_state import read_record, read_totals, write_totals
-from torchyard.evaluate.metered import METERED
-from torchyard.evaluate.sample import Sample, Truth
-from torchyard.evaluate.slack import slack_of
-from torchyard.evaluate.totals import Totals
+from torchyard.evaluate.counting.meter_state import read_record, read_totals, write_totals
+from torchyard.evaluate.counting.metered import METERED
+from torchyard.evaluate.counting.sample import Sample, Truth
+from torchyard.evaluate.counting.slack import slack_of
+from torchyard.evaluate.counting.totals import Totals
+from torchyard.evaluate.metrics.kinds import find, kind_of
 from torchyard.records.schema import Task, TaskKind
 
 

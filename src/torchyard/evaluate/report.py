@@ -11,14 +11,14 @@ from typing import Literal
 import numpy as np
 
 from torchyard.core.errors import BadData
-from torchyard.evaluate.bootstrap import RESAMPLES, Resampled, bootstrap_each, measured
-from torchyard.evaluate.crossing import why_unmeasured, with_crossings
-from torchyard.evaluate.differences import differences as differences_between
-from torchyard.evaluate.fairness import differences, rates_of
-from torchyard.evaluate.groups import Group, Texts, part
-from torchyard.evaluate.kinds import kind_of
-from torchyard.evaluate.per_class import class_results, class_vectors, confusion
-from torchyard.evaluate.sample import Floats, Sample
+from torchyard.evaluate.counting.sample import Floats, Sample
+from torchyard.evaluate.metrics.kinds import kind_of
+from torchyard.evaluate.metrics.per_class import class_results, class_vectors, confusion
+from torchyard.evaluate.parting.crossing import why_unmeasured, with_crossings
+from torchyard.evaluate.parting.fairness import differences, rates_of
+from torchyard.evaluate.parting.groups import Group, Texts, part
+from torchyard.evaluate.resampling.bootstrap import RESAMPLES, Resampled, bootstrap_each, measured
+from torchyard.evaluate.resampling.differences import differences as differences_between
 from torchyard.records.evidence import GroupResult, Report
 
 

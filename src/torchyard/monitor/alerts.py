@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from torchyard.evaluate.kinds import kind_of
+from torchyard.evaluate.metrics.kinds import kind_of
 from torchyard.monitor.drift import Judgement
 from torchyard.monitor.explain import Cause
 from torchyard.monitor.quality import told, worse_than

@@ -7,8 +7,8 @@ from typing import cast
 import numpy as np
 
 from torchyard.evaluate import Sample, measure
-from torchyard.evaluate.kinds import kind_of
-from torchyard.evaluate.sample import Truth
+from torchyard.evaluate.counting.sample import Truth
+from torchyard.evaluate.metrics.kinds import kind_of
 from torchyard.monitor.windows import Traffic
 from torchyard.pages.numbers import shown_number
 from torchyard.records.measures import Measured

@@ -18,7 +18,7 @@ import polars as pl
 
 from torchyard.core.errors import BadUsage, nearest
 from torchyard.data.profile import Profiler, answers_frame, answers_schema
-from torchyard.evaluate.sample import Truth, answers
+from torchyard.evaluate.counting.sample import Truth, answers
 from torchyard.monitor.log import AT, ID, LABEL, RELEASE, SCORES, Batch
 from torchyard.monitor.reference import Reference
 from torchyard.records.dataset import Profile

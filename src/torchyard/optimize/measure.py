@@ -14,7 +14,7 @@ import numpy as np
 
 from torchyard.core.digest import digest_file
 from torchyard.core.errors import YardError
-from torchyard.evaluate.quantiles import least_for_quantile, quantile_interval
+from torchyard.evaluate.resampling.quantiles import least_for_quantile, quantile_interval
 from torchyard.optimize.build import Candidate, Columns, Runnable
 from torchyard.records.evidence import Latency, Variant
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 
-from torchyard.evaluate.calibrated import LEAST_CHANCE, PER_CLASS
-from torchyard.evaluate.isotonic import pieces
+from torchyard.evaluate.calibrating.calibrated import LEAST_CHANCE, PER_CLASS
+from torchyard.evaluate.calibrating.isotonic import pieces
 from torchyard.records.calibration import Calibration, Curve
 from torchyard.records.schema import Task
 

@@ -81,7 +81,7 @@ def sample_predictions(featured: Featured, sample: Sample, *, seed: int) -> Json
         seed: of the choice of rows; up to 100, without replacement.
     """
     from torchyard.data.rows import request_rows
-    from torchyard.evaluate.sample import answers
+    from torchyard.evaluate.counting.sample import answers
 
     task, places = sample.task, featured.sample("validation", SAMPLED_ROWS, seed=seed)
     chosen = sample.of(places)
@@ -116,8 +116,8 @@ def _told(task: Task, values: Array) -> list[Json]:
 
 
 def _draw_sample(active: ActiveRun, sample: Sample) -> None:
-    from torchyard.evaluate.kinds import kind_of
-    from torchyard.evaluate.per_class import confusion
+    from torchyard.evaluate.metrics.kinds import kind_of
+    from torchyard.evaluate.metrics.per_class import confusion
     from torchyard.train.pictures import draw_confusion, draw_reliability
 
     task, kind = sample.task, kind_of(sample.task)

@@ -36,8 +36,8 @@ def with_importance(report: Report, featured: Featured, subject: Subject, *, see
         seed: of the rows that are asked and of the orders.
     """
     from torchyard.evaluate import Sample
+    from torchyard.evaluate.counting.losses import row_losses
     from torchyard.evaluate.importance import rank_fields
-    from torchyard.evaluate.losses import row_losses
 
     names = featured.inputs.names
     places = featured.sample("test", _rows(featured), seed=seed)

@@ -142,8 +142,8 @@ def _measure(
     opened: OpenProject, evaluated: Evaluated, folder: Path, clock: Clock
 ) -> tuple[FieldCost, ...]:
     from torchyard.evaluate import Sample
+    from torchyard.evaluate.counting.losses import row_losses
     from torchyard.evaluate.importance import field_cost
-    from torchyard.evaluate.losses import row_losses
 
     featured, task = evaluated.trained.featured, evaluated.task
     sample = Sample(task=task, truth=featured.truth("test"), outputs=evaluated.outputs)

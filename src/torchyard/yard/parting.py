@@ -73,7 +73,7 @@ def compare_answers(
 def differences(before: Sample, after: Sample, *, seed: int) -> dict[str, Compared]:
     """How far two models' answers to the same rows are apart, in their loss and their headline."""
     from torchyard.evaluate import paired_difference
-    from torchyard.evaluate.kinds import compute
+    from torchyard.evaluate.metrics.kinds import compute
 
     compared = {}
     task = before.task

@@ -105,7 +105,8 @@ def checked(
 def serving_gap(opened: OpenProject, featured: Featured, module: nn.Module) -> float:
     """The largest difference between answers of a module served and in PyTorch.
 
-    Of numbers as a share of the largest one, at least 1. Training rows go through the one file that serving would run, untrained as the module is.
+    Of numbers as a share of the largest one, at least 1. Training rows go through the one file that
+    serving would run, untrained as the module is.
 
     Raises:
         BadModel: the module cannot be exported.

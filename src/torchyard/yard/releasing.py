@@ -144,7 +144,7 @@ def _ordered(opened: OpenProject, optimized: Optimized, names: tuple[str, ...]) 
     Those whose loss cannot be told from the best one's go first, the fastest at the largest
     measured batch before the others: between equals, speed decides.
     """
-    from torchyard.evaluate.kinds import compute
+    from torchyard.evaluate.metrics.kinds import compute
 
     split, loss = "validation", optimized.evaluated.task.loss
     truth = optimized.evaluated.trained.featured.truth(split)

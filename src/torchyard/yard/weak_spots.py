@@ -44,9 +44,9 @@ def with_weak_spots(report: Report, sample: Sample, featured: Featured, *, seed:
 
 
 def _worst_slices(sample: Sample, featured: Featured) -> SliceSearch:
-    from torchyard.evaluate.losses import row_losses
-    from torchyard.evaluate.slice_conditions import may_be_searched, part_rows
-    from torchyard.evaluate.slice_search import least_rows, search_slices
+    from torchyard.evaluate.counting.losses import row_losses
+    from torchyard.evaluate.weak.slice_conditions import may_be_searched, part_rows
+    from torchyard.evaluate.weak.slice_search import least_rows, search_slices
 
     metric, losses = row_losses(sample)
     min_rows = least_rows(sample.rows)
@@ -60,8 +60,8 @@ def _worst_slices(sample: Sample, featured: Featured) -> SliceSearch:
 
 
 def _clusters(sample: Sample, featured: Featured, seed: int) -> Iterator[ErrorCluster]:
-    from torchyard.evaluate.clusters import MOST_ROWS
-    from torchyard.evaluate.losses import wrong_rows
+    from torchyard.evaluate.counting.losses import wrong_rows
+    from torchyard.evaluate.weak.clusters import MOST_ROWS
 
     fields = [
         field
@@ -84,7 +84,7 @@ def _clusters(sample: Sample, featured: Featured, seed: int) -> Iterator[ErrorCl
 def _texts_alike(
     field: str, texts: list[Any], wrong: Array, *, seed: int, fields: int
 ) -> tuple[ErrorCluster, ...]:
-    from torchyard.evaluate.clusters import cluster_texts
+    from torchyard.evaluate.weak.clusters import cluster_texts
 
     return cluster_texts(field, texts, wrong, seed=seed, fields=fields)
 
@@ -92,7 +92,7 @@ def _texts_alike(
 def _pictures_alike(
     field: str, files: list[Any], wrong: Array, *, seed: int, fields: int
 ) -> tuple[ErrorCluster, ...]:
-    from torchyard.evaluate.clusters import cluster_pictures
+    from torchyard.evaluate.weak.clusters import cluster_pictures
 
     def show(rows: Array) -> tuple[str, ...]:
         return tuple(_small_file(files[row], field) for row in rows)

@@ -1,0 +1,1 @@
+"""From logits to probabilities that come true, and to intervals that hold."""

@@ -1,0 +1,1 @@
+"""Samples counted: all that a metric needs to know of rows, whole, in pieces, or under weights."""

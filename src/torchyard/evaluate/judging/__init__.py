@@ -1,0 +1,1 @@
+"""Gates: limits, verdicts, thresholds, and the words for them."""

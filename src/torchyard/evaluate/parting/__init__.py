@@ -1,0 +1,1 @@
+"""Rows parted into groups, their intersections, and how differently these are treated."""

@@ -1,0 +1,1 @@
+"""The search for rows that are answered worst."""
