@@ -12,8 +12,8 @@ from tests.evaluate.samples import labels, numbers
 from tests.release.test_card import section
 from tests.support.releases import measured, sample_contents
 from torchyard.evaluate import Sample, evaluate
+from torchyard.pages.numbers import shown
 from torchyard.release.card import card_html, model_card
-from torchyard.release.card_classes import shown
 from torchyard.release.contents import Contents
 
 

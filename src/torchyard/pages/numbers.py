@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torchyard.records.measures import Measured
+
 _ACRONYMS = {"auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "r2": "R²", "f1": "F1"}
 
 
@@ -26,3 +28,13 @@ def shown_number(value: float) -> str:
     if size >= 1000:
         return f"{value:,.0f}"
     return f"{value:.2g}" if 0 < size < 0.001 else f"{value:.4g}"
+
+
+def shown(measured: Measured | None) -> str:
+    """A number with its interval, for a table's cell; a dash for none."""
+    if measured is None:
+        return "-"
+    value = shown_number(measured.value)
+    if measured.low is None or measured.high is None:
+        return value
+    return f"{value} ({shown_number(measured.low)} to {shown_number(measured.high)})"

@@ -23,6 +23,7 @@ from torchyard.pages import (
     render_markdown,
 )
 from torchyard.pages.calibration import calibration_blocks
+from torchyard.pages.numbers import shown
 from torchyard.pages.trade_offs import trade_offs
 from torchyard.records.evidence import GroupResult, Report, Variant
 from torchyard.records.measures import LESS_IS_BETTER, Measured
@@ -30,7 +31,7 @@ from torchyard.records.schema import Field, Schema, Task
 from torchyard.records.verdicts import Verdict
 from torchyard.release.card_ageing import ageing, fields_used
 from torchyard.release.card_behaviours import behaviours
-from torchyard.release.card_classes import confusion, per_class, shown
+from torchyard.release.card_classes import confusion, per_class
 from torchyard.release.card_gates import gates
 from torchyard.release.card_rows import training_rows
 from torchyard.release.card_search import searched

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from torchyard.pages import Block, Curve, Table, Text
 from torchyard.pages.blocks import Point
+from torchyard.pages.numbers import shown
 from torchyard.records.ageing import Staleness
 from torchyard.records.evidence import Evidence
-from torchyard.release.card_classes import shown
 
 
 def ageing(evidence: Evidence) -> Iterator[Block]:

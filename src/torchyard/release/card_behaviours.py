@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchyard.pages import Block, Table, Text
+from torchyard.pages.numbers import shown
 from torchyard.records.behaviours import BehaviourExample, BehaviourResult
 from torchyard.records.evidence import Report
 from torchyard.records.schema import Task
-from torchyard.release.card_classes import shown
 
 _SHOWN_EXAMPLES = 2
 _SHOWN_OUTPUTS = 3

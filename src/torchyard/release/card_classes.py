@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchyard.pages import Block, Table, Text
-from torchyard.pages.numbers import shown_number
+from torchyard.pages.numbers import shown
 from torchyard.records.evidence import ClassResult, Report
-from torchyard.records.measures import Measured
 
 _SHOWN_CLASSES = 20
 _SHOWN_MISTAKES = 5
@@ -67,13 +66,3 @@ def confusion(report: Report) -> Iterator[Block]:
             for rows, truth, answer in mistakes[:_SHOWN_MISTAKES]
         )
         yield Text(f"Most often mistaken: {told}.")
-
-
-def shown(measured: Measured | None) -> str:
-    """A number with its interval, for a table's cell; a dash for none."""
-    if measured is None:
-        return "-"
-    value = shown_number(measured.value)
-    if measured.low is None or measured.high is None:
-        return value
-    return f"{value} ({shown_number(measured.low)} to {shown_number(measured.high)})"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torchyard.pages import Block, Table, Text
+from torchyard.pages.numbers import shown
 from torchyard.records.evidence import Evidence
 from torchyard.records.verdicts import Verdict
-from torchyard.release.card_classes import shown
 
 
 def gates(evidence: Evidence) -> tuple[Block, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchyard.pages import Block, Pictures, Table, Text
+from torchyard.pages.numbers import shown
 from torchyard.records.conditions import told
 from torchyard.records.evidence import Report
 from torchyard.records.schema import Schema
 from torchyard.records.weaknesses import SliceSearch
-from torchyard.release.card_classes import shown
 from torchyard.release.contents import Contents
 
 

@@ -15,7 +15,7 @@ from torchyard.pages.blocks import (
     Text,
 )
 from torchyard.pages.calibration import calibration_blocks
-from torchyard.pages.numbers import shown_number, title_of
+from torchyard.pages.numbers import shown, shown_number, title_of
 from torchyard.pages.trade_offs import trade_offs
 from torchyard.records.calibration import Calibration
 from torchyard.records.conditions import told
@@ -24,16 +24,6 @@ from torchyard.records.measures import Measured
 from torchyard.records.schema import Schema
 
 _MOST_BARS = 25
-
-
-def shown(measured: Measured | None) -> str:
-    """A number with its interval, for a table's cell; a dash for none."""
-    if measured is None:
-        return "-"
-    value = shown_number(measured.value)
-    if measured.low is None or measured.high is None:
-        return value
-    return f"{value} ({shown_number(measured.low)} to {shown_number(measured.high)})"
 
 
 def _value(measured: Measured | None) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torchyard.core.record import Json
 from torchyard.pages.blocks import Bar, Block, Curve, Details, Intervals, Point, Table, Text
-from torchyard.pages.evaluation.parts import shown
-from torchyard.pages.numbers import shown_number, title_of
+from torchyard.pages.numbers import shown, shown_number, title_of
 from torchyard.records.ageing import Staleness
 from torchyard.records.behaviours import BehaviourResult
 from torchyard.records.evidence import Report
