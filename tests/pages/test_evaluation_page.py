@@ -89,7 +89,7 @@ def test_a_page_of_every_kind_of_task(kind: str) -> None:
     page = evaluation_page(paper(report_of(TASKS[kind]), verdict("pass")))
     for text in (render_html(page), render_markdown(page)):
         assert FIRST[kind] in text
-        assert "All 1 required gates pass." in text
+        assert "Every required gate passes, 1 in all." in text
         assert "even" in text
         assert NASTY not in text
     assert page.sections[0].title == "In plain words"
@@ -151,7 +151,7 @@ def test_everything_that_was_found_is_told() -> None:
     ("verdicts", "said"),
     [
         ([], "The project requires nothing of it: no gate is declared."),
-        (["pass", "pass"], "All 2 required gates pass."),
+        (["pass", "pass"], "Every required gate passes, 2 in all."),
         (["pass", "fail"], "1 of 2 required gates pass, 1 missed: it is not let out as it is."),
         (["inconclusive"], "0 of 1 required gates pass, 1 not settled by so few rows."),
     ],

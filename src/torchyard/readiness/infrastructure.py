@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from torchyard.core.wording import listed
+from torchyard.core.wording import counted, listed
 from torchyard.readiness.found import (
     SHIP,
     Found,
@@ -83,7 +83,10 @@ def quality_is_validated(known: Known) -> Found:
     if not quality:
         return missing("a required gate on quality", "gates=[ty.gate('auroc', at_least=...)]")
     waived = [one.gate for one in quality if one.waiver is not None]
-    told = f"{current}: {len(quality)} required gates on quality, judged on the file that serves"
+    told = (
+        f"{current}: {counted(len(quality), 'required gate')} on quality, judged on the file that "
+        "serves"
+    )
     if waived:
         return manual(told, f"a pass of {listed(waived)}, which are waived", "Better the model.")
     return automatic(told)
@@ -130,8 +133,8 @@ def can_be_rolled_back(known: Known) -> Found:
     events = [event for event in known.events if event.action == "rollback"]
     if events:
         return automatic(
-            f"{len(events)} times done, the last on {events[-1].at[:10]}; {len(known.releases)} "
-            "sealed releases can be returned to"
+            f"done {counted(len(events), 'time')}, last on {events[-1].at[:10]}; "
+            f"{counted(len(known.releases), 'sealed release')} to return to"
         )
     if len(known.releases) > 1 and known.champion is not None:
         return manual(

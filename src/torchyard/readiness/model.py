@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from torchyard.core.wording import listed
+from torchyard.core.wording import counted, listed
 from torchyard.readiness.found import Found, Question, automatic, manual, missing, no_release
 from torchyard.readiness.known import Known, ReleaseFacts
 from torchyard.records.measures import Measured
@@ -181,7 +181,7 @@ def slices_are_good(known: Known) -> Found:
             if known.slices
             else "Give a gate with per_slice.",
         )
-    return automatic(f"{told}, {len(gates)} required gates on each of them")
+    return automatic(f"{told}, {counted(len(gates), 'required gate')} on each of them")
 
 
 def groups_are_compared(known: Known) -> Found:
@@ -200,7 +200,7 @@ def groups_are_compared(known: Known) -> Found:
             "a required gate on a difference between groups",
             f"ty.gate('equalized_odds_difference', group='{fields[0]}', at_most=...)",
         )
-    return automatic(f"{told}, and {len(gates)} required gates hold them together")
+    return automatic(f"{told}, and held together by {counted(len(gates), 'required gate')}")
 
 
 QUESTIONS = (

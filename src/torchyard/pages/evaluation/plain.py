@@ -184,7 +184,7 @@ def readiness(verdicts: Sequence[Verdict]) -> str:
     open_ones = [one for one in held if one.waiver is None]
     if not open_ones:
         if not waived:
-            return f"All {len(required)} required gates pass."
+            return f"Every required gate passes, {len(required)} in all."
         return (
             f"{len(required) - len(waived)} of {len(required)} required gates pass; "
             f"{len(waived)} are waived."
