@@ -250,7 +250,7 @@ def _metrics(report: Report, baselines: Mapping[str, Mapping[str, Measured]]) ->
         )
         for name, measured in report.metrics.items()
     )
-    lead = f"'{report.model}' on {report.rows:,} {report.split} rows, beside simple models."
+    lead = f"'{report.model}' on {report.rows:,} {report.split} rows, beside other models."
     return Table(lead, ("metric", report.model, *baselines, "interval"), rows)
 
 

@@ -41,7 +41,7 @@ def rival_champion(opened: OpenProject, trained: TrainedModel) -> str | None:
     return None if manifest.lineage.run == trained.run.id else champion
 
 
-def comparable_champion(opened: OpenProject, trained: TrainedModel) -> Array | None:
+def comparable_champion(opened: OpenProject, trained: TrainedModel, task: Task) -> Array | None:
     """The champion's answers as a baseline's, ``float64 [rows, outputs]``.
 
     None, which is told, where it cannot answer these rows, and where it decides by another
@@ -52,7 +52,7 @@ def comparable_champion(opened: OpenProject, trained: TrainedModel) -> Array | N
     except (Refused, NotTrusted, BadRecord) as error:
         opened.progress.note(f"the champion is not in the report: {error}")
         return None
-    if sample is None or sample.task.threshold != opened.project.task.threshold:
+    if sample is None or sample.task.threshold != task.threshold:
         return None
     return sample.outputs
 

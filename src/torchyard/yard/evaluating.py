@@ -100,7 +100,7 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         write_record(folder / "task.json", task)
         model = yardstick(opened, trained, calibration=calibration, task=task)
         baselines = answer_baselines(opened, featured, task)
-        if (champion := comparable_champion(opened, trained)) is not None:
+        if (champion := comparable_champion(opened, trained, task)) is not None:
             baselines[CHAMPION] = champion
         for name, answers in baselines.items():
             np.save(folder / f"baseline.{name}.test.npy", answers)

@@ -39,7 +39,7 @@ def quality(report: Report) -> Iterator[Block]:
          *(_value(report.baselines[rival].get(name)) for rival in rivals))
         for name in main
     )  # fmt: skip
-    lead = f"'{report.model}' on {report.rows:,} {report.split} rows, beside simple models."
+    lead = f"'{report.model}' on {report.rows:,} {report.split} rows, beside other models."
     yield Table(lead, ("metric", report.model, *rivals), rows)
     every = tuple(
         (name, shown(one), *(_value(report.baselines[rival].get(name)) for rival in rivals),
