@@ -181,8 +181,8 @@ def _trained_without(
         try:
             parts = encode_anew(changed, link_parts(featured, folder / "without"))
             return changed, retrain(changed, parts, told=told)
-        except (BadModel, BadData):  # it needs the tensor, or the transform does: see above
-            pass
+        except (BadModel, BadData) as error:  # it needs the tensor, or the transform does
+            opened.progress.note(f"{field} is given one value, for it cannot be left out: {error}")
     alike = _made_alike(featured, field, folder / "alike")
     return opened, retrain(opened, encode_anew(opened, alike), told=told)
 

@@ -108,12 +108,13 @@ def _counts(name: str, found: tuple[int, ...], empty: Any) -> Any:
 
 
 def _sum(name: str, text: str) -> int:
+    misfit = _misfit(f"sums.{name}", repr(text), "a whole number in hexadecimal")
+    if len(text) > _MOST_DIGITS:
+        raise misfit
     try:
-        if len(text) <= _MOST_DIGITS:
-            return int(text, 16)
+        return int(text, 16)
     except ValueError:
-        pass
-    raise _misfit(f"sums.{name}", repr(text), "a whole number in hexadecimal")
+        raise misfit from None
 
 
 def _cells(name: str, found: CellsRecord, empty: Cells, *, rows: int) -> Cells:
