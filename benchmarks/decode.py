@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from torchyard.records.schema import Field, Schema
-from torchyard.serve.decode import RowDecoder
+from torchyard.serve.decoding.rows import RowDecoder
 
 ROUNDS, SECONDS = 7, 0.15
 

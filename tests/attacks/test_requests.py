@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from torchyard.core.errors import BadData, BadUsage, YardError
 from torchyard.records.schema import Field, Schema
-from torchyard.serve.decode import RowDecoder
-from torchyard.serve.tensors import decode_infer, rows_of
+from torchyard.serve.decoding.rows import RowDecoder
+from torchyard.serve.inference.tensors import decode_infer, rows_of
 
 FIELDS = (
     Field(name="number", kind="number", ge=-1, le=1),

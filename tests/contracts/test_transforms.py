@@ -21,7 +21,7 @@ from tests.support.transforms import FEATURES, SCHEMA, training_rows
 from torchyard.features import Encoder, columns_from_frame, columns_from_rows, fit_graph
 from torchyard.features.operations import OPERATIONS
 from torchyard.records.training import FeatureGraph
-from torchyard.serve.decode import RowDecoder
+from torchyard.serve.decoding.rows import RowDecoder
 
 Tensors = dict[str, Any]
 

@@ -22,11 +22,11 @@ from torchyard.core.errors import NotReady, YardError
 from torchyard.evaluate.metrics.kinds import BINARY, MULTICLASS, MULTILABEL, REGRESSION, Kind
 from torchyard.records.training import Training
 from torchyard.records.verdicts import Objective
-from torchyard.serve import answers, reading
 from torchyard.serve.app import LONGEST_DEADLINE_MS
-from torchyard.serve.metrics import Metrics, render
-from torchyard.serve.routes import ROUTES
+from torchyard.serve.http import answers, reading
+from torchyard.serve.http.routes import ROUTES
 from torchyard.serve.settings import Settings
+from torchyard.serve.telemetry.metrics import Metrics, render
 from torchyard.yard import Yard
 
 ROOT = Path(__file__).parents[2]

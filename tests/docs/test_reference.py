@@ -13,9 +13,9 @@ import torchyard as ty
 from torchyard.cli.main import app
 from torchyard.core.errors import YardError
 from torchyard.evaluate.metrics.kinds import KINDS
-from torchyard.serve.answers import refuse
-from torchyard.serve.metrics import Metrics, render
-from torchyard.serve.routes import ROUTES
+from torchyard.serve.http.answers import refuse
+from torchyard.serve.http.routes import ROUTES
+from torchyard.serve.telemetry.metrics import Metrics, render
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]

@@ -19,8 +19,8 @@ from torchyard.records.evidence import Report
 from torchyard.release import Release
 from torchyard.serve import replay
 from torchyard.serve.engine import Engine, open_engine
-from torchyard.serve.labels import Label, LabelLog, decode_labels
-from torchyard.serve.log import PredictionLog, segments_in
+from torchyard.serve.logs.labels import Label, LabelLog, decode_labels
+from torchyard.serve.logs.predictions import PredictionLog, segments_in
 from torchyard.serve.predictions import label_of
 from torchyard.yard.releasing import Released
 

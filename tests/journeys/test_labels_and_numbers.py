@@ -21,8 +21,8 @@ from torchyard.records.live import MonitorReport
 from torchyard.release import Release
 from torchyard.serve import replay
 from torchyard.serve.engine import open_engine
-from torchyard.serve.labels import LabelLog, decode_labels
-from torchyard.serve.log import PredictionLog, segments_in
+from torchyard.serve.logs.labels import LabelLog, decode_labels
+from torchyard.serve.logs.predictions import PredictionLog, segments_in
 from torchyard.serve.predictions import predictions
 from torchyard.yard.releasing import Released
 

@@ -19,14 +19,14 @@ from torchyard.records.live import ModelState
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served, Table
-from torchyard.serve.http import Limits, Listener
+from torchyard.serve.http.connection import Limits, Listener
+from torchyard.serve.http.routes import dispatch
 from torchyard.serve.ids import Ids
-from torchyard.serve.labels import LabelLog
-from torchyard.serve.log import PredictionLog, segments_in
-from torchyard.serve.metrics import Metrics
+from torchyard.serve.logs.labels import LabelLog
+from torchyard.serve.logs.predictions import PredictionLog, segments_in
 from torchyard.serve.router import split_of
-from torchyard.serve.routes import dispatch
 from torchyard.serve.settings import Settings
+from torchyard.serve.telemetry.metrics import Metrics
 
 
 class Bench:

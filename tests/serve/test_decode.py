@@ -12,8 +12,8 @@ import pytest
 from torchyard.core.errors import BadData, BadRecord, BadUsage
 from torchyard.features.columns import MISSING_TIME
 from torchyard.records.schema import Field, Schema
-from torchyard.serve.decode import RowDecoder
-from torchyard.serve.values import LARGEST_WHOLE
+from torchyard.serve.decoding.rows import RowDecoder
+from torchyard.serve.decoding.values import LARGEST_WHOLE
 
 SCHEMA = Schema(
     fields=(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from torchyard.serve.answers import Answer
-from torchyard.serve.http import (
+from torchyard.serve.http.answers import Answer
+from torchyard.serve.http.connection import (
     DRAIN_IDLE_S,
     LINGER_S,
     MOST_PIPELINED,

@@ -11,7 +11,7 @@ import pytest
 
 from torchyard.core.errors import BadData, BadRecord
 from torchyard.records.schema import LARGEST_IMAGE_BYTES, Field, Schema
-from torchyard.serve.decode import RowDecoder
+from torchyard.serve.decoding.rows import RowDecoder
 
 PICTURE = b"\x89PNG\r\n\x1a\n and so on"
 TENSOR = Field(name="pixels", kind="tensor", shape=(2, 3), ge=0, le=1)

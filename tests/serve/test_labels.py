@@ -12,8 +12,8 @@ import pytest
 from tests.support.kinds import ABOUT, DELAY
 from torchyard.core.errors import BadData, BadUsage, NotReady
 from torchyard.records.schema import Task
-from torchyard.serve.labels import Label, LabelLog, decode_labels
-from torchyard.serve.log import segments_in
+from torchyard.serve.logs.labels import Label, LabelLog, decode_labels
+from torchyard.serve.logs.predictions import segments_in
 
 LATE = Task(kind="binary_classification", label="late", classes=("on time", "late"))
 CLASSES = "the name of a class, true or false"

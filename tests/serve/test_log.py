@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from torchyard.serve.engine import Engine
-from torchyard.serve.log import PredictionLog, encode, segments_in
-from torchyard.serve.segments import Segments
+from torchyard.serve.logs.predictions import PredictionLog, encode, segments_in
+from torchyard.serve.logs.segments import Segments
 
 ROW = {"carrier": "DL", "departs": "2026-02-01T09:30:00", "seat": "12A"}
 

@@ -13,8 +13,8 @@ import pytest
 
 from torchyard.monitor.log import read_predictions
 from torchyard.records.schema import Field, Schema, Task
-from torchyard.serve.decode import RowDecoder
-from torchyard.serve.logged import LOGGED_CHARACTERS
+from torchyard.serve.decoding.rows import RowDecoder
+from torchyard.serve.logs.loggable import LOGGED_CHARACTERS
 
 FIELDS = (
     Field(name="number", kind="number"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from torchyard.serve.metrics import (
+from torchyard.serve.telemetry.metrics import (
     Metrics,
     Snapshot,
     add_up,

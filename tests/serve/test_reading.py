@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchyard.serve.answers import Answer
-from torchyard.serve.reading import Request, RequestReader
+from torchyard.serve.http.answers import Answer
+from torchyard.serve.http.reading import Request, RequestReader
 
 HEAD_BYTES, BODY_BYTES = 1000, 100
 

@@ -15,8 +15,8 @@ from tests.support import rows as made
 from torchyard.data.rows import request_rows
 from torchyard.features.columns import Columns, columns_from_frame
 from torchyard.records.schema import Field, Schema
-from torchyard.serve.decode import RowDecoder
-from torchyard.serve.tensors import datatypes_of, decode_infer, rows_of
+from torchyard.serve.decoding.rows import RowDecoder
+from torchyard.serve.inference.tensors import datatypes_of, decode_infer, rows_of
 
 SCHEMA = Schema(
     fields=(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from torchyard.serve.segments import Segments
+from torchyard.serve.logs.segments import Segments
 
 
 def segments(folder: Path, **changes: int) -> Segments:

@@ -10,8 +10,8 @@ import pytest
 from tests.serve.test_decode import ROW, SCHEMA
 from torchyard.core.errors import BadData, BadUsage
 from torchyard.features.columns import MISSING_TIME
-from torchyard.serve.decode import RowDecoder
-from torchyard.serve.tensors import decode_infer, rows_of
+from torchyard.serve.decoding.rows import RowDecoder
+from torchyard.serve.inference.tensors import decode_infer, rows_of
 
 DECODER = RowDecoder(SCHEMA, max_rows=5)
 TYPES = {

@@ -20,7 +20,7 @@ from torchyard.core.errors import BadModel, BadUsage, Stopped
 from torchyard.features.columns import column_from_values
 from torchyard.records.schema import Field, Schema
 from torchyard.records.training import Training
-from torchyard.serve.decode import RowDecoder
+from torchyard.serve.decoding.rows import RowDecoder
 from torchyard.train import Watch
 from torchyard.train.extremes import extremes_of
 from torchyard.yard import preflight

@@ -19,7 +19,7 @@ from torchyard.core.record import Json
 from torchyard.optimize.export import export_module, merge
 from torchyard.records.calibration import Calibration
 from torchyard.runtimes import open_model
-from torchyard.serve.decode import RowDecoder
+from torchyard.serve.decoding.rows import RowDecoder
 from torchyard.yard.datasets import add_data
 from torchyard.yard.featuring import fit_features
 from torchyard.yard.proof import GOLDEN_ROWS, GOLDEN_TOLERANCE, check_parity, golden_requests

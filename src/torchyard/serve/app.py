@@ -12,16 +12,16 @@ from http import HTTPStatus
 from typing import final
 
 from torchyard.core.errors import BadUsage, NotFound, NotReady, Overloaded, YardError, nearest
-from torchyard.serve.answers import Answer, fail, refuse
 from torchyard.serve.batching import Batcher
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served, Table
-from torchyard.serve.http import Exchange
+from torchyard.serve.http.answers import Answer, fail, refuse
+from torchyard.serve.http.connection import Exchange
 from torchyard.serve.ids import Ids
-from torchyard.serve.labels import LabelLog
-from torchyard.serve.log import PredictionLog
-from torchyard.serve.metrics import Metrics
+from torchyard.serve.logs.labels import LabelLog
+from torchyard.serve.logs.predictions import PredictionLog
 from torchyard.serve.settings import Settings
+from torchyard.serve.telemetry.metrics import Metrics
 
 LONGEST_DEADLINE_MS = 600_000
 

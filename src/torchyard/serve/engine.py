@@ -16,7 +16,7 @@ from torchyard.records.evidence import Latency, Variant
 from torchyard.records.manifest import Manifest
 from torchyard.records.schema import Schema, Task
 from torchyard.runtimes import Model, open_model
-from torchyard.serve.decode import RowDecoder
+from torchyard.serve.decoding.rows import RowDecoder
 
 Scores = list[list[float]]
 

@@ -17,8 +17,8 @@ from torchyard.records.live import WorkerState
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, open_engine
 from torchyard.serve.follow import Follower, Table
-from torchyard.serve.metrics import snapshot_path, write_snapshot
 from torchyard.serve.settings import Settings
+from torchyard.serve.telemetry.metrics import snapshot_path, write_snapshot
 
 _OUTPUT = logging.getLogger("torchyard.serve")
 

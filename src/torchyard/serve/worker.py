@@ -21,15 +21,15 @@ from functools import partial
 
 from torchyard.core.errors import YardError
 from torchyard.serve.app import Application
-from torchyard.serve.door import Door, drain
 from torchyard.serve.following import keep_following
-from torchyard.serve.http import Limits, Listener
+from torchyard.serve.http.connection import Limits, Listener
+from torchyard.serve.http.door import Door, drain
+from torchyard.serve.http.routes import dispatch
 from torchyard.serve.ids import Ids
-from torchyard.serve.labels import LabelLog
-from torchyard.serve.log import PredictionLog, segments_in
-from torchyard.serve.metrics import Metrics, read_snapshot, snapshot_path
-from torchyard.serve.routes import dispatch
+from torchyard.serve.logs.labels import LabelLog
+from torchyard.serve.logs.predictions import PredictionLog, segments_in
 from torchyard.serve.settings import Settings, WorkerStart
+from torchyard.serve.telemetry.metrics import Metrics, read_snapshot, snapshot_path
 
 _SWEEP_S = 0.25
 _COLLECT_S = 10.0

@@ -86,7 +86,7 @@ def attribute_rows(
         NotReady: Captum is not installed.
     """
     from torchyard.features import columns_from_frame
-    from torchyard.serve.decode import RowDecoder
+    from torchyard.serve.decoding.rows import RowDecoder
 
     if not 1 <= len(rows) <= MOST_ROWS:
         raise BadUsage(

@@ -83,7 +83,7 @@ def golden_requests(
     from torchyard.data.rows import request_rows
     from torchyard.data.stand_ins import with_stand_ins
     from torchyard.runtimes import open_model
-    from torchyard.serve.decode import RowDecoder
+    from torchyard.serve.decoding.rows import RowDecoder
 
     schema = opened.project.schema.request
     places = featured.sample("test", GOLDEN_ROWS, seed=opened.project.training.seed)
@@ -101,7 +101,7 @@ def _serving_path(
     """What a request with the rows at some places goes through, up to the feature tensors."""
     from torchyard.data.rows import request_rows
     from torchyard.features import Encoder
-    from torchyard.serve.decode import RowDecoder
+    from torchyard.serve.decoding.rows import RowDecoder
 
     schema = opened.project.schema.request
     decoder = RowDecoder(schema, max_rows=PARITY_ROWS)

@@ -14,7 +14,7 @@ import msgspec
 
 from torchyard.core.errors import BadData, BadUsage, YardError, nearest
 from torchyard.records.schema import Field, Schema
-from torchyard.serve.wording import describe, show, unreadable_image
+from torchyard.serve.decoding.wording import describe, show, unreadable_image
 
 JsonFault = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

@@ -13,9 +13,9 @@ from msgspec import Meta
 from torchyard.core.errors import BadData, BadRecord
 from torchyard.features.columns import Columns, columns_from_rows
 from torchyard.records.schema import Schema
-from torchyard.serve.logged import loggable_form
-from torchyard.serve.misfit import JsonFault, explain
-from torchyard.serve.values import find_misfit, json_type, to_array
+from torchyard.serve.decoding.misfit import JsonFault, explain
+from torchyard.serve.decoding.values import find_misfit, json_type, to_array
+from torchyard.serve.logs.loggable import loggable_form
 
 _UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec cannot rename to them
 

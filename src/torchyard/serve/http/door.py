@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from typing import final
 
-from torchyard.serve.http import Listener
+from torchyard.serve.http.connection import Listener
 
 _ACCEPT_AGAIN_S = 0.2
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, final
 import msgspec
 
 from torchyard.serve.engine import Engine, Scores
-from torchyard.serve.segments import Segments
+from torchyard.serve.logs.segments import Segments
 
 FLUSH_S = 0.05
 

@@ -21,8 +21,7 @@ from msgspec import Meta
 from torchyard.core.errors import BadData, YardError, nearest
 from torchyard.features.columns import MISSING_TIME
 from torchyard.records.schema import Field, FieldKind, Schema
-from torchyard.serve.decode import RowDecoder
-from torchyard.serve.misfit import (
+from torchyard.serve.decoding.misfit import (
     JsonFault,
     field_misfit,
     field_of,
@@ -32,7 +31,8 @@ from torchyard.serve.misfit import (
     place_of,
     value_misfit,
 )
-from torchyard.serve.wording import describe, show
+from torchyard.serve.decoding.rows import RowDecoder
+from torchyard.serve.decoding.wording import describe, show
 
 _DATATYPES: dict[FieldKind, tuple[str, ...]] = {
     "number": ("FP64", "FP32", "INT64"),

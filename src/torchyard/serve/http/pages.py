@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from torchyard.core.record import to_json
-from torchyard.serve.answers import answer_json, answer_text
 from torchyard.serve.app import Application
 from torchyard.serve.follow import Served
-from torchyard.serve.http import Exchange
-from torchyard.serve.metrics import add_up, render
+from torchyard.serve.http.answers import answer_json, answer_text
+from torchyard.serve.http.connection import Exchange
+from torchyard.serve.telemetry.metrics import add_up, render
 from torchyard.version import __version__
 
 

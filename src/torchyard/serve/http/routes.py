@@ -8,10 +8,11 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from torchyard.core.errors import NotFound
-from torchyard.serve import infer, pages, predict
-from torchyard.serve.answers import refuse_method
 from torchyard.serve.app import Application
-from torchyard.serve.http import Exchange
+from torchyard.serve.http import pages, predict
+from torchyard.serve.http.answers import refuse_method
+from torchyard.serve.http.connection import Exchange
+from torchyard.serve.inference import rest
 
 Handle = Callable[..., None]  # (Application, Exchange, *names taken from the path)
 
@@ -29,15 +30,15 @@ ROUTES = (
     Route("/v1/models/{}/labels", "POST", predict.take_labels),
     Route("/v1/models/{}", "GET", pages.show_model),
     Route("/v1/models", "GET", pages.list_models),
-    Route("/v2/models/{}/infer", "POST", infer.infer),
-    Route("/v2/models/{}/versions/{}/infer", "POST", infer.infer),
-    Route("/v2/models/{}/versions/{}/ready", "GET", infer.model_ready),
-    Route("/v2/models/{}/versions/{}", "GET", infer.metadata),
-    Route("/v2/models/{}/ready", "GET", infer.model_ready),
-    Route("/v2/models/{}", "GET", infer.metadata),
+    Route("/v2/models/{}/infer", "POST", rest.infer),
+    Route("/v2/models/{}/versions/{}/infer", "POST", rest.infer),
+    Route("/v2/models/{}/versions/{}/ready", "GET", rest.model_ready),
+    Route("/v2/models/{}/versions/{}", "GET", rest.metadata),
+    Route("/v2/models/{}/ready", "GET", rest.model_ready),
+    Route("/v2/models/{}", "GET", rest.metadata),
     Route("/v2/health/live", "GET", pages.live),
     Route("/v2/health/ready", "GET", pages.ready),
-    Route("/v2", "GET", infer.server),
+    Route("/v2", "GET", rest.server),
     Route("/health/live", "GET", pages.live),
     Route("/health/ready", "GET", pages.ready),
     Route("/metrics", "GET", pages.show_metrics),

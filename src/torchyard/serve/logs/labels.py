@@ -14,9 +14,9 @@ from msgspec import Meta
 
 from torchyard.core.errors import BadData, NotReady, nearest
 from torchyard.records.schema import Task
-from torchyard.serve.misfit import JsonFault, misfit, not_json, place_of
-from torchyard.serve.segments import Segments
-from torchyard.serve.wording import show
+from torchyard.serve.decoding.misfit import JsonFault, misfit, not_json, place_of
+from torchyard.serve.decoding.wording import show
+from torchyard.serve.logs.segments import Segments
 
 _SHOWN_CLASSES = 8
 

@@ -7,20 +7,20 @@ from functools import partial
 
 from torchyard.core.digest import short
 from torchyard.core.errors import BadData, BadUsage, NotFound, nearest
-from torchyard.serve.answers import Answer, answer_json
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
-from torchyard.serve.http import Exchange
-from torchyard.serve.predict import routing_key
-from torchyard.serve.predictions import Output, outputs_of, tensor_data
-from torchyard.serve.tensors import (
+from torchyard.serve.http.answers import Answer, answer_json
+from torchyard.serve.http.connection import Exchange
+from torchyard.serve.http.predict import routing_key
+from torchyard.serve.inference.tensors import (
     InferBody,
     datatypes_of,
     decode_infer,
     rows_of,
     shape_of,
 )
+from torchyard.serve.predictions import Output, outputs_of, tensor_data
 from torchyard.version import __version__
 
 

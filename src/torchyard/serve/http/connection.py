@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast, final
 
-from torchyard.serve.answers import CONTINUE, Answer
-from torchyard.serve.reading import Request, RequestReader
+from torchyard.serve.http.answers import CONTINUE, Answer
+from torchyard.serve.http.reading import Request, RequestReader
 
 MOST_PIPELINED = 64
 LINGER_S = 2.0  # how long a refused client may go on sending before its connection is cut

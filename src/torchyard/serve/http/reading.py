@@ -11,7 +11,7 @@ from typing import final
 
 import httptools
 
-from torchyard.serve.answers import Answer, refuse_http
+from torchyard.serve.http.answers import Answer, refuse_http
 
 _SWITCHING = frozenset((b"connection", b"upgrade", b"http2-settings"))
 

@@ -6,14 +6,14 @@ from functools import partial
 
 import msgspec
 
-from torchyard.serve.answers import Answer, accepted, answer_json
 from torchyard.serve.app import Application
-from torchyard.serve.decode import Peek
+from torchyard.serve.decoding.misfit import JsonFault
+from torchyard.serve.decoding.rows import Peek
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
-from torchyard.serve.http import Exchange
-from torchyard.serve.labels import decode_labels
-from torchyard.serve.misfit import JsonFault
+from torchyard.serve.http.answers import Answer, accepted, answer_json
+from torchyard.serve.http.connection import Exchange
+from torchyard.serve.logs.labels import decode_labels
 from torchyard.serve.predictions import predictions
 
 _PEEK = msgspec.json.Decoder(Peek)

@@ -1,0 +1,1 @@
+"""What is written down: predictions and labels, as JSON lines in segments."""
