@@ -22,7 +22,7 @@ from torchyard.core.errors import NotReady, YardError
 from torchyard.evaluate.metrics.kinds import BINARY, MULTICLASS, MULTILABEL, REGRESSION, Kind
 from torchyard.records.training import Training
 from torchyard.records.verdicts import Objective
-from torchyard.serve.app import LONGEST_DEADLINE_MS
+from torchyard.serve.calls import LONGEST_DEADLINE_MS
 from torchyard.serve.http import answers, reading
 from torchyard.serve.http.routes import ROUTES
 from torchyard.serve.settings import Settings

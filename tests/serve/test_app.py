@@ -115,7 +115,7 @@ def test_requests_beyond_the_queue_are_refused_at_once(tmp_path: Path, engine: E
 
 def test_a_deadline_that_has_passed_is_refused(tmp_path: Path, engine: Engine) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.send(post(predict(1), "X-Request-Timeout-Ms: 5") + post(predict(1)))
+        bench.send(post(predict(1), "X-Deadline-Ms: 5") + post(predict(1)))
         bench.now += 0.006  # the loop was busy with something else
         found = await bench.answers(2)
         assert [status for status, _, _ in found] == [503, 200]

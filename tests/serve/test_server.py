@@ -236,10 +236,10 @@ def test_v2_binary_tensors_are_refused(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("text", ["soon", "0", "-5", "1e3", "600001", "9" * 30])
 def test_a_malformed_deadline_is_refused(client: httpx.Client, text: str) -> None:
-    response = client.post(PREDICT, json=rows(1), headers={"X-Request-Timeout-Ms": text})
+    response = client.post(PREDICT, json=rows(1), headers={"X-Deadline-Ms": text})
 
-    assert refusal(response, 400)["where"] == "header X-Request-Timeout-Ms"
-    patient = {"X-Request-Timeout-Ms": "5000"}
+    assert refusal(response, 400)["where"] == "header X-Deadline-Ms"
+    patient = {"X-Deadline-Ms": "5000"}
     assert client.post(PREDICT, json=rows(1), headers=patient).status_code == 200
 
 

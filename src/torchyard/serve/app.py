@@ -8,24 +8,19 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from http import HTTPStatus
 from typing import final
 
-from torchyard.core.errors import BadUsage, NotFound, NotReady, Overloaded, YardError, nearest
+from torchyard.core.errors import NotFound, NotReady, Overloaded, YardError, nearest
 from torchyard.serve.batching import Batcher
+from torchyard.serve.calls import Call
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served, Table
-from torchyard.serve.http.answers import Answer, fail, refuse
-from torchyard.serve.http.connection import Exchange
 from torchyard.serve.ids import Ids
 from torchyard.serve.logs.labels import LabelLog
 from torchyard.serve.logs.predictions import PredictionLog
 from torchyard.serve.settings import Settings
 from torchyard.serve.telemetry.metrics import Metrics
 
-LONGEST_DEADLINE_MS = 600_000
-
-_CODES = {status.value: str(status.value) for status in HTTPStatus}
 _OUTPUT = logging.getLogger("torchyard.serve")
 
 
@@ -110,73 +105,60 @@ class Application:
 
     def score(
         self,
-        exchange: Exchange,
+        call: Call,
         engine: Engine,
         rows: list[object],
         ids: list[str],
-        form: Callable[[Scores], Answer],
+        answer: Callable[[Scores], None],
     ) -> None:
-        """Answer an exchange with the scores of some rows, and log them.
+        """Answer a call with the scores of some rows, and log them.
 
         Args:
-            exchange: whom to answer.
+            call: whom to answer.
             engine: the release that answers.
             rows: decoded by that engine's decoder.
             ids: one for each row.
-            form: puts scores into the protocol's words.
+            answer: puts scores into the protocol's words and sends them.
 
         Raises:
             Overloaded: there is no room or no time.
-            BadUsage: the deadline in the request's header is not a number of milliseconds.
+            BadUsage: the call's deadline is not a number of milliseconds.
         """
-        deadline = exchange.arrived + self._deadline_ms(exchange) / 1000
-        done = partial(self._finish, exchange, engine, rows, ids, form)
-        self._batchers[engine.release].submit(rows, len(exchange.body), deadline, done)
+        deadline = call.arrived + (call.deadline_ms or self.settings.deadline_ms) / 1000
+        done = partial(self._finish, call, engine, rows, ids, answer)
+        self._batchers[engine.release].submit(rows, call.size_bytes, deadline, done)
 
-    def refuse(self, exchange: Exchange, error: Exception) -> None:
-        """Answer an exchange with what went wrong."""
+    def refuse(self, call: Call, error: Exception) -> None:
+        """Answer a call with what went wrong."""
         if isinstance(error, Overloaded):
-            self.metrics.count("rejected", (exchange.model,))
+            self.metrics.count("rejected", (call.model,))
         if isinstance(error, YardError):
-            exchange.answer(refuse(error))
+            call.refuse(error)
             return
         incident = self.ids.make(1)[0]
-        _OUTPUT.error("incident %s in %s", incident, exchange.route, exc_info=error)
-        exchange.answer(fail(incident))
+        _OUTPUT.error("incident %s in %s", incident, call.route, exc_info=error)
+        call.fail(incident)
 
-    def observe(self, exchange: Exchange, status: int) -> None:
-        """Count an answer."""
-        labels = (exchange.model, exchange.route, _CODES[status])
-        self.metrics.observe("request_seconds", labels, self.clock() - exchange.arrived)
+    def observe(self, call: Call, code: str) -> None:
+        """Count an answer under its code: HTTP's status, or gRPC's by name."""
+        labels = (call.model, call.route, code)
+        self.metrics.observe("request_seconds", labels, self.clock() - call.arrived)
 
     def _finish(
         self,
-        exchange: Exchange,
+        call: Call,
         engine: Engine,
         rows: list[object],
         ids: list[str],
-        form: Callable[[Scores], Answer],
+        answer: Callable[[Scores], None],
         scores: Scores | Exception,
     ) -> None:
         if isinstance(scores, Exception):
-            self.refuse(exchange, scores)
+            self.refuse(call, scores)
             return
-        exchange.answer(form(scores))
+        answer(scores)
         at = self.wall_clock()
         self.predictions.append(engine, at=at, ids=ids, rows=rows, scores=scores)
-
-    def _deadline_ms(self, exchange: Exchange) -> int:
-        text = exchange.headers.get(b"x-request-timeout-ms")
-        if text is None:
-            return self.settings.deadline_ms
-        if not (text.isdigit() and len(text) < 10 and 1 <= int(text) <= LONGEST_DEADLINE_MS):
-            raise BadUsage(
-                where="header X-Request-Timeout-Ms",
-                found=repr(text.decode("latin-1")),
-                expected=f"milliseconds, 1 to {LONGEST_DEADLINE_MS}",
-                remedy="Leave it out to use the server's deadline.",
-            )
-        return int(text)
 
     def _batcher(self, engine: Engine) -> Batcher:
         labels = (engine.model,)

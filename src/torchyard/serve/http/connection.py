@@ -6,14 +6,19 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import cast, final
 
-from torchyard.serve.http.answers import CONTINUE, Answer
+from torchyard.core.errors import BadUsage, YardError
+from torchyard.serve.calls import LONGEST_DEADLINE_MS
+from torchyard.serve.http.answers import CONTINUE, Answer, fail, refuse
 from torchyard.serve.http.reading import Request, RequestReader
 
 MOST_PIPELINED = 64
 LINGER_S = 2.0  # how long a refused client may go on sending before its connection is cut
 DRAIN_IDLE_S = 0.3  # how long a stopping worker still takes requests from a connection at rest
+
+_CODES = {status.value: str(status.value) for status in HTTPStatus}
 
 
 @final
@@ -59,6 +64,43 @@ class Exchange:
         self.model = ""
         self.wire: bytes | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """Of its body."""
+        return len(self.body)
+
+    @property
+    def client(self) -> str:
+        """The other side's address, without its port."""
+        return self._connection.client
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """How long the client waits, by the header ``X-Deadline-Ms``; None without it.
+
+        Raises:
+            BadUsage: it is not 1 to 600,000 milliseconds.
+        """
+        text = self.headers.get(b"x-deadline-ms")
+        if text is None:
+            return None
+        if not (text.isdigit() and len(text) < 10 and 1 <= int(text) <= LONGEST_DEADLINE_MS):
+            raise BadUsage(
+                where="header X-Deadline-Ms",
+                found="something else",
+                expected=f"milliseconds, 1 to {LONGEST_DEADLINE_MS}",
+                remedy="Leave it out to use the server's deadline.",
+            )
+        return int(text)
+
+    def refuse(self, error: YardError) -> None:
+        """Answer with a refusal."""
+        self.answer(refuse(error))
+
+    def fail(self, incident: str) -> None:
+        """Answer that this worker is at fault."""
+        self.answer(fail(incident))
+
     def answer(self, answer: Answer) -> None:
         """Answer. Nothing happens when the exchange was answered before."""
         if self.wire is None:
@@ -85,7 +127,7 @@ class Listener:
 
     Attributes:
         handle: given every complete request; it must not raise.
-        observe: told of every answer, with its status.
+        observe: told of every answer, with its status as text.
         limits: see ``Limits``.
         clock: seconds, monotonic.
         connections: those that are open.
@@ -93,7 +135,7 @@ class Listener:
     """
 
     handle: Callable[[Exchange], None]
-    observe: Callable[[Exchange, int], None]
+    observe: Callable[[Exchange, str], None]
     limits: Limits
     clock: Callable[[], float]
     connections: set[Connection]
@@ -121,9 +163,13 @@ class Connection(asyncio.Protocol):
 
     It ends when its reader is closed (by a refusal, by the client, by ``Connection: close``) and
     everything pending has been answered.
+
+    Attributes:
+        client: the other side's address, without its port.
     """
 
     def __init__(self, listener: Listener) -> None:
+        self.client = ""
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(
@@ -143,6 +189,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: the connection is open."""
         self._transport = cast(asyncio.Transport, transport)
+        self.client = str((transport.get_extra_info("peername") or ("",))[0])
         self._listener.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -185,7 +232,7 @@ class Connection(asyncio.Protocol):
 
     def answered(self, exchange: Exchange, answer: Answer) -> None:
         """Send what can be sent, in order, now that this exchange has its answer."""
-        self._listener.observe(exchange, answer.status)
+        self._listener.observe(exchange, _CODES[answer.status])
         pending = self._pending
         if not pending or pending[0] is not exchange:
             return

@@ -11,7 +11,7 @@ from torchyard.serve.decoding.misfit import JsonFault
 from torchyard.serve.decoding.rows import Peek
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
-from torchyard.serve.http.answers import Answer, accepted, answer_json
+from torchyard.serve.http.answers import accepted, answer_json
 from torchyard.serve.http.connection import Exchange
 from torchyard.serve.logs.labels import decode_labels
 from torchyard.serve.predictions import predictions
@@ -27,7 +27,7 @@ def predict(app: Application, exchange: Exchange, model: str) -> None:
     request = engine.decoder.decode(exchange.body)
     rows = request.rows
     ids = request.ids or app.ids.make(len(rows))
-    app.score(exchange, engine, rows, ids, partial(_predictions, engine, ids))
+    app.score(exchange, engine, rows, ids, partial(_answer, exchange, engine, ids))
 
 
 def take_labels(app: Application, exchange: Exchange, model: str) -> None:
@@ -65,11 +65,13 @@ def _split(app: Application, exchange: Exchange, served: Served) -> Engine:
     return served.engines[served.split.pick(key)]
 
 
-def _predictions(engine: Engine, ids: list[str], scores: Scores) -> Answer:
-    return answer_json(
-        {
-            "predictions": predictions(engine.task, ids, scores),
-            "release": engine.release,
-            "variant": engine.variant,
-        }
+def _answer(exchange: Exchange, engine: Engine, ids: list[str], scores: Scores) -> None:
+    exchange.answer(
+        answer_json(
+            {
+                "predictions": predictions(engine.task, ids, scores),
+                "release": engine.release,
+                "variant": engine.variant,
+            }
+        )
     )

@@ -10,7 +10,7 @@ from torchyard.core.errors import BadData, BadUsage, NotFound, nearest
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
-from torchyard.serve.http.answers import Answer, answer_json
+from torchyard.serve.http.answers import answer_json
 from torchyard.serve.http.connection import Exchange
 from torchyard.serve.http.predict import routing_key
 from torchyard.serve.inference.tensors import (
@@ -68,7 +68,7 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
     wanted = _wanted(request, engine)
     rows = rows_of(request.inputs, engine.decoder, max_rows=app.settings.max_rows)
     ids = [name] if len(rows) == 1 else [f"{name}-{row}" for row in range(len(rows))]
-    app.score(exchange, engine, rows, ids, partial(_outputs, engine, name, wanted))
+    app.score(exchange, engine, rows, ids, partial(_answer, exchange, engine, name, wanted))
 
 
 def _split(exchange: Exchange, served: Served, request: InferBody, name: str) -> Engine:
@@ -104,7 +104,9 @@ def _wanted(request: InferBody, engine: Engine) -> Sequence[Output]:
     return [known[name] for name in names or known]
 
 
-def _outputs(engine: Engine, name: str, wanted: Sequence[Output], scores: Scores) -> Answer:
+def _answer(
+    exchange: Exchange, engine: Engine, name: str, wanted: Sequence[Output], scores: Scores
+) -> None:
     parameters = {"release": engine.release, "variant": engine.variant}
     if engine.task.unit:
         parameters["unit"] = engine.task.unit
@@ -117,14 +119,16 @@ def _outputs(engine: Engine, name: str, wanted: Sequence[Output], scores: Scores
         }
         for output in wanted
     ]
-    return answer_json(
-        {
-            "model_name": engine.model,
-            "model_version": engine.version,
-            "id": name,
-            "parameters": parameters,
-            "outputs": tensors,
-        }
+    exchange.answer(
+        answer_json(
+            {
+                "model_name": engine.model,
+                "model_version": engine.version,
+                "id": name,
+                "parameters": parameters,
+                "outputs": tensors,
+            }
+        )
     )
 
 
