@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from torchyard.core.errors import BadUsage
 from torchyard.serve import Settings
-from torchyard.serve.settings import WorkerStart
+from torchyard.serve.settings import Count, WorkerStart, _words, check, settable, wanted
 
 
 def settings(**changes: Any) -> Settings:
@@ -36,20 +36,40 @@ def test_a_worker_started_by_hand_is_told_how(line: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("port", -1, "0 to 65535"),
-        ("port", 65_536, "0 to 65535"),
-        ("workers", 0, "1 or more"),
-        ("threads", 0, "1 or more"),
-        ("lanes", 0, "1 or more"),
-        ("max_rows", 0, "1 or more"),
-        ("deadline_ms", 0, "1 or more"),
-        ("segment_bytes", 0, "1 or more"),
+        ("port", -1, "a whole number, 0 to 65535"),
+        ("port", 65_536, "a whole number, 0 to 65535"),
+        ("workers", 0, "a whole number, 1 or more"),
+        ("workers", 1.5, "a whole number, 1 or more"),
+        ("workers", True, "a whole number, 1 or more"),
+        ("threads", 0, "a whole number, 1 or more"),
+        ("lanes", 0, "a whole number, 1 or more"),
+        ("max_rows", 0, "a whole number, 1 or more"),
+        ("deadline_ms", 0, "a whole number, 1 or more"),
+        ("segment_bytes", 0, "a whole number, 1 or more"),
+        ("poll_s", 0.0, "a number, more than 0, at most 86400"),
+        ("idle_timeout_s", float("nan"), "a number, more than 0, at most 86400"),
+        ("drain_timeout_s", float("inf"), "a number, more than 0, at most 86400"),
+        ("host", 7, "a text"),
     ],
 )
-def test_a_setting_out_of_range_is_refused(name: str, value: int, expected: str) -> None:
+def test_a_setting_out_of_range_is_refused(name: str, value: Any, expected: str) -> None:
     with pytest.raises(BadUsage) as caught:
         settings(**{name: value})
 
     error = caught.value
     assert error.where == f"serve setting {name}"
     assert (error.found, error.expected) == (str(value), expected)
+    assert error.remedy == f"Give {name} such a value, or leave it out: {settable()[name]}."
+
+
+def test_every_setting_with_a_default_may_be_set_and_has_a_range_in_words() -> None:
+    assert {"host", "port", "workers", "deadline_ms"} <= set(settable())
+    assert not {"releases", "channels_url", "state"} & set(settable())
+    for name, default in settable().items():
+        assert check(name, default, where="here") == default
+        assert wanted(name)
+
+
+def test_a_range_is_told_in_words_whatever_the_kind() -> None:
+    assert _words(Path | None) == "a path"
+    assert _words(Count | Literal["auto"]) == "a whole number, 1 or more or 'auto'"

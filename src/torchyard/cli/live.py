@@ -24,31 +24,8 @@ _Release = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the console command."""
-    for command in (serve, deploy, promote, rollback, status, monitor, releases, card):
+    for command in (deploy, promote, rollback, status, monitor, releases, card):
         app.command()(command)
-
-
-def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
-    workers: Annotated[int, typer.Option(help="Worker processes.", min=1, max=256)] = 2,
-    project: ProjectFolder = HERE,
-    as_json: AsJson = False,
-) -> None:
-    """Serve every deployed model of the project until interrupted.
-
-    Example: torchyard serve --port 8000 --workers 2
-    """
-    from torchyard.yard import Yard
-
-    def announce(text: str) -> None:
-        if as_json:
-            show_json({"serving": text})
-        else:
-            err.print(text)
-
-    status = Yard(project).serve(host=host, port=port, workers=workers, announce=announce)
-    raise typer.Exit(status)
 
 
 def deploy(

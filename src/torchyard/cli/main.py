@@ -19,6 +19,7 @@ from torchyard.cli import (
     reproduce,
     runs,
     score,
+    serve,
     start,
     tune,
 )
@@ -44,6 +45,7 @@ build.register(app)
 explain.register(app)
 runs.register(app)
 reproduce.register(app)
+serve.register(app)
 live.register(app)
 package.register(app)
 score.register(app)

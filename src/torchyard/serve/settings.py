@@ -1,13 +1,35 @@
-"""What a server is told: where things lie, where it listens, what it bounds."""
+"""What a server is told: where things lie, where it listens, what it bounds.
+
+The type of a setting says its range. ``check`` holds a value against it, whether it came from the
+command line, from ``torchyard.toml`` (``configured.py``) or from Python.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
-from torchyard.core.errors import BadUsage
+from torchyard.core.errors import BadProject, BadUsage
+
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    Path: "a path",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,30 +72,97 @@ class Settings:
     state: Path
     project_name: str = "models"
     host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 2
-    threads: int = 1
-    lanes: int = 2
-    max_body_bytes: int = 32 << 20
-    max_head_bytes: int = 32 << 10
-    max_rows: int = 10_000
-    max_queue_rows: int = 50_000
-    max_queue_bytes: int = 256 << 20
-    deadline_ms: int = 10_000
-    head_timeout_s: float = 10.0
-    body_timeout_s: float = 60.0
-    idle_timeout_s: float = 75.0
-    drain_timeout_s: float = 10.0
-    poll_s: float = 0.2
-    segment_bytes: int = 64 << 20
-    max_log_rows: int = 100_000
+    port: Port = 8000
+    workers: Count = 2
+    threads: Count = 1
+    lanes: Count = 2
+    max_body_bytes: Count = 32 << 20
+    max_head_bytes: Count = 32 << 10
+    max_rows: Count = 10_000
+    max_queue_rows: Count = 50_000
+    max_queue_bytes: Count = 256 << 20
+    deadline_ms: Count = 10_000
+    head_timeout_s: Seconds = 10.0
+    body_timeout_s: Seconds = 60.0
+    idle_timeout_s: Seconds = 75.0
+    drain_timeout_s: Seconds = 10.0
+    poll_s: Seconds = 0.2
+    segment_bytes: Count = 64 << 20
+    max_log_rows: Count = 100_000
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65_535:
-            raise _refuse("port", self.port, "0 to 65535")
-        for name in ("workers", "threads", "lanes", "max_rows", "deadline_ms", "segment_bytes"):
-            if getattr(self, name) < 1:
-                raise _refuse(name, getattr(self, name), "1 or more")
+        for name in settable():
+            check(name, getattr(self, name), where=f"serve setting {name}")
+
+
+def settable() -> Mapping[str, object]:
+    """The settings that a person may set, with their defaults; the rest is the project's folder."""
+    return MappingProxyType({
+        field.name: field.default
+        for field in dataclasses.fields(Settings)
+        if field.default is not dataclasses.MISSING
+    })  # fmt: skip
+
+
+def check(
+    name: str, value: object, *, where: str, refusal: type[BadUsage | BadProject] = BadUsage
+) -> Any:
+    """The value of a setting, if it may have it.
+
+    Args:
+        name: one of ``settable()``.
+        value: as it was given: TOML's or JSON's kinds of values, or Python's own.
+        where: the setting, as the user wrote it.
+        refusal: the kind of error.
+
+    Raises:
+        BadUsage: it is of another kind or out of range; or ``refusal``, if that is another.
+    """
+    kind = _kinds()[name]
+    try:
+        return msgspec.convert(value, kind, dec_hook=_revive)
+    except msgspec.ValidationError as error:
+        raise refusal(
+            where=where,
+            found=repr(value) if isinstance(value, str) else str(value),
+            expected=wanted(name),
+            remedy=f"Give {name} such a value, or leave it out: {settable()[name]}.",
+        ) from error
+
+
+def wanted(name: str) -> str:
+    """What a setting may be, in words.
+
+    Example:
+        >>> wanted("port"), wanted("workers"), wanted("host")
+        ('a whole number, 0 to 65535', 'a whole number, 1 or more', 'a text')
+    """
+    return _words(_kinds()[name])
+
+
+def _words(kind: Any) -> str:
+    """A type in words; None is a setting left out, which no file can write."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, parts))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_words(part) for part in parts if part is not NoneType)
+    if hasattr(kind, "__metadata__"):
+        return ", ".join([_words(parts[0]), *(_range(note) for note in parts[1:])])
+    return _KINDS.get(kind, str(kind))
+
+
+def _range(bounds: Meta) -> str:
+    if bounds.le is None:
+        return f"{bounds.ge} or more"
+    if bounds.gt is not None:
+        return f"more than {bounds.gt}, at most {bounds.le}"
+    return f"{bounds.ge} to {bounds.le}"
+
+
+@cache
+def _kinds() -> Mapping[str, Any]:
+    return get_type_hints(Settings, include_extras=True)
 
 
 class WorkerStart(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,12 +199,3 @@ class WorkerStart(msgspec.Struct, frozen=True, kw_only=True):
 
 def _revive(kind: type, value: object) -> object:
     return kind(value)
-
-
-def _refuse(name: str, found: int, expected: str) -> BadUsage:
-    return BadUsage(
-        where=f"serve setting {name}",
-        found=str(found),
-        expected=expected,
-        remedy=f"Give {name} a value in that range.",
-    )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torchyard.core.digest import PREFIX
 from torchyard.core.errors import BadUsage, NotFound
@@ -46,29 +47,39 @@ class Status:
 
 
 def serve(
-    workspace: Workspace,
-    *,
-    host: str,
-    port: int,
-    workers: int,
-    announce: Callable[[str], None],
+    workspace: Workspace, *, settings: Mapping[str, object], announce: Callable[[str], None]
 ) -> int:
-    """Serve every deployed model of the project until SIGTERM or SIGINT; returns exit status."""
-    from torchyard.serve import Settings, supervise
+    """Serve every deployed model of the project until SIGTERM or SIGINT.
 
-    settings = Settings(
-        releases=workspace.releases,
-        channels_url=workspace.channels_url,
-        trusted_keys=workspace.trusted,
-        project_name=workspace.folder.name,
-        predictions=workspace.predictions,
-        labels=workspace.labels,
-        state=workspace.server,
-        host=host,
-        port=port,
-        workers=workers,
+    Args:
+        workspace: the project.
+        settings: by name; they win over those in ``torchyard.toml``.
+        announce: told, a line each, what a person at the screen wants to know.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        BadUsage: a setting is unknown or out of its range.
+        BadProject: one in ``torchyard.toml`` is.
+    """
+    from torchyard.serve import Settings, supervise
+    from torchyard.serve.configured import given_settings, read_settings
+
+    chosen: dict[str, Any] = {"project_name": workspace.folder.name}
+    chosen |= read_settings(workspace.settings) | given_settings(settings)
+    return supervise(
+        Settings(
+            releases=workspace.releases,
+            channels_url=workspace.channels_url,
+            trusted_keys=workspace.trusted,
+            predictions=workspace.predictions,
+            labels=workspace.labels,
+            state=workspace.server,
+            **chosen,
+        ),
+        announce=announce,
     )
-    return supervise(settings, announce=announce)
 
 
 def deploy_release(

@@ -26,17 +26,18 @@ class Operator:
     workspace: Workspace
 
     def serve(
-        self,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 8000,
-        workers: int = 2,
-        announce: Callable[[str], None] = lambda text: None,
+        self, *, announce: Callable[[str], None] = lambda text: None, **settings: object
     ) -> int:
-        """Serve every deployed model of the project until SIGTERM or SIGINT."""
-        return operate.serve(
-            self.workspace, host=host, port=port, workers=workers, announce=announce
-        )
+        """Serve every deployed model of the project until SIGTERM or SIGINT.
+
+        Args:
+            announce: told, a line each, what a person at the screen wants to know.
+            settings: of the server, ``port=9000``; they win over those in ``torchyard.toml``.
+
+        Raises:
+            BadUsage: a setting is unknown or out of its range.
+        """
+        return operate.serve(self.workspace, settings=settings, announce=announce)
 
     def deploy(
         self, release: str | None = None, *, weight: float | None = None, reason: str = ""

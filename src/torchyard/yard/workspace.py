@@ -14,6 +14,7 @@ from torchyard.core.uris import sqlite_uri
 from torchyard.project import Project
 
 PROJECT_FILE = "project.py"
+SETTINGS_FILE = "torchyard.toml"
 STATE_FOLDER = ".torchyard"
 _LIGHTNING = ("lightning", "lightning.pytorch", "pytorch_lightning")
 
@@ -47,6 +48,11 @@ class Workspace:
         prefix = Path(sys.prefix)
         is_installed = prefix.is_relative_to(self.folder) and Path(file).is_relative_to(prefix)
         return Path(file).is_relative_to(self.folder) and not is_installed
+
+    @property
+    def settings(self) -> Path:
+        """What the project sets of its server; the file need not be there."""
+        return self.folder / SETTINGS_FILE
 
     @property
     def state(self) -> Path:

@@ -1,0 +1,38 @@
+"""The page about running a server names every setting, with its default, and no other."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from torchyard.serve.configured import read_settings
+from torchyard.serve.settings import settable
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "serving.md").read_text()
+LIMITS = (DOCS / "http.md").read_text()
+
+
+def test_every_setting_is_on_its_page() -> None:
+    told = set(re.findall(r"^\| `(\w+)` \|", PAGE + LIMITS, flags=re.MULTILINE))
+    assert set(settable()) <= told
+
+
+def test_the_settings_of_the_table_exist_with_these_defaults() -> None:
+    table = PAGE.partition("| Setting | Default |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", table, flags=re.MULTILINE)
+    assert len(rows) > 5
+    for name, default in rows:
+        assert name in settable()
+        if name != "project_name":  # the yard gives the folder's
+            assert tomllib.loads(f"x = {default.strip('`')}")["x"] == settable()[name], name
+
+
+def test_the_files_on_the_page_can_be_read(tmp_path: Path) -> None:
+    shown = re.findall(r"^```toml\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert shown
+    for text in shown:
+        path = tmp_path / "torchyard.toml"
+        path.write_text(text)
+        assert read_settings(path)
