@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from torchyard.serve.http.answers import Answer
-from torchyard.serve.http.reading import Request, RequestReader
+from torchyard.serve.http.reading import Head, KnownHeads, RequestReader
 
 HEAD_BYTES, BODY_BYTES = 1000, 100
 
 
+class Request(NamedTuple):
+    method: str
+    path: bytes
+    headers: dict[bytes, bytes]
+    keeps_alive: bool
+    body: bytes
+
+
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, heads: KnownHeads | None = None) -> None:
         self.taken: list[Request] = []
         self.refused: list[Answer] = []
         self.goes = 0
         self.reader = RequestReader(
-            take=self.taken.append,
+            take=self._take,
             refuse=self.refused.append,
             go_on=self._go,
             head_bytes=HEAD_BYTES,
             body_bytes=BODY_BYTES,
+            heads=heads,
         )
+
+    def _take(self, head: Head, body: bytes) -> None:
+        self.taken.append(Request(head.method, head.path, head.headers, head.keeps_alive, body))
 
     def _go(self) -> None:
         self.goes += 1
@@ -200,3 +213,72 @@ def test_any_bytes_are_taken_or_refused(content: bytes) -> None:
     bench = Bench().feed(b"GET / HTTP/1.1\r\n" + content, b"\r\n\r\n" * 3)
 
     assert len(bench.refused) <= 1
+
+
+HEADS = (
+    b"POST /p HTTP/1.1\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p?q HTTP/1.1\r\nHost: x\r\ncontent-length: %d\r\nX-A: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p HTTP/1.0\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p HTTP/1.1\nContent-Length: %d\n\n",
+    b"\r\nGET / HTTP/1.1\r\n\r\n",
+    b"nonsense\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nContent-Length: %d\r\n\r\n\r\n",
+    b"",
+)
+BODIES = (
+    b"",
+    b"hello",
+    b"3\r\nabc\r\n0\r\n\r\n",
+    b"a\r\n\r\nb",
+    b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+)
+
+
+def _message(head: bytes, body: bytes, length: int) -> bytes:
+    return (head % length if b"%d" in head else head) + body
+
+
+MESSAGES = st.builds(
+    _message, st.sampled_from(HEADS), st.sampled_from(BODIES), st.sampled_from((0, 4, 5, 19, 200))
+)
+
+
+@given(st.lists(st.lists(MESSAGES, min_size=1, max_size=3), min_size=1, max_size=6))
+def test_known_heads_change_nothing(chunks: list[list[bytes]]) -> None:
+    """Whatever came before, on this connection or another one, is read as if it had not."""
+    heads = KnownHeads()
+    pieces = [b"".join(chunk) for chunk in chunks]
+    for _ in range(2):  # the second time what can be known is
+        plain, quick = Bench().feed(*pieces), Bench(heads).feed(*pieces)
+        assert quick.taken == plain.taken
+        assert quick.refused == plain.refused
+        assert (quick.goes, quick.reader.is_closed) == (plain.goes, plain.reader.is_closed)
+        assert quick.reader.is_inside == plain.reader.is_inside
+
+
+def test_a_head_that_was_read_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = KnownHeads()
+    Bench(heads).feed(post(b"hello"))
+    bench = Bench(heads)
+    monkeypatch.setattr(bench.reader, "_parser", None)  # so parsing anything would fail
+
+    bench.feed(post(b"other"), post(b"again"))
+
+    assert [request.body for request in bench.taken] == [b"other", b"again"]
+
+
+def test_known_heads_are_bounded() -> None:
+    heads = KnownHeads(most=2, most_bytes=60)
+    for path in (b"/a", b"/b", b"/c", b"/" + b"long" * 20):
+        Bench(heads).feed(post(b"x", path=path))
+
+    assert heads.find(post(b"x", path=b"/a")) is None  # forgotten with the third
+    assert heads.find(post(b"x", path=b"/c")) is not None
+    assert heads.find(post(b"x", path=b"/" + b"long" * 20)) is None  # too long to keep

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast, final
 
 from torchyard.core.errors import BadUsage, YardError
 from torchyard.serve.calls import LONGEST_DEADLINE_MS
 from torchyard.serve.http.answers import CONTINUE, Answer, fail, refuse
-from torchyard.serve.http.reading import Request, RequestReader
+from torchyard.serve.http.reading import Head, KnownHeads, RequestReader
 
 MOST_PIPELINED = 64
 LINGER_S = 2.0  # how long a refused client may go on sending before its connection is cut
 DRAIN_IDLE_S = 0.3  # how long a stopping worker still takes requests from a connection at rest
 
+_UNREAD = Head("", b"", {}, keeps_alive=False)
 _CODES = {status.value: str(status.value) for status in HTTPStatus}
 
 
@@ -26,9 +27,6 @@ class Exchange:
     """One request and the way to answer it, once.
 
     Attributes:
-        method: upper case; HEAD is given as GET.
-        path: the target without its query, not percent-decoded.
-        headers: names in lower case.
         body: whole.
         arrived: seconds on the listener's clock when it was complete.
         route: set by the application: the route's name, for metrics.
@@ -37,32 +35,33 @@ class Exchange:
         wire: the answer's bytes, once there is one.
     """
 
-    __slots__ = (
-        "_connection",
-        "_is_head",
-        "arrived",
-        "body",
-        "headers",
-        "is_last",
-        "method",
-        "model",
-        "path",
-        "route",
-        "wire",
-    )
+    __slots__ = ("_connection", "_head", "arrived", "body", "is_last", "model", "route", "wire")
 
-    def __init__(self, connection: Connection, request: Request, *, arrived: float) -> None:
+    def __init__(self, connection: Connection, head: Head, body: bytes, arrived: float) -> None:
         self._connection = connection
-        self._is_head = request.method == "HEAD"
-        self.method = "GET" if self._is_head else request.method
-        self.path = request.path
-        self.headers = request.headers
-        self.body = request.body
-        self.is_last = not request.keeps_alive
+        self._head = head
+        self.body = body
         self.arrived = arrived
+        self.is_last = not head.keeps_alive
         self.route = ""
         self.model = ""
         self.wire: bytes | None = None
+
+    @property
+    def method(self) -> str:
+        """Upper case; HEAD is given as GET."""
+        method = self._head.method
+        return "GET" if method == "HEAD" else method
+
+    @property
+    def path(self) -> bytes:
+        """The target without its query, not percent-decoded."""
+        return self._head.path
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """Names in lower case."""
+        return self._head.headers
 
     @property
     def size_bytes(self) -> int:
@@ -106,7 +105,9 @@ class Exchange:
         if self.wire is None:
             connection = self._connection
             self.is_last = self.is_last or connection.ends_with(self)
-            self.wire = answer.to_bytes(is_last=self.is_last, without_body=self._is_head)
+            self.wire = answer.to_bytes(
+                is_last=self.is_last, without_body=self._head.method == "HEAD"
+            )
             connection.answered(self, answer)
 
 
@@ -132,6 +133,7 @@ class Listener:
         clock: seconds, monotonic.
         connections: those that are open.
         is_draining: connections end after the answers they owe.
+        heads: those that were read before.
     """
 
     handle: Callable[[Exchange], None]
@@ -140,6 +142,7 @@ class Listener:
     clock: Callable[[], float]
     connections: set[Connection]
     is_draining: bool = False
+    heads: KnownHeads = field(default_factory=KnownHeads)
 
     @property
     def idle_s(self) -> float:
@@ -178,6 +181,7 @@ class Connection(asyncio.Protocol):
             go_on=self._go_on,
             head_bytes=listener.limits.head_bytes,
             body_bytes=listener.limits.body_bytes,
+            heads=listener.heads,
         )
         self._pending: deque[Exchange] = deque()
         self._since = listener.clock()
@@ -264,16 +268,16 @@ class Connection(asyncio.Protocol):
         elif not self._pending and waited_s > self._listener.idle_s:
             self._close()
 
-    def _take(self, request: Request) -> None:
-        exchange = Exchange(self, request, arrived=self._listener.clock())
-        if not request.keeps_alive:
+    def _take(self, head: Head, body: bytes) -> None:
+        listener = self._listener
+        exchange = Exchange(self, head, body, listener.clock())
+        if not head.keeps_alive:
             self._reader.close()
         self._pending.append(exchange)
-        self._listener.handle(exchange)
+        listener.handle(exchange)
 
     def _refuse(self, answer: Answer) -> None:
-        unread = Request("", b"", {}, b"", keeps_alive=False)
-        exchange = Exchange(self, unread, arrived=self._listener.clock())
+        exchange = Exchange(self, _UNREAD, b"", self._listener.clock())
         exchange.route = "unreadable"
         self._is_lingering = True
         self._pending.append(exchange)

@@ -1,6 +1,8 @@
 """Bytes to requests: one connection's HTTP/1.1 parser, bounded in every direction.
 
-The parsing is llhttp's (through httptools). What to do with a request is the caller's.
+The parsing is llhttp's (through httptools). What to do with a request is the caller's. A client
+sends the same head again and again: one that llhttp has read before, byte for byte, is not read
+again (``KnownHeads``).
 """
 
 from __future__ import annotations
@@ -13,26 +15,64 @@ import httptools
 
 from torchyard.serve.http.answers import Answer, refuse_http
 
+_END_OF_HEAD = b"\r\n\r\n"
 _SWITCHING = frozenset((b"connection", b"upgrade", b"http2-settings"))
+# a head with one of them is read each time: its message is more than a head and a counted body
+_UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade")
 
 
-@dataclass(slots=True)
-class Request:
-    """A complete request.
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request's line and headers. Requests with the same bytes there share one.
 
     Attributes:
         method: upper case.
         path: the target without its query, not percent-decoded.
         headers: names in lower case; of a repeated one the last.
-        body: whole, with any chunking taken off.
-        keeps_alive: whether the client means to send another one.
+        keeps_alive: whether the client means to send another request.
     """
 
     method: str
     path: bytes
     headers: dict[bytes, bytes]
-    body: bytes
     keeps_alive: bool
+
+
+@final
+class KnownHeads:
+    """Heads that were read before, by their bytes, with the length of the body that follows each.
+
+    llhttp is a state machine: from the same state the same bytes lead to the same calls. So a head
+    is kept when it was read by a parser between two messages and a whole body followed it, and it
+    is used for a parser in that state again. It needs no more than the bytes to be equal.
+
+    Args:
+        most: heads that are kept; when there are more, all are forgotten.
+        most_bytes: of one head that is kept.
+    """
+
+    def __init__(self, *, most: int = 1024, most_bytes: int = 2048) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._heads: dict[bytes, tuple[Head, int]] = {}
+
+    def find(self, data: bytes) -> tuple[Head, int] | None:
+        """The head that some bytes begin with and where it ends, if exactly its body follows."""
+        end = data.find(_END_OF_HEAD) + 4
+        known = self._heads.get(data[:end])
+        return (known[0], end) if known is not None and len(data) - end == known[1] else None
+
+    def keep(self, data: bytes, head: Head, body_bytes: int) -> None:
+        """Remember the head of some bytes that were one whole request.
+
+        It ends where the first empty line ends, unless the bytes have another line's end that
+        llhttp takes for one: then what follows is not ``body_bytes`` long, and nothing is kept.
+        """
+        end = data.find(_END_OF_HEAD) + 4
+        if len(data) - end == body_bytes and end <= self._most_bytes:
+            if len(self._heads) >= self._most:
+                self._heads.clear()
+            self._heads[data[:end]] = head, body_bytes
 
 
 @final
@@ -43,28 +83,33 @@ class RequestReader:
     is read as if it had not.
 
     Args:
-        take: given each complete request, in order.
+        take: given each complete request, in order: its head, and its body with any chunking off.
         refuse: given the answer to a request that cannot be read.
         go_on: the client waits for ``100 Continue`` before it sends its body.
         head_bytes: largest request line and headers together.
         body_bytes: largest body.
+        heads: those that were read before, on any connection with the same limits; None to read
+            every one.
     """
 
     def __init__(
         self,
         *,
-        take: Callable[[Request], None],
+        take: Callable[[Head, bytes], None],
         refuse: Callable[[Answer], None],
         go_on: Callable[[], None],
         head_bytes: int,
         body_bytes: int,
+        heads: KnownHeads | None = None,
     ) -> None:
         self._take = take
         self._refuse = refuse
         self._go_on = go_on
         self._most_head_bytes = head_bytes
         self._most_body_bytes = body_bytes
+        self._known = heads
         self._parser = httptools.HttpRequestParser(self)
+        self._taken: list[Head] = []  # while what may be one ordinary request is read
         self._is_switching = False
         self._unproductive_bytes = 0
         self._url = b""
@@ -80,6 +125,24 @@ class RequestReader:
         """Read on. ``is_inside`` says afterwards whether a request has begun and is not whole."""
         if self.is_closed:
             return
+        if self.is_inside or self._known is None:
+            self._read(data)
+        elif (found := self._known.find(data)) is None:
+            self._read_first(data, self._known)
+        else:
+            head, end = found
+            self._take(head, data[end:])
+
+    def _read_first(self, data: bytes, known: KnownHeads) -> None:
+        """Read what begins a request, and keep its head if it turns out to be one whole request."""
+        self._taken = []
+        self._read(data)
+        if len(self._taken) == 1 and not self.is_inside:
+            head = self._taken[0]
+            if not any(name in head.headers for name in _UNUSUAL):
+                known.keep(data, head, self._body_bytes)
+
+    def _read(self, data: bytes) -> None:
         self._unproductive_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -148,15 +211,14 @@ class RequestReader:
         self._body = []
         # HTTP/1.0 keeps alive only if a Connection header says so; its dialect is not spoken here.
         is_modern = b"connection" not in headers or parser.get_http_version() == "1.1"
-        self._take(
-            Request(
-                parser.get_method().decode("ascii"),
-                self._url.partition(b"?")[0],
-                headers,
-                body[0] if len(body) == 1 else b"".join(body),
-                parser.should_keep_alive() and is_modern,
-            )
+        head = Head(
+            parser.get_method().decode("ascii"),
+            self._url.partition(b"?")[0],
+            headers,
+            parser.should_keep_alive() and is_modern,
         )
+        self._taken.append(head)
+        self._take(head, body[0] if len(body) == 1 else b"".join(body))
 
     def _meet(self, expectation: bytes) -> None:
         if expectation == b"100-continue":
