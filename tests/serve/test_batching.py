@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.serve.calling import Asked
 from torchyard.core.errors import Overloaded
 from torchyard.serve.batching import LARGEST_ON_LOOP_BYTES, Batcher
 from torchyard.serve.engine import Scores
@@ -40,7 +41,7 @@ class Bench:
             loop=asyncio.get_running_loop(),
             lanes=self.lanes,
             clock=lambda: self.now,
-            observe=self.observed.append,
+            observe=lambda batch, _: self.observed.append(sum(len(one.rows) for one in batch)),
             **settings,
         )
 
@@ -53,7 +54,7 @@ class Bench:
             assert name not in self.answers, "answered twice"
             self.answers[name] = answer
 
-        self.batcher.submit(list(rows), size_bytes, deadline, done)
+        self.batcher.submit(Asked(size_bytes=size_bytes), list(rows), deadline, done)
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(5):
@@ -188,7 +189,7 @@ def test_a_client_that_fails_to_take_its_answer_costs_no_other() -> None:
             raise ConnectionError("gone")
 
         bench.ask("a", 1)
-        bench.batcher.submit([9], 10, FOREVER, broken)
+        bench.batcher.submit(Asked(), [9], FOREVER, broken)
         bench.ask("b", 2)
         await bench.until(2)
         assert bench.answers == {"a": [[1.0]], "b": [[2.0]]}

@@ -126,7 +126,7 @@ class Application:
         """
         deadline = call.arrived + (call.deadline_ms or self.settings.deadline_ms) / 1000
         done = partial(self._finish, call, engine, rows, ids, answer)
-        self._batchers[engine.release].submit(rows, call.size_bytes, deadline, done)
+        self._batchers[engine.release].submit(call, rows, deadline, done)
 
     def refuse(self, call: Call, error: Exception) -> None:
         """Answer a call with what went wrong."""
@@ -172,5 +172,7 @@ class Application:
             max_queue_rows=self.settings.max_queue_rows,
             max_queue_bytes=self.settings.max_queue_bytes,
             clock=self.clock,
-            observe=lambda rows: self.metrics.observe("batch_rows", labels, rows),
+            observe=lambda batch, _: self.metrics.observe(
+                "batch_rows", labels, sum(len(waiting.rows) for waiting in batch)
+            ),
         )

@@ -11,25 +11,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from itertools import accumulate
-from typing import NamedTuple, final
+from typing import final
 
 from torchyard.core.errors import Overloaded
+from torchyard.serve.calls import Call
 from torchyard.serve.engine import Scores
-
-Score = Callable[[Sequence[object]], Scores]
-Done = Callable[[Scores | Exception], None]
+from torchyard.serve.running import Done, Ran, Run, Score, Waiting, run_batch
 
 LARGEST_ON_LOOP_BYTES = 32 << 10  # what takes long is large: a long text, a tensor, many rows
 
 _SMOOTHING = 0.2  # weight of the newest batch in the running mean of a row's time
-
-
-class _Waiting(NamedTuple):
-    rows: list[object]
-    size_bytes: int
-    deadline: float
-    done: Done
 
 
 @final
@@ -46,7 +37,8 @@ class Batcher:
         max_queue_rows: most rows that may wait.
         max_queue_bytes: most bytes of their requests' bodies.
         clock: seconds, monotonic; deadlines are on the same clock.
-        observe: told the rows of every batch that ran.
+        observe: told of every batch that ran, once its answers were delivered.
+        run: runs a batch; see ``running.run_batch``.
     """
 
     def __init__(
@@ -61,7 +53,8 @@ class Batcher:
         max_queue_rows: int,
         max_queue_bytes: int,
         clock: Callable[[], float],
-        observe: Callable[[int], None],
+        observe: Callable[[Sequence[Waiting], Ran], None],
+        run: Run = run_batch,
     ) -> None:
         self._score = score
         self._loop = loop
@@ -73,7 +66,8 @@ class Batcher:
         self._max_queue_bytes = max_queue_bytes
         self._clock = clock
         self._observe = observe
-        self._queue: deque[_Waiting] = deque()
+        self._run = run
+        self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._queued_bytes = 0
         self._busy_lanes = 0
@@ -81,19 +75,19 @@ class Batcher:
         self._is_scheduled = False
         self._expiry: asyncio.TimerHandle | None = None
 
-    def submit(self, rows: list[object], size_bytes: int, deadline: float, done: Done) -> None:
+    def submit(self, call: Call, rows: list[object], deadline: float, done: Done) -> None:
         """Queue one request's rows; ``done`` gets their scores, or why there are none, once.
 
         Args:
+            call: whose they are.
             rows: decoded.
-            size_bytes: of the body they came in.
             deadline: when an answer is of no use any more.
             done: called on the loop.
 
         Raises:
             Overloaded: the queue is full, or what is ahead takes longer than the deadline allows.
         """
-        ahead = self._queued_rows
+        ahead, size_bytes, now = self._queued_rows, call.size_bytes, self._clock()
         if ahead and ahead + len(rows) > self._max_queue_rows:
             raise overloaded(
                 f"{ahead} rows waiting", f"at most {self._max_queue_rows} with this request's"
@@ -102,9 +96,9 @@ class Batcher:
             most = f"at most {self._max_queue_bytes} with this request's"
             raise overloaded(f"{self._queued_bytes} bytes waiting", most)
         wait_s = ahead * self._row_s / (1 if self._is_cheap else self._lane_count)
-        if self._clock() + wait_s >= deadline:
+        if now + wait_s >= deadline:
             raise overloaded(f"a wait of {1000 * wait_s:.0f} ms", "an answer before the deadline")
-        self._queue.append(_Waiting(rows, size_bytes, deadline, done))
+        self._queue.append(Waiting(call, rows, size_bytes, deadline, done, now))
         self._queued_rows += len(rows)
         self._queued_bytes += size_bytes
         self._schedule()
@@ -120,7 +114,7 @@ class Batcher:
         while self._queue and self._busy_lanes < self._lane_count:
             batch = self._take()
             if self._is_cheap and self._fits_loop(batch):
-                self._settle(batch, *_answers(self._score, batch, self._clock))
+                self._settle(batch, self._ran(batch))
                 if self._queue:  # let the sockets have their turn between two batches
                     self._schedule()
                 return
@@ -146,7 +140,7 @@ class Batcher:
         for waiting in late:
             self._deliver(waiting, overloaded("a deadline that passed", "a free lane before it"))
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[Waiting]:
         """The next batch: in order, at least one request, and not too many rows if several.
 
         A cheap model's batches are not too large either: what is small is not to wait for it.
@@ -165,31 +159,31 @@ class Batcher:
         self._queued_bytes -= _bytes(batch)
         return batch
 
-    def _fits_loop(self, batch: Sequence[_Waiting]) -> bool:
+    def _fits_loop(self, batch: Sequence[Waiting]) -> bool:
         return _rows(batch) <= self._max_batch_rows and _bytes(batch) <= LARGEST_ON_LOOP_BYTES
 
-    def _send(self, batch: list[_Waiting]) -> None:
+    def _send(self, batch: list[Waiting]) -> None:
         self._busy_lanes += 1
-        future = self._loop.run_in_executor(self._lanes, _answers, self._score, batch, self._clock)
+        future = self._loop.run_in_executor(self._lanes, self._ran, batch)
         future.add_done_callback(lambda future: self._land(batch, future))
 
-    def _land(
-        self, batch: list[_Waiting], future: asyncio.Future[tuple[list[Scores | Exception], float]]
-    ) -> None:
+    def _ran(self, batch: list[Waiting]) -> Ran:
+        began = self._clock()
+        answers = self._run(self._score, batch)
+        return Ran(answers, began, self._clock() - began)
+
+    def _land(self, batch: list[Waiting], future: asyncio.Future[Ran]) -> None:
         self._busy_lanes -= 1
-        self._settle(batch, *future.result())
+        self._settle(batch, future.result())
         self._flush()
 
-    def _settle(
-        self, batch: list[_Waiting], answers: list[Scores | Exception], seconds: float
-    ) -> None:
-        rows = _rows(batch)
-        self._observe(rows)
-        self._row_s += _SMOOTHING * (seconds / rows - self._row_s)
-        for waiting, answer in zip(batch, answers, strict=True):
+    def _settle(self, batch: list[Waiting], ran: Ran) -> None:
+        self._row_s += _SMOOTHING * (ran.seconds / _rows(batch) - self._row_s)
+        for waiting, answer in zip(batch, ran.answers, strict=True):
             self._deliver(waiting, answer)
+        self._observe(batch, ran)
 
-    def _deliver(self, waiting: _Waiting, answer: Scores | Exception) -> None:
+    def _deliver(self, waiting: Waiting, answer: Scores | Exception) -> None:
         try:
             waiting.done(answer)
         except Exception as error:  # one request's fault must not cost its neighbours their answer
@@ -208,36 +202,9 @@ def overloaded(found: str, expected: str) -> Overloaded:
     )
 
 
-def _answers(
-    score: Score, batch: list[_Waiting], clock: Callable[[], float]
-) -> tuple[list[Scores | Exception], float]:
-    """One answer per request and the seconds it took. A failing batch is asked request by request.
-
-    So a row that breaks the model breaks only its own request.
-    """
-    began = clock()
-    answers: list[Scores | Exception]
-    try:
-        scores = score([row for waiting in batch for row in waiting.rows])
-        ends = accumulate(len(waiting.rows) for waiting in batch)
-        answers = [
-            scores[end - len(waiting.rows) : end] for waiting, end in zip(batch, ends, strict=True)
-        ]
-    except Exception as error:  # whatever a model raises belongs to its requests
-        answers = [error] if len(batch) == 1 else [_alone(score, waiting) for waiting in batch]
-    return answers, clock() - began
-
-
-def _alone(score: Score, waiting: _Waiting) -> Scores | Exception:
-    try:
-        return score(waiting.rows)
-    except Exception as error:  # see _answers
-        return error
-
-
-def _rows(batch: Sequence[_Waiting]) -> int:
+def _rows(batch: Sequence[Waiting]) -> int:
     return sum(len(waiting.rows) for waiting in batch)
 
 
-def _bytes(batch: Sequence[_Waiting]) -> int:
+def _bytes(batch: Sequence[Waiting]) -> int:
     return sum(waiting.size_bytes for waiting in batch)

@@ -25,6 +25,13 @@ class Call(Protocol):
         """Of its body."""
 
     @property
+    def body(self) -> bytes:
+        """As it came: a request that killed a worker is known again by it."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """What the client says beside it, by lower-case name: a header, or gRPC's metadata."""
+
+    @property
     def deadline_ms(self) -> int | None:
         """How long the client waits, None where it does not say.
 

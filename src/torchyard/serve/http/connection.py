@@ -68,6 +68,10 @@ class Exchange:
         """Of its body."""
         return len(self.body)
 
+    def header(self, name: bytes) -> bytes | None:
+        """A header by its lower-case name; of a repeated one the last."""
+        return self.headers.get(name)
+
     @property
     def client(self) -> str:
         """The other side's address, without its port."""
