@@ -193,7 +193,7 @@ def test_every_sample_picture_decodes_the_same_twice(channels: int) -> None:
     [
         (b"no picture", "in no format that is known"),
         (png(HALF)[:40], "here: found 40 bytes"),
-        (encoded(Image.new("RGB", (64, 64), "red"), "JPEG")[:-200], "(?i)truncated"),
+        (encoded(Image.new("RGB", (64, 64), "red"), "JPEG")[:-200], "cut off"),
         (png(HALF)[:-30] + b"\0" * 30, "expected a whole PNG, JPEG"),
     ],
 )

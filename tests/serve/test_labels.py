@@ -56,17 +56,17 @@ def test_a_whole_number_means_the_class_that_it_names() -> None:
     digits = replace(PETS, classes=("7", "8", "9"))
     body = b'{"labels": [{"id": "a", "label": 8}, {"id": "b", "label": "9"}]}'
     assert decode_labels(body, digits) == [Label("a", "8"), Label("b", "9")]
-    with pytest.raises(BadData, match=r"label: found 6; expected the name of a class"):
+    with pytest.raises(BadData, match=r"label: found a number; expected the name of a class"):
         decode_labels(b'{"labels": [{"id": "a", "label": 6}]}', digits)
 
 
 @pytest.mark.parametrize(
     ("task", "label", "found", "remedy"),
     [
-        (PETS, '"owls"', "'owls'", "Did you mean 'owl'?"),
-        (PETS, '""', "''", "Known: cat, dog, owl."),
-        (PETS, "true", "true", "One of: cat, dog, owl."),
-        (LATE, '"latte"', "'latte'", "Did you mean 'late'?"),
+        (PETS, '"owls"', "a text of 4 characters", "Did you mean 'owl'?"),
+        (PETS, '""', "an empty text", "Known: cat, dog, owl."),
+        (PETS, "true", "a boolean", "One of: cat, dog, owl."),
+        (LATE, '"latte"', "a text of 5 characters", "Did you mean 'late'?"),
     ],
 )
 def test_what_is_no_class_is_told(task: Task, label: str, found: str, remedy: str) -> None:
@@ -85,18 +85,18 @@ def test_what_is_no_class_is_told(task: Task, label: str, found: str, remedy: st
         (
             '{"labels": [{"id": "a", "label": 1}]}',
             "$.labels[0].label",
-            "1",
+            "a number",
             CLASSES,
         ),
         ('{"labels": [{"id": "a", "label": null}]}', "$.labels[0].label", "null", CLASSES),
-        ('{"labels": [{"id": "a", "label": [1.5]}]}', "$.labels[0].label", "[1.5]", CLASSES),
-        ('{"labels": [{"id": 1, "label": true}]}', "$.labels[0].id", "int", "str"),
+        ('{"labels": [{"id": "a", "label": [1.5]}]}', "$.labels[0].label", "a list of 1", CLASSES),
+        ('{"labels": [{"id": 1, "label": true}]}', "$.labels[0].id", "a number", "a text"),
         ('{"labels": [{"id": "a"}]}', "$.labels[0]", "no 'label'", "'label'"),
-        ('{"labels": []}', "$.labels", "too short", "array of length >= 1"),
+        ('{"labels": []}', "$.labels", "too short", "a list of at least 1"),
         (
             '{"labels": [{"id": "a", "lable": true}]}',
             "$.labels[0]",
-            "unknown name 'lable'",
+            "a name that has no meaning here",
             "Did you mean 'label'?",
         ),
     ],
@@ -124,22 +124,22 @@ def test_a_number_is_sent_as_one() -> None:
 @pytest.mark.parametrize(
     ("task", "label", "where", "found", "expected", "remedy"),
     [
-        (ABOUT, '"crew"', "", "'crew'", "a list of the names of classes, empty for a row that has "
-         "none of them", 'For example: ["crew"]'),
-        (ABOUT, '"delay|crew"', "", "'delay|crew'", "a list of the names",
+        (ABOUT, '"crew"', "", "a text of 4 characters", "a list of the names of classes, empty for a row "
+         "that has none of them", 'For example: ["crew"]'),
+        (ABOUT, '"delay|crew"', "", "a text of 10 characters", "a list of the names",
          'For example: ["delay"]'),
         (ABOUT, "null", "", "null", "a list of the names", 'For example: ["delay"]'),
-        (ABOUT, '["delay", "crow"]', "[1]", "'crow'", "the name of a class",
+        (ABOUT, '["delay", "crow"]', "[1]", "a text of 4 characters", "the name of a class",
          "Did you mean 'crew'?"),
-        (ABOUT, "[true]", "[0]", "true", "the name of a class", "One of: delay, price, crew."),
-        (DELAY, '"12.5"', "", "'12.5'", "a finite number of minutes",
+        (ABOUT, "[true]", "[0]", "a boolean", "the name of a class", "One of: delay, price, crew."),
+        (DELAY, '"12.5"', "", "a text of 4 characters", "a finite number of minutes",
          "Send 'delay' as it turned out: a number, not a text."),
-        (DELAY, "true", "", "true", "a finite number of minutes",
+        (DELAY, "true", "", "a boolean", "a finite number of minutes",
          "Leave the row out until its number is known."),
         (DELAY, "null", "", "null", "a finite number", "Leave the row out"),
-        (DELAY, "[1.5]", "", "[1.5]", "a finite number", "Leave the row out"),
-        (DELAY, "1" + 400 * "0", "", "1000000", "a finite number", "Leave the row out"),
-        (DELAY, "1e999", "", "Number out of range", "a value that fits", "Correct the request"),
+        (DELAY, "[1.5]", "", "a list of 1", "a finite number", "Leave the row out"),
+        (DELAY, "1" + 400 * "0", "", "a number", "a finite number", "Leave the row out"),
+        (DELAY, "1e999", "", "a number out of range", "a value that fits", "Correct the request"),
     ],
 )  # fmt: skip
 def test_what_is_no_label_of_its_kind_is_told(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 _LONGEST = 600
+_LONGEST_WORD = 200  # comparing words takes time, and one may be hostile
 
 
 class YardError(Exception):
@@ -135,7 +136,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
         'Known: auroc, brier.'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
+    close = difflib.get_close_matches(word[:_LONGEST_WORD], names, n=1)
     return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names)}."
 
 

@@ -149,4 +149,6 @@ def _too_large(found: str, where: str) -> BadData:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "in no format that is known"
-    return f"{error}" or type(error).__name__
+    if "truncated" in str(error).lower():
+        return "cut off"
+    return "damaged"  # a decoder's own words may hold bytes of the file: whoever sent it sees this

@@ -83,7 +83,7 @@ class Application:
             known = self.table.models
             raise NotFound(
                 where="model",
-                found=f"no deployed model '{model}'",
+                found="no deployed model of that name",
                 expected="a model with a deployed release",
                 remedy=nearest(model, known) if known else "Deploy one: torchyard deploy.",
             )

@@ -1,8 +1,9 @@
 """Saying what is wrong with a request's body: the decoder's short message, made actionable.
 
 The decoder (msgspec) stops at the first misfit and names its place. Here the place is looked up in
-the body again to show the value, and in the schema to show what would have been accepted. Nothing
-here runs for a request that fits.
+the body again to say what kind of value is there, and in the schema to say what would have been
+accepted. A refusal names known fields, kinds, counts and positions; it repeats nothing that the
+client chose. Nothing here runs for a request that fits.
 """
 
 from __future__ import annotations
@@ -14,16 +15,36 @@ import msgspec
 
 from torchyard.core.errors import BadData, BadUsage, YardError, nearest
 from torchyard.records.schema import Field, Schema
-from torchyard.serve.decoding.wording import describe, show, unreadable_image
+from torchyard.serve.decoding.wording import (
+    breach_of,
+    describe,
+    kind_of,
+    suggested,
+    unreadable_image,
+)
 
 JsonFault = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)
+_AT = re.compile(r"^(?P<what>.*)(?: - at `(?P<path>\$.*)`)$", re.DOTALL)  # the last place named
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _ABSENT = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
-_ROW = re.compile(r"^\$\.rows\[(?P<row>\d+)\](?:\.(?P<rest>.*))?$", re.DOTALL)
+_ROW = re.compile(r"^\$\.rows\[(?P<row>\d{1,9})\](?:\.(?P<rest>.*))?$", re.DOTALL)
+_NAME = re.compile(r"\.([^.\[\]]+)|\[(?:\d{1,9}|\.\.\.)\]")  # a step of a path
 _INDEX = re.compile(r"\[(\d+)\]")
 _HALF = re.compile(rb"\\u[dD][89a-bA-B]..(?!\\u[dD][c-fC-F])")
+
+
+_UNFIT = "a value that does not fit"
+_BOUND = {"<": " of at most ", ">": " of at least "}
+_GOT = {
+    "`null`": "null",
+    "`bool`": "a boolean",
+    "`int`": "a number",
+    "`float`": "a number",
+    "`str`": "a text",
+    "`array`": "a list",
+    "`object`": "an object",
+}
 
 
 class _Loose(msgspec.Struct):
@@ -52,7 +73,11 @@ def explain(
         return misfit(path, what, known=("rows", "ids", "key"))
     if row["rest"] is None:
         return _row_misfit(path, what, schema, later)
-    field, within = field_of(row["rest"], schema)
+    try:
+        field, within = field_of(row["rest"], schema)
+    except KeyError:  # an unknown name outside the rows that is worded like a place among them
+        return misfit("$", what, known=())
+    path = f"$.rows[{row['row']}].{field.name}{places(within)}"
     try:
         raw = msgspec.json.decode(body, type=_Loose).rows[int(row["row"])]
         value = msgspec.json.decode(raw)[field.name]
@@ -76,10 +101,15 @@ def field_of(rest: str, schema: Schema) -> tuple[Field, tuple[int, ...]]:
     return field, tuple(int(index) for index in _INDEX.findall(rest[len(field.name) :]))
 
 
+def places(within: tuple[int, ...]) -> str:
+    """Indices as a path has them: ``[0][3]``."""
+    return "".join(f"[{index}]" for index in within)
+
+
 def value_misfit(
     where: str, what: str, field: Field, value: object, within: tuple[int, ...] = ()
 ) -> BadData:
-    """The refusal for a value that breaks its field's rules, shown as far as it helps.
+    """The refusal for a value that breaks its field's rules.
 
     Args:
         where: the place to name.
@@ -93,15 +123,23 @@ def value_misfit(
         return field_misfit(where, found, field, remedy)
     for index in within:
         value = value[index]  # type: ignore[index]
-    is_count = isinstance(value, list) and " of length " in what
-    return field_misfit(where, f"a list of {len(value)}" if is_count else show(value), field)  # type: ignore[arg-type]
+    if isinstance(value, list) and " of length " in what:
+        return field_misfit(where, kind_of(value), field)
+    hint = suggested(value, field.values) if isinstance(value, str) else ""
+    remedy = f"{hint} Correct '{field.name}' in this row.".lstrip()
+    return field_misfit(where, breach_of(value, field), field, remedy)
 
 
 def not_json(error: Exception, body: bytes) -> BadUsage:
     """The refusal for a body that is not JSON at all."""
-    found = "values nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, RecursionError):
+        found = "values nested too deeply"
+    elif isinstance(error, UnicodeDecodeError):
+        found = f"a byte that is not UTF-8 (byte {error.start} of a text)"
+    else:
+        found = str(error)  # msgspec's own words: a kind of fault and its position
     if half := _HALF.search(body):
-        found = f"{half[0].decode('latin-1')}, half of a character's two parts"
+        found = f"half of a character's two parts (byte {half.start()})"
     return BadUsage(
         where="request body",
         found=found,
@@ -119,13 +157,13 @@ def misfit(path: str, what: str, *, known: tuple[str, ...]) -> BadData:
         known: names that the object may have, to suggest one of.
     """
     if unknown := _UNKNOWN.match(what):
-        found, expected = f"unknown name '{unknown['name']}'", nearest(unknown["name"], known)
+        found, expected = "a name that has no meaning here", nearest(unknown["name"], known)
     elif absent := _ABSENT.match(what):
         found, expected = f"no '{absent['name']}'", f"'{absent['name']}'"
     else:
         found, expected = found_in(what), _expected_in(what)
     return BadData(
-        where=path,
+        where=_known_place(path, known),
         found=found,
         expected=expected.rstrip("."),
         remedy="Correct the request body.",
@@ -163,19 +201,31 @@ def found_in(what: str) -> str:
 
     Example:
         >>> found_in("Expected `float`, got `str`")
-        'str'
+        'a text'
     """
-    _, _, found = what.partition(", got ")
-    if " of length " in what:
-        return "too short" if ">=" in what else "too long"
-    return found.strip("`") or what.replace("`", "")
+    wanted, _, found = what.partition(", got ")
+    if found:
+        return _GOT.get(found, _UNFIT)
+    if not wanted.startswith("Expected "):
+        return "a number out of range" if wanted == "Number out of range" else _UNFIT
+    if " of length " in wanted:
+        return "too short" if ">=" in wanted else "too long"
+    return _UNFIT
 
 
 def _expected_in(what: str) -> str:
     wanted, _, _ = what.partition(", got ")
     if not wanted.startswith("Expected "):
         return "a value that fits"
-    return wanted.removeprefix("Expected ").replace("`", "")
+    words = wanted.removeprefix("Expected ")
+    for type_name, name in _GOT.items():
+        words = words.replace(type_name, name)
+    words = re.sub(r"`([a-z |]+)`", lambda any_of: _any_of(any_of[1]), words)
+    return re.sub(r" of length ([<>])= ", lambda end: _BOUND[end[1]], words)
+
+
+def _any_of(types: str) -> str:
+    return " or ".join(dict.fromkeys(_GOT.get(f"`{name}`", name) for name in types.split(" | ")))
 
 
 def _row_misfit(path: str, what: str, schema: Schema, later: Collection[str]) -> BadData:
@@ -187,7 +237,20 @@ def _row_misfit(path: str, what: str, schema: Schema, later: Collection[str]) ->
             expected=describe(field),
             remedy=f"Add '{field.name}' to this row.",
         )
-    unknown = _UNKNOWN.match(what)
-    if unknown and unknown["name"] in later:
-        return known_later(path, unknown["name"])
-    return misfit(path, what, known=schema.names)
+    if unknown := _UNKNOWN.match(what):
+        if unknown["name"] in later:
+            return known_later(path, unknown["name"])
+        return BadData(
+            where=path,
+            found="a field that the schema does not have",
+            expected="fields of the schema alone",
+            remedy=nearest(unknown["name"], schema.names),
+        )
+    return misfit(path, what, known=())
+
+
+def _known_place(path: str, known: Collection[str]) -> str:
+    """The path, unless a step of it is no name that the server itself knows."""
+    names = [step[1] for step in _NAME.finditer(path) if step[1] is not None]
+    is_whole = _NAME.sub("", path) == "$"
+    return path if is_whole and set(names) <= {*known, "rows"} else "$"

@@ -1,20 +1,22 @@
-"""Rules and values in words: what a field accepts, and a value as a person would write it.
+"""Rules and values in words: what a field accepts, and of what kind a value is.
 
-Which value is at fault, and where, is ``misfit``'s.
+No word here repeats what a client sent: a refusal may be shown by a page, kept by a log, or read by
+somebody else than its sender. Which value is at fault, and where, is ``misfit``'s.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
-import msgspec
-
-from torchyard.core.wording import listed
+from torchyard.core.errors import nearest
+from torchyard.core.wording import counted, listed
 from torchyard.records.schema import LARGEST_IMAGE_BYTES, Field
 
-_LONGEST_VALUE = 80
 _MOST_LISTED = 10
+_LARGE = 2**53  # a larger one cannot be told from its neighbours
 _BLANK = re.compile(r"\s")
+_ZONED = re.compile(r"(?:[zZ]|[+-]\d\d:?\d\d)$")
 _FOREIGN = re.compile(r"[^A-Za-z0-9+/=]")
 
 
@@ -35,20 +37,60 @@ def describe(field: Field) -> str:
     return f"{text}, or null" if field.optional else text
 
 
-def show(value: object) -> str:
-    """A JSON value as a person would write it, shortened.
+def kind_of(value: object) -> str:
+    """What a JSON value is, without a character of it: refusals reflect nothing that was sent.
 
     Example:
-        >>> show("EWR"), show(None), show([1, 2])
-        ("'EWR'", 'null', '[1,2]')
-        >>> show("a" * 5000).endswith("aaa... (5,000 characters)")
-        True
+        >>> kind_of("EWR"), kind_of(None), kind_of(-12.5), kind_of([1, 2])
+        ('a text of 3 characters', 'null', 'a number', 'a list of 2')
     """
-    text = repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
-    if len(text) <= _LONGEST_VALUE:
-        return text
-    size = f" ({len(value):,} characters)" if isinstance(value, str) else ""
-    return f"{text[:_LONGEST_VALUE]}...{size}"
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return f"a text of {counted(len(value), 'character')}" if value else "an empty text"
+        case list():
+            return f"a list of {len(value):,}" if value else "an empty list"
+        case dict():
+            return "an object"
+        case _:
+            return "a value of another kind"
+
+
+def breach_of(value: object, field: Field) -> str:
+    """What a JSON value is, and which rule of its field it breaks, as far as that is plain.
+
+    Example:
+        >>> field = Field(name="distance", kind="number", ge=0, le=6000)
+        >>> breach_of(-4, field), breach_of("719", field)
+        ('a number below 0', 'a text of 3 characters')
+    """
+    if isinstance(value, bool) or value is None:
+        return kind_of(value)
+    if isinstance(value, int | float):
+        return _numeric_breach(value, field)
+    if not isinstance(value, str) or not value:
+        return kind_of(value)
+    if field.kind == "timestamp":
+        return "a time with a zone" if _ZONED.search(value) else f"{kind_of(value)} that is no time"
+    if field.values:
+        return f"{kind_of(value)} that is none of them"
+    return kind_of(value)
+
+
+def suggested(word: str, known: Collection[str]) -> str:
+    """A sentence that suggests the closest of some known words, empty when none is close.
+
+    Example:
+        >>> suggested("sout", ["north", "south"])
+        "Did you mean 'south'?"
+    """
+    sentence = nearest(word, known)
+    return sentence if sentence.startswith("Did you mean") else ""
 
 
 def unreadable_image(value: object, name: str) -> tuple[str, str]:
@@ -58,10 +100,9 @@ def unreadable_image(value: object, name: str) -> tuple[str, str]:
         >>> unreadable_image("data:image/png;base64,iVBO", "photo")
         ('a data: URL', "Send only what follows 'base64,' as 'photo'.")
     """
-    if not isinstance(value, str):
-        return show(value), f"Send the bytes of the picture's file as base64 text in '{name}'."
-    if not value:
-        return "''", f"Send the bytes of the picture's file as base64 text in '{name}'."
+    if not isinstance(value, str) or not value:
+        send = f"Send the bytes of the picture's file as base64 text in '{name}'."
+        return kind_of(value), send
     if value.startswith("data:"):
         return "a data: URL", f"Send only what follows 'base64,' as '{name}'."
     if _BLANK.search(value):
@@ -71,11 +112,9 @@ def unreadable_image(value: object, name: str) -> tuple[str, str]:
             "base64 in the alphabet for URLs",
             f"Encode '{name}' with '+' and '/' in place of '-' and '_'.",
         )
+    encode = f"Encode the bytes of the picture's file as base64 in '{name}'."
     if foreign := _FOREIGN.search(value):
-        return (
-            f"{foreign[0]!r} at character {foreign.start()}, which base64 does not have",
-            f"Encode the bytes of the picture's file as base64 in '{name}'.",
-        )
+        return f"something at character {foreign.start():,} that base64 does not have", encode
     if len(value) % 4:
         return (
             f"{len(value):,} characters of base64, not a multiple of four",
@@ -83,7 +122,17 @@ def unreadable_image(value: object, name: str) -> tuple[str, str]:
         )
     if len(value) // 4 * 3 > LARGEST_IMAGE_BYTES:
         return f"{len(value) // 4 * 3:,} bytes", f"Send '{name}' in a smaller size."
-    return show(value), f"Encode the bytes of the picture's file as base64 in '{name}'."
+    return f"{kind_of(value)} that is not base64", encode
+
+
+def _numeric_breach(value: float, field: Field) -> str:
+    if field.ge is not None and value < field.ge:
+        return f"a number below {_plain(field.ge)}"
+    if field.le is not None and value > field.le:
+        return f"a number above {_plain(field.le)}"
+    if isinstance(value, float) and (field.kind == "integer" or field.dtype == "int64"):
+        return "a number written with a fraction"
+    return "a number too large" if abs(value) > _LARGE else "a number"
 
 
 def _accepted(field: Field) -> str:

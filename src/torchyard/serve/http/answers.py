@@ -74,10 +74,10 @@ def refuse(error: YardError) -> Answer:
     return Answer(status, body, headers=_RETRY if status == 503 else ())
 
 
-def refuse_method(method: str, path: str, allowed: tuple[str, ...]) -> Answer:
+def refuse_method(pattern: str, allowed: tuple[str, ...]) -> Answer:
     """405: the route exists, for other methods."""
     names = " or ".join(allowed)
-    body = _parts("method_not_allowed", path, method, names, f"Send {names}.")
+    body = _parts("method_not_allowed", pattern, "another method", names, f"Send {names}.")
     return Answer(405, body, headers=((b"allow", ", ".join(allowed).encode()),))
 
 

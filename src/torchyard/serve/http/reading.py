@@ -188,7 +188,7 @@ class RequestReader:
             return
         length = int(self._headers.get(b"content-length", b"0"))
         if length > self._most_body_bytes:
-            self._close_for_body(f"a body of {length} bytes")
+            self._close_for_body("a longer body")
         elif expectation := self._headers.get(b"expect"):
             self._meet(expectation.lower())
 
@@ -200,7 +200,7 @@ class RequestReader:
         self._body.append(body)
         self._body_bytes += len(body)
         if self._body_bytes > self._most_body_bytes:
-            self._close_for_body(f"more than {self._most_body_bytes} bytes of body")
+            self._close_for_body("a longer body")
 
     def on_message_complete(self) -> None:
         """The request is whole."""

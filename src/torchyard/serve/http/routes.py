@@ -53,8 +53,7 @@ def dispatch(app: Application, exchange: Exchange) -> None:
         exchange.route = route.pattern
         if exchange.method != route.method:
             allowed = ("GET", "HEAD") if route.method == "GET" else (route.method,)
-            path = exchange.path.decode("latin-1")
-            exchange.answer(refuse_method(exchange.method, path, allowed))
+            exchange.answer(refuse_method(route.pattern, allowed))
             return
         route.handle(app, exchange, *names)
     except Exception as error:  # the edge of the process: every request is answered
@@ -83,7 +82,7 @@ def find_route(path: bytes) -> tuple[Route, tuple[str, ...]]:
             return route, tuple(unquote(found) for wanted, found in places if wanted == "{}")
     raise NotFound(
         where="path",
-        found=path.decode("latin-1"),
+        found="no route of this path",
         expected="a route of this server",
         remedy="GET / lists where to begin.",
     )

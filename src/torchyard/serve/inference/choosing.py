@@ -38,7 +38,7 @@ def engine_of(served: Served, version: str) -> Engine:
     if version not in engines:
         raise NotFound(
             where=f"model {served.state.model}",
-            found=f"version '{version}'",
+            found="no such version",
             expected="the first 12 digits of a release that is served",
             remedy=nearest(version, engines),
         )
@@ -82,7 +82,7 @@ def wanted_outputs(engine: Engine, names: Sequence[str]) -> list[Output]:
         if name not in known:
             raise BadData(
                 where=f"$.outputs[{place}].name",
-                found=f"'{name}'",
+                found="no such output",
                 expected=" or ".join(known),
                 remedy=nearest(name, known),
             )

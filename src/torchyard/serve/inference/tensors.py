@@ -32,7 +32,7 @@ from torchyard.serve.decoding.misfit import (
     value_misfit,
 )
 from torchyard.serve.decoding.rows import RowDecoder
-from torchyard.serve.decoding.wording import describe, show
+from torchyard.serve.decoding.wording import describe, kind_of
 
 _DATATYPES: dict[FieldKind, tuple[str, ...]] = {
     "number": ("FP64", "FP32", "INT64"),
@@ -148,8 +148,11 @@ def _by_field(inputs: Sequence[Tensor], decoder: RowDecoder) -> dict[str, Tensor
         if name in decoder.later:
             raise known_later("$.inputs", name)
         if name not in schema.names:
-            raise _refuse(
-                "$.inputs", f"input '{name}'", "an input named like a field", schema.names
+            raise BadData(
+                where="$.inputs",
+                found="an input that the schema does not have",
+                expected="an input named like a field",
+                remedy=nearest(name, schema.names),
             )
     if len(tensors) < len(inputs):
         raise _refuse("$.inputs", "two inputs of one name", "one input for each field")
@@ -163,7 +166,7 @@ def _row_count(inputs: Sequence[Tensor], max_rows: int) -> int:
     count = inputs[0].shape[0] if inputs[0].shape else 0
     if not 1 <= count <= max_rows:
         where = f"$.inputs['{inputs[0].name}'].shape"
-        raise _refuse(where, show(inputs[0].shape), f"[n,...] with n from 1 to {max_rows}")
+        raise _refuse(where, "another number of rows", f"[n,...] with n from 1 to {max_rows}")
     return count
 
 
@@ -171,10 +174,10 @@ def _check_form(tensor: Tensor, field: Field, count: int) -> None:
     where = f"$.inputs['{tensor.name}']"
     shapes = [[count, *field.shape]] if field.shape else [[count], [count, 1]]
     if tensor.shape not in shapes:
-        raise _refuse(f"{where}.shape", show(tensor.shape), " or ".join(map(show, shapes)))
+        raise _refuse(f"{where}.shape", "another shape", " or ".join(map(str, shapes)))
     allowed = datatypes_of(field)
     if tensor.datatype not in allowed:
-        raise _refuse(f"{where}.datatype", f"'{tensor.datatype}'", f"{' or '.join(allowed)}")
+        raise _refuse(f"{where}.datatype", "another datatype", " or ".join(allowed))
 
 
 def _check_count(values: Sequence[object], tensor: Tensor, count: int) -> None:
@@ -214,7 +217,7 @@ def _value(value: Any, datatype: str, field: Field, where: str) -> object:
     if value is None or (value == "" and datatype == "BYTES"):
         return None
     if datatype == "INT64" and type(value) is not int:
-        raise _refuse(where, show(value), "a whole number, as INT64 says")
+        raise _refuse(where, kind_of(value), "a whole number, as INT64 says")
     if field.kind == "timestamp" and datatype == "INT64":
         return None if value == MISSING_TIME else _time(value, field, where)
     if field.kind == "integer" and isinstance(value, float) and math.isfinite(value):
@@ -226,7 +229,7 @@ def _time(micros: int, field: Field, where: str) -> datetime:
     try:
         return _EPOCH + timedelta(microseconds=micros)
     except OverflowError as error:
-        raise field_misfit(where, f"{micros} microseconds since 1970", field) from error
+        raise field_misfit(where, "microseconds beyond the year 9999", field) from error
 
 
 def _cell_misfit(error: Exception, rows: list[dict[str, object]], schema: Schema) -> YardError:
@@ -245,7 +248,6 @@ def _cell_misfit(error: Exception, rows: list[dict[str, object]], schema: Schema
     return value_misfit(where, what, field, rows[row].get(field.name), within)
 
 
-def _refuse(where: str, found: str, expected: str, known: Sequence[str] = ()) -> BadData:
-    word = found.partition("'")[2].rstrip("'")
-    remedy = nearest(word, known) if known else "Correct the request body."
+def _refuse(where: str, found: str, expected: str) -> BadData:
+    remedy = "Correct the request body."
     return BadData(where=where, found=found, expected=expected, remedy=remedy)

@@ -15,7 +15,7 @@ from msgspec import Meta
 from torchyard.core.errors import BadData, NotReady, nearest
 from torchyard.records.schema import Task
 from torchyard.serve.decoding.misfit import JsonFault, misfit, not_json, place_of
-from torchyard.serve.decoding.wording import show
+from torchyard.serve.decoding.wording import kind_of
 from torchyard.serve.logs.segments import Segments
 
 _SHOWN_CLASSES = 8
@@ -94,7 +94,7 @@ def _name(label: Any, task: Task, *, where: str) -> str:
     also = ", true or false" if task.is_binary else ""
     raise BadData(
         where=where,
-        found=show(label),
+        found=kind_of(label),
         expected=f"the name of a class{also}",
         remedy=nearest(name, task.classes)
         if isinstance(name, str)
@@ -107,7 +107,7 @@ def _names(label: Any, task: Task, *, where: str) -> list[str]:
         example = msgspec.json.encode([label if label in task.classes else task.classes[0]])
         raise BadData(
             where=where,
-            found=show(label),
+            found=kind_of(label),
             expected="a list of the names of classes, empty for a row that has none of them",
             remedy=f"For example: {example.decode()}",
         )
@@ -121,7 +121,7 @@ def _number(label: Any, task: Task, *, where: str) -> float:
     unit = f" of {task.unit}" if task.unit else ""
     raise BadData(
         where=where,
-        found=show(label),
+        found=kind_of(label),
         expected=f"a finite number{unit}",
         remedy=f"Send '{task.label}' as it turned out: a number, not a text."
         if isinstance(label, str)
