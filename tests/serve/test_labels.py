@@ -124,8 +124,9 @@ def test_a_number_is_sent_as_one() -> None:
 @pytest.mark.parametrize(
     ("task", "label", "where", "found", "expected", "remedy"),
     [
-        (ABOUT, '"crew"', "", "a text of 4 characters", "a list of the names of classes, empty for a row "
-         "that has none of them", 'For example: ["crew"]'),
+        (ABOUT, '"crew"', "", "a text of 4 characters",
+         "a list of the names of classes, empty for a row that has none of them",
+         'For example: ["crew"]'),
         (ABOUT, '"delay|crew"', "", "a text of 10 characters", "a list of the names",
          'For example: ["delay"]'),
         (ABOUT, "null", "", "null", "a list of the names", 'For example: ["delay"]'),
