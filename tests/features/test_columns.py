@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ from tests.support.rows import frame, rows
 from tests.support.transforms import SCHEMA
 from torchyard.core.errors import BadData
 from torchyard.features import columns_from_frame
-from torchyard.features.columns import MISSING_TIME, column_from_series, column_from_values
+from torchyard.features.columns import (
+    MISSING_TIME,
+    RowColumns,
+    column_from_series,
+    column_from_values,
+    columns_from_rows,
+)
 from torchyard.records.schema import Field
 
 
@@ -85,3 +92,19 @@ def test_a_tensor_in_another_shape_is_refused(values: list[Any]) -> None:
     if None not in values:
         with pytest.raises(BadData, match=r"field 'sensor'"):
             column_from_values(field, [v for v in values if v != [1.0, None]] or [[1.0, None, 2]])
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(rows(SCHEMA), min_size=1, max_size=5))
+def test_columns_of_all_rows_at_once_are_those_of_each_field(drawn: list[dict[str, Any]]) -> None:
+    given = [SimpleNamespace(**row) for row in drawn]
+    plain = columns_from_rows(SCHEMA, given)
+    quick = RowColumns(SCHEMA, SCHEMA.names)(given)
+
+    assert quick.keys() == plain.keys()
+    for name, column in plain.items():
+        assert quick[name].dtype == column.dtype
+        assert quick[name].shape == column.shape
+        assert quick[name].flags.c_contiguous
+        assert column.dtype == object or quick[name].tobytes() == column.tobytes()
+        assert column.dtype != object or quick[name].tolist() == column.tolist()

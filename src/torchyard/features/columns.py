@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -48,6 +49,40 @@ def columns_from_rows(schema: Schema, rows: Sequence[object]) -> dict[str, Colum
         field.name: column_from_values(field, [getattr(row, field.name) for row in rows])
         for field in schema.fields
     }
+
+
+@final
+class RowColumns:
+    """``columns_from_rows`` for one schema, faster: numbers of all fields go into one array.
+
+    Args:
+        schema: the fields, which give order and kinds.
+        attributes: the rows' attribute of each field, in the schema's order.
+    """
+
+    def __init__(self, schema: Schema, attributes: Sequence[str]) -> None:
+        self._fields = schema.fields
+        self._numbers = [n for n, field in enumerate(schema.fields) if field.kind in _NUMERIC]
+        self._others = [n for n, field in enumerate(schema.fields) if field.kind not in _NUMERIC]
+        # of two attributes at least, it gives a tuple
+        self._values = attrgetter(*attributes, *attributes[:1])
+
+    def __call__(self, rows: Sequence[object]) -> dict[str, Column]:
+        """Raw columns of request rows, by field name; see ``columns_from_rows``.
+
+        Raises:
+            BadData: a tensor has another shape.
+        """
+        by_field = list(zip(*map(self._values, rows), strict=True))
+        columns: dict[str, Column] = {}
+        if self._numbers:
+            numbers = np.array([by_field[n] for n in self._numbers], dtype=np.float64)
+            for n, column in zip(self._numbers, numbers[:, :, np.newaxis], strict=True):
+                columns[self._fields[n].name] = column
+        for n in self._others:
+            field = self._fields[n]
+            columns[field.name] = column_from_values(field, by_field[n])
+        return columns
 
 
 def column_from_values(field: Field, values: Sequence[Any]) -> Column:

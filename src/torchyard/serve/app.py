@@ -8,9 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import final
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple, final
 
-from torchyard.core.errors import NotFound, NotReady, Overloaded, YardError, nearest
+from torchyard.core.errors import BadModel, NotFound, NotReady, Overloaded, YardError, nearest
 from torchyard.serve.batching import Batcher
 from torchyard.serve.calls import Call
 from torchyard.serve.engine import Engine, Scores
@@ -22,6 +24,14 @@ from torchyard.serve.settings import Settings
 from torchyard.serve.telemetry.metrics import Metrics
 
 _OUTPUT = logging.getLogger("torchyard.serve")
+
+
+class _Answered(NamedTuple):
+    engine: Engine
+    ids: list[str]
+    rows: list[object]
+    scores: Scores
+    size_bytes: int  # of the body: no text in it has more characters
 
 
 @final
@@ -55,6 +65,7 @@ class Application:
     wall_clock: Callable[[], float]
     table: Table = field(default_factory=Table)
     _batchers: dict[str, Batcher] = field(default_factory=dict)
+    _answered: list[_Answered] = field(default_factory=list)
 
     def apply(self, table: Table) -> None:
         """Serve another table from the next request on; requests in flight keep their engines."""
@@ -69,6 +80,11 @@ class Application:
         }
         self.metrics.serving((engine.model, engine.release) for engine in engines.values())
         self.table = table
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait for a model."""
+        return sum(batcher.waiting_rows for batcher in self._batchers.values())
 
     def served(self, model: str) -> Served:
         """A deployed model.
@@ -129,10 +145,13 @@ class Application:
         self._batchers[engine.release].submit(call, rows, deadline, done)
 
     def refuse(self, call: Call, error: Exception) -> None:
-        """Answer a call with what went wrong."""
+        """Answer a call with what went wrong.
+
+        A model that fails, or whose answer is unsound, is our fault: what it was is for our output.
+        """
         if isinstance(error, Overloaded):
             self.metrics.count("rejected", (call.model,))
-        if isinstance(error, YardError):
+        if isinstance(error, YardError) and not isinstance(error, BadModel):
             call.refuse(error)
             return
         incident = self.ids.make(1)[0]
@@ -157,8 +176,24 @@ class Application:
             self.refuse(call, scores)
             return
         answer(scores)
+        if not self._answered:  # the log is for when this turn's answers are on their way
+            self.loop.call_soon(self.log_answers)
+        self._answered.append(_Answered(engine, ids, rows, scores, call.size_bytes))
+
+    def log_answers(self) -> None:
+        """Hand over to the prediction log what was answered since the last time."""
+        answered, self._answered = self._answered, []
         at = self.wall_clock()
-        self.predictions.append(engine, at=at, ids=ids, rows=rows, scores=scores)
+        for engine, group in groupby(answered, key=attrgetter("engine")):
+            some = list(group)
+            self.predictions.append(
+                engine,
+                at=at,
+                ids=[name for one in some for name in one.ids],
+                rows=[row for one in some for row in one.rows],
+                scores=[score for one in some for score in one.scores],
+                longest=max(one.size_bytes for one in some),
+            )
 
     def _batcher(self, engine: Engine) -> Batcher:
         labels = (engine.model,)

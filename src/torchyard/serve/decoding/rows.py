@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated, Any, Protocol, cast, final
 
 import msgspec
 from msgspec import Meta
 
 from torchyard.core.errors import BadData, BadRecord
-from torchyard.features.columns import Columns, columns_from_rows
+from torchyard.features.columns import Columns, RowColumns
 from torchyard.records.schema import Schema
 from torchyard.serve.decoding.misfit import JsonFault, explain
 from torchyard.serve.decoding.values import find_misfit, json_type, to_array
-from torchyard.serve.logs.loggable import loggable_form
+from torchyard.serve.logs.loggable import loggable_form, logs_whole_rows
 
 _UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec cannot rename to them
 
@@ -68,9 +67,8 @@ class RowDecoder:
         self.schema = schema
         self.later = tuple(later)
         # Field names need not be identifiers, attributes must be: they are f0, f1, ... inside.
-        self._attributes = Schema(
-            fields=tuple(replace(field, name=f"f{n}") for n, field in enumerate(schema.fields))
-        )
+        names = [f"f{n}" for n in range(len(schema.fields))]
+        self.columns: Callable[[Sequence[object]], Columns] = RowColumns(schema, names)
         self._tensors = [
             (f"f{n}", field) for n, field in enumerate(schema.fields) if field.kind == "tensor"
         ]
@@ -78,6 +76,7 @@ class RowDecoder:
         self._rows: Any = list[row]  # type: ignore[valid-type]
         self._body = msgspec.json.Decoder(_body_struct(row, max_rows))
         self.loggable: Callable[[object], object] = loggable_form(schema)
+        self.logs_whole_rows = logs_whole_rows(schema)
 
     def decode(self, body: bytes) -> PredictBody:
         """Read ``{"rows": [...], "ids": [...], "key": "..."}``.
@@ -110,11 +109,6 @@ class RowDecoder:
         decoded = cast(list[object], msgspec.convert(rows, self._rows))
         self._make_arrays(decoded, "$")
         return decoded
-
-    def columns(self, rows: Sequence[object]) -> Columns:
-        """Raw columns of decoded rows, by field name; see ARCHITECTURE.md for their forms."""
-        columns = columns_from_rows(self._attributes, rows)
-        return dict(zip(self.schema.names, columns.values(), strict=True))
 
     def _make_arrays(self, rows: Sequence[object], where: str) -> None:
         """Put arrays in the place of tensors' nested lists."""

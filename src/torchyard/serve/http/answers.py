@@ -24,6 +24,7 @@ _RETRY = ((b"retry-after", b"1"),)
 _LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+_OK = _LINES[200] + b"content-type: %b\r\ncontent-length: %d\r\n\r\n%b"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -42,6 +43,8 @@ class Answer(NamedTuple):
             is_last: whether the connection closes after it.
             without_body: for HEAD, whose answer has a GET's head alone.
         """
+        if self.status == 200 and not (is_last or without_body or self.headers):
+            return _OK % (self.content_type, len(self.body), self.body)
         headers = (*self.headers, (b"connection", b"close")) if is_last else self.headers
         return b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
             _LINES[self.status],

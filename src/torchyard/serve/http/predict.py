@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -11,10 +11,10 @@ from torchyard.serve.decoding.misfit import JsonFault
 from torchyard.serve.decoding.rows import Peek
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
-from torchyard.serve.http.answers import accepted, answer_json
+from torchyard.serve.http.answers import Answer, accepted
+from torchyard.serve.http.bodies import Encode, body_encoder
 from torchyard.serve.http.connection import Exchange
 from torchyard.serve.logs.labels import decode_labels
-from torchyard.serve.predictions import predictions
 
 _PEEK = msgspec.json.Decoder(Peek)
 
@@ -66,12 +66,9 @@ def _split(app: Application, exchange: Exchange, served: Served) -> Engine:
 
 
 def _answer(exchange: Exchange, engine: Engine, ids: list[str], scores: Scores) -> None:
-    exchange.answer(
-        answer_json(
-            {
-                "predictions": predictions(engine.task, ids, scores),
-                "release": engine.release,
-                "variant": engine.variant,
-            }
-        )
-    )
+    exchange.answer(Answer(200, _encoder(engine)(ids, scores)))
+
+
+@lru_cache(maxsize=64)
+def _encoder(engine: Engine) -> Encode:
+    return body_encoder(engine.task, release=engine.release, variant=engine.variant)

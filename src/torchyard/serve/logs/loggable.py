@@ -36,6 +36,11 @@ def loggable_form(schema: Schema) -> Callable[[object], object]:
     return form
 
 
+def logs_whole_rows(schema: Schema) -> bool:
+    """Whether the log keeps every field, so that a row without long texts is kept as it is."""
+    return all(field.is_logged for field in schema.fields)
+
+
 def _can_be_long(field: Field) -> bool:
     if field.kind not in _TEXTS or field.values:
         return False

@@ -18,6 +18,7 @@ from typing import NamedTuple, final
 import msgspec
 
 from torchyard.serve.engine import Engine, Scores
+from torchyard.serve.logs.loggable import LOGGED_CHARACTERS
 from torchyard.serve.logs.segments import Segments
 
 FLUSH_S = 0.05
@@ -80,6 +81,7 @@ class PredictionLog:
         ids: Sequence[str],
         rows: Sequence[object],
         scores: Scores,
+        longest: int | None = None,
     ) -> None:
         """Queue answered rows; they are on file within half a second. Called on the loop only.
 
@@ -89,13 +91,14 @@ class PredictionLog:
             ids: one for each row.
             rows: decoded by the engine's decoder.
             scores: their answers, in the order of the task's outputs.
+            longest: no text of these rows has more characters; None where that is not known.
         """
         count = len(ids)
         if self._taken_rows - self._written_rows + count > self._most_rows:
             self._count_dropped(engine.model, count)
             return
         self._taken_rows += count
-        lines = encode(engine, at=at, ids=ids, rows=rows, scores=scores)
+        lines = encode(engine, at=at, ids=ids, rows=rows, scores=scores, longest=longest)
         self._queue.append(_Waiting(engine.model, lines, count))
 
     def close(self) -> None:
@@ -140,13 +143,16 @@ def encode(
     ids: Sequence[str],
     rows: Sequence[object],
     scores: Scores,
+    longest: int | None = None,
 ) -> bytes:
     """The log's lines for some answered rows, personal fields left out; see ``append``."""
-    release, variant, loggable = engine.release, engine.variant, engine.decoder.loggable
+    release, variant, decoder = engine.release, engine.variant, engine.decoder
+    is_short = longest is not None and longest <= LOGGED_CHARACTERS
+    kept = rows if is_short and decoder.logs_whole_rows else map(decoder.loggable, rows)
     return _ENCODER.encode_lines(
         [
-            _Line(name, at, release, variant, loggable(row), score)
-            for name, row, score in zip(ids, rows, scores, strict=True)
+            _Line(name, at, release, variant, row, score)
+            for name, row, score in zip(ids, kept, scores, strict=True)
         ]
     )
 

@@ -1,0 +1,45 @@
+"""The compiled answer is the plain one, for every kind of task and any names of classes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchyard.records.schema import Task
+from torchyard.serve.http.bodies import body_encoder
+from torchyard.serve.predictions import predictions
+
+NAMES = st.lists(st.text(max_size=6), min_size=2, max_size=5, unique=True).map(tuple)
+SHARES = st.floats(0, 1, width=32)
+KINDS = ("binary_classification", "multiclass_classification", "multilabel_classification")
+
+
+def _agree(task: Task, scores: list[list[float]]) -> None:
+    ids = [f"row-{place}" for place in range(len(scores))]
+    body = body_encoder(task, release="sha256:0", variant="v")(ids, scores)
+    assert body == msgspec.json.encode(
+        {"predictions": predictions(task, ids, scores), "release": "sha256:0", "variant": "v"}
+    )
+
+
+@given(st.data())
+@pytest.mark.parametrize("kind", KINDS)
+def test_classes(kind: str, data: st.DataObject) -> None:
+    classes = data.draw(NAMES)[: 2 if kind.startswith("binary") else None]
+    task = Task(kind=kind, label="label", classes=classes)  # type: ignore[arg-type]
+    row = st.lists(SHARES, min_size=len(classes), max_size=len(classes))
+    _agree(task, data.draw(st.lists(row, min_size=1, max_size=3)))
+
+
+@given(st.lists(st.lists(st.floats(-1e30, 1e30), min_size=3, max_size=3), min_size=1, max_size=3))
+@pytest.mark.parametrize("unit", [None, "minutes"])
+def test_numbers(unit: str | None, scores: list[list[float]]) -> None:
+    _agree(Task(kind="regression", label="delay", classes=(), unit=unit), scores)
+
+
+def test_more_classes_than_are_compiled() -> None:
+    classes = tuple(f"class {place}" for place in range(300))
+    task = Task(kind="multiclass_classification", label="label", classes=classes)
+    _agree(task, [[1 / 300] * 300])
