@@ -134,5 +134,5 @@ def test_an_answer_that_is_no_number_is_refused(engine: Engine, release: Release
 
     broken = Engine(release, max_rows=10)
     broken._model = Broken()  # type: ignore[assignment]
-    with pytest.raises(BadModel, match=r"found answers \(2, 2\) with 1 not finite"):
+    with pytest.raises(BadModel, match="found 1 of 2 rows with numbers that are not finite"):
         score(broken, 1.0, 2.0)

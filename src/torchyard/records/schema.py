@@ -155,8 +155,9 @@ class Task:
 
     Regression: ``label`` is a column of numbers, in ``unit``; ``classes`` is empty. A row is
     answered with a value and with an interval that holds the truth in a share ``coverage`` of rows.
-    With ``standardized`` the module learns, and gives, numbers of mean 0 and deviation 1 over the
-    training rows, and its answers are put back into the unit.
+    ``ge`` and ``le``, inclusive and in ``unit``, are the domain of the value: one outside of it is
+    no answer, its request fails. With ``standardized`` the module learns, and gives, numbers of
+    mean 0 and deviation 1 over the training rows, and its answers are put back into the unit.
     """
 
     kind: TaskKind
@@ -168,6 +169,8 @@ class Task:
     unit: str | None = None
     coverage: float = 0.9
     standardized: bool = True
+    ge: float | None = None
+    le: float | None = None
 
     @property
     def is_binary(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchyard.core.record import Json
+from torchyard.records.abstaining import Abstention
 from torchyard.records.dataset import DatasetVersion, Profile
 from torchyard.records.evidence import Evidence, Variant
 from torchyard.records.manifest import Lineage
@@ -37,6 +38,8 @@ class Contents:
         golden_tolerance: the largest difference of an answer that a replay may show: of a
             probability absolute, of a number relative.
         lineage: the digests of what the release was made from.
+        abstention: when it does not answer, without values of personal fields; None where it always
+            does.
     """
 
     model: str
@@ -57,6 +60,7 @@ class Contents:
     golden_answers: tuple[tuple[float, ...], ...]
     golden_tolerance: float
     lineage: Lineage
+    abstention: Abstention | None = None
 
     def variant(self, name: str) -> Variant:
         """The measured variant of that name.

@@ -17,6 +17,7 @@ from torchyard.core.digest import canonical_json, digest_file, short
 from torchyard.core.errors import BadRecord, NotFound, nearest
 from torchyard.core.files import write_atomically
 from torchyard.core.record import Json, read_record, write_record
+from torchyard.records.abstaining import Abstention
 from torchyard.records.dataset import DatasetVersion, Profile
 from torchyard.records.evidence import Evidence, Variant
 from torchyard.records.manifest import Manifest, Seal
@@ -29,6 +30,7 @@ MANIFEST = "manifest.json"
 SEAL = "seal.json"
 SCHEMA = "schema.json"
 TASK = "task.json"
+ABSTENTION = "abstention.json"
 FEATURES = "features.json"
 FEATURES_GRAPH = "features.onnx"
 REFERENCE = "reference/fields.json"
@@ -87,6 +89,13 @@ class Release:
     def task(self) -> Task:
         """What is predicted."""
         return read_record(Task, self.folder / TASK)
+
+    @cached_property
+    def abstention(self) -> Abstention | None:
+        """When it does not answer; None where it always does."""
+        if not any(entry.path == ABSTENTION for entry in self.manifest.files):
+            return None
+        return read_record(Abstention, self.folder / ABSTENTION)
 
     @cached_property
     def features(self) -> FeatureGraph:
@@ -211,6 +220,8 @@ def write_contents(stage: Path, contents: Contents) -> None:
         (GOLDEN, Golden(rows=len(contents.golden_requests), tolerance=contents.golden_tolerance)),
     ):
         write_record(stage / path, record)
+    if contents.abstention is not None:
+        write_record(stage / ABSTENTION, contents.abstention)
     shutil.copyfile(contents.features_graph, stage / FEATURES_GRAPH)
     for name in contents.ladder:
         write_record(stage / variant_record(name), contents.variant(name))

@@ -48,6 +48,9 @@ def check_withheld(contents: Contents) -> None:
 def _shows(contents: Contents, withheld: Mapping[str, Field]) -> Iterator[str]:
     yield from _in_profile("reference profile", contents.reference, withheld)
     yield from _in_profile("dataset's profile", contents.dataset.profile, withheld)
+    for known_field in () if contents.abstention is None else contents.abstention.known:
+        if known_field.field in withheld:
+            yield f"abstention, field '{known_field.field}'"
     known = set(contents.dataset.schema.names)
     for finding in contents.dataset.findings:
         names = {name.strip() for name in finding.field.split(",")}

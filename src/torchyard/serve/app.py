@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple, final
 
-from torchyard.core.errors import BadModel, NotFound, NotReady, Overloaded, YardError, nearest
+from torchyard.core.errors import BadModel, NotFound, NotReady, YardError, nearest
 from torchyard.serve.batching import Batcher
 from torchyard.serve.calls import Call
 from torchyard.serve.engine import Engine, Scores
@@ -21,9 +20,9 @@ from torchyard.serve.ids import Ids
 from torchyard.serve.logs.labels import LabelLog
 from torchyard.serve.logs.predictions import PredictionLog
 from torchyard.serve.settings import Settings
+from torchyard.serve.telemetry.lines import Lines
 from torchyard.serve.telemetry.metrics import Metrics
-
-_OUTPUT = logging.getLogger("torchyard.serve")
+from torchyard.serve.telemetry.requests import RequestWatch
 
 
 class _Answered(NamedTuple):
@@ -50,7 +49,9 @@ class Application:
         labels: the label log.
         clock: seconds, monotonic; deadlines are on it.
         wall_clock: seconds since the epoch.
+        lines: output.
         table: what is served.
+        watch: sees requests and batches.
     """
 
     settings: Settings
@@ -63,9 +64,21 @@ class Application:
     labels: LabelLog
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
+    lines: Lines = field(default_factory=Lines)
     table: Table = field(default_factory=Table)
+    watch: RequestWatch = field(init=False)
     _batchers: dict[str, Batcher] = field(default_factory=dict)
     _answered: list[_Answered] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.watch = RequestWatch(
+            metrics=self.metrics,
+            lines=self.lines,
+            clock=self.clock,
+            make_id=lambda: self.ids.make(1)[0],
+            slow_s=self.settings.slow_ms / 1000,
+            access_share=self.settings.access_log,
+        )
 
     def apply(self, table: Table) -> None:
         """Serve another table from the next request on; requests in flight keep their engines."""
@@ -149,19 +162,15 @@ class Application:
 
         A model that fails, or whose answer is unsound, is our fault: what it was is for our output.
         """
-        if isinstance(error, Overloaded):
-            self.metrics.count("rejected", (call.model,))
         if isinstance(error, YardError) and not isinstance(error, BadModel):
+            self.watch.refused(call, error)
             call.refuse(error)
-            return
-        incident = self.ids.make(1)[0]
-        _OUTPUT.error("incident %s in %s", incident, call.route, exc_info=error)
-        call.fail(incident)
+        else:
+            call.fail(self.watch.failed(call, error))
 
     def observe(self, call: Call, code: str) -> None:
         """Count an answer under its code: HTTP's status, or gRPC's by name."""
-        labels = (call.model, call.route, code)
-        self.metrics.observe("request_seconds", labels, self.clock() - call.arrived)
+        self.watch.answered(call, code)
 
     def _finish(
         self,
@@ -196,7 +205,6 @@ class Application:
             )
 
     def _batcher(self, engine: Engine) -> Batcher:
-        labels = (engine.model,)
         return Batcher(
             engine.score,
             loop=self.loop,
@@ -207,7 +215,5 @@ class Application:
             max_queue_rows=self.settings.max_queue_rows,
             max_queue_bytes=self.settings.max_queue_bytes,
             clock=self.clock,
-            observe=lambda batch, _: self.metrics.observe(
-                "batch_rows", labels, sum(len(waiting.rows) for waiting in batch)
-            ),
+            observe=self.watch.batches(engine.model),
         )

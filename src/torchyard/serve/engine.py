@@ -8,17 +8,20 @@ from statistics import median
 from typing import Any, Protocol, final
 
 import msgspec
-import numpy as np
 
 from torchyard.core.digest import short
 from torchyard.core.errors import BadModel, BadRecord, NotReady, YardError
+from torchyard.records.abstaining import Abstention
+from torchyard.records.dataset import Profile
 from torchyard.records.evidence import Latency, Variant
 from torchyard.records.manifest import Manifest
 from torchyard.records.schema import Schema, Task
 from torchyard.runtimes import Model, open_model
+from torchyard.serve.abstaining import Abstainer, JudgedScores
 from torchyard.serve.decoding.rows import RowDecoder
+from torchyard.serve.soundness import soundness_of
 
-Scores = list[list[float]]
+Scores = Sequence[list[float]]
 
 CHEAP_MS = 1.0  # below it a call costs less than handing it to a thread and back
 LONGEST_ON_LOOP_MS = 2.0  # a batch of a cheap model holds the loop no longer than about this
@@ -61,6 +64,14 @@ class ServableRelease(Protocol):
     def later(self) -> tuple[str, ...]:
         """Names of fields that are known too late for a request."""
 
+    @property
+    def abstention(self) -> Abstention | None:
+        """When it does not answer; None where it always does."""
+
+    @property
+    def reference(self) -> Profile:
+        """What training had in each field."""
+
     def golden_requests(self) -> list[dict[str, Any]]:
         """Rows as JSON objects."""
 
@@ -81,6 +92,8 @@ class Engine:
         task: what is predicted.
         max_rows: most rows of one request.
         decoder: reads this release's rows.
+        abstains: whether it may leave a row without an answer.
+        reference: what training had in each field.
         is_cheap: whether one row takes less than a millisecond on the machine that sealed it, and
             no picture, whose time is the client's choice: a small file may hold many pixels.
         best_batch_rows: rows per call; for a cheap model as many as the loop can spare the time
@@ -101,26 +114,37 @@ class Engine:
         self.is_cheap = _is_cheap(variant.latency, release.schema)
         rows_for = _rows_on_loop if self.is_cheap else _rows_on_lane
         self.best_batch_rows = rows_for(variant.latency)
+        self.reference = release.reference
+        rule = release.abstention
+        self.abstains = rule is not None
+        self._abstainer = None if rule is None else Abstainer(rule, release.schema, release.task)
+        self._fault = soundness_of(release.task)
         self._model: Model = _opened(release, name, threads=threads)
 
     def score(self, rows: Sequence[object]) -> Scores:
         """Calibrated answers to decoded rows: one list per row, in the order of the task's outputs.
 
+        Of a release that may abstain they are ``JudgedScores``, else a list.
+
         Raises:
             BadData: a picture cannot be read.
-            BadModel: the graph failed, or answered something that is not a number.
+            BadModel: the graph failed, or an answer is unsound: see ``serve/soundness``.
         """
-        answer = self._model.run(self.decoder.columns(rows))
+        columns = self.decoder.columns(rows)
+        answer = self._model.run(columns)
         shape = (len(rows), len(self.task.outputs))
-        if answer.shape != shape or not np.isfinite(answer).all():
+        fault = f"answers {answer.shape}" if answer.shape != shape else self._fault(answer)
+        if fault:
             raise BadModel(
                 where=f"release {self.version}, variant {self.variant}",
-                found=f"answers {answer.shape} with {np.sum(~np.isfinite(answer))} not finite",
-                expected=f"finite {self.task.output_name} {shape}",
+                found=fault,
+                expected=f"sound {self.task.output_name} {shape}",
                 remedy="Bound fields with extreme values, or: torchyard rollback",
             )
-        scores: Scores = answer.tolist()
-        return scores
+        scores: list[list[float]] = answer.tolist()
+        if self._abstainer is None:
+            return scores
+        return JudgedScores(scores, self._abstainer.judge(columns, answer))
 
 
 def open_engine(release: ServableRelease, *, max_rows: int, threads: int = 1) -> Engine:
@@ -165,7 +189,7 @@ def _replay(engine: Engine, release: ServableRelease) -> float:
         raise _unlike(
             engine, f"{len(requests)} golden requests, {len(answers)} answers", "the same number"
         )
-    scores: Scores = []
+    scores: list[list[float]] = []
     step = min(_REPLAY_ROWS, engine.max_rows)
     for start in range(0, len(requests), step):
         scores += _answer(engine, requests[start : start + step], start)
