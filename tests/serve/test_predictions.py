@@ -61,8 +61,18 @@ def test_of_labels_all_are_answered_from_the_threshold_on() -> None:
 @pytest.mark.parametrize(
     ("task", "answer"),
     [
-        (TASK, {"label": "late", "probabilities": {"on time": 0.5, "late": 0.5}}),
-        (PETS, {"label": "dog", "probabilities": {"cat": 0.2, "dog": 0.4, "owl": 0.4}}),
+        (
+            TASK,
+            {"label": "late", "confidence": 0.5, "probabilities": {"on time": 0.5, "late": 0.5}},
+        ),
+        (
+            PETS,
+            {
+                "label": "dog",
+                "confidence": 0.4,
+                "probabilities": {"cat": 0.2, "dog": 0.4, "owl": 0.4},
+            },
+        ),
         (
             ABOUT,
             {

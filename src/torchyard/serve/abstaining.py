@@ -6,7 +6,7 @@ answers in, reasons out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, final, overload
 
 import numpy as np
@@ -56,6 +56,9 @@ class JudgedScores(Sequence[list[float]]):
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __iter__(self) -> Iterator[list[float]]:
+        return iter(self.scores)
 
     @overload
     def __getitem__(self, place: int) -> list[float]: ...
@@ -110,6 +113,15 @@ class Abstainer:
             for place in np.flatnonzero(np.any([one.rows for one in odd], axis=0)).tolist():
                 judged[place] = _outside(odd, place)
         return judged
+
+
+def codes(answered: Iterable[Sequence[list[float]]]) -> list[str | None]:
+    """Why each row of some scores is not answered, for the log; None where it is."""
+    return [
+        None if why is None else why.code
+        for scores in answered
+        for why in (scores.abstained if isinstance(scores, JudgedScores) else [None] * len(scores))
+    ]
 
 
 def confidences(task: Task, answers: Answers) -> Answers:

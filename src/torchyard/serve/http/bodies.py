@@ -13,7 +13,7 @@ import msgspec
 
 from torchyard.records.schema import Task
 from torchyard.serve.engine import Scores
-from torchyard.serve.predictions import label_of, labels_of, predictions
+from torchyard.serve.predictions import answered_as, labels_of, predictions
 
 Encode = Callable[[Sequence[str], Scores], bytes]
 
@@ -33,6 +33,7 @@ class _Number(msgspec.Struct, gc=False):
 class _Labelled(msgspec.Struct, gc=False):
     id: str
     label: str
+    confidence: float
     probabilities: Any
 
 
@@ -48,24 +49,25 @@ class _Body(msgspec.Struct, gc=False):
     variant: str
 
 
-def body_encoder(task: Task, *, release: str, variant: str) -> Encode:
+def body_encoder(task: Task, *, release: str, variant: str, abstains: bool = False) -> Encode:
     """A function from the ids and scores of some rows to the body of their answer.
 
     Args:
         task: what is predicted.
         release: the release's id.
         variant: who answers.
+        abstains: whether rows may be left without an answer.
     """
+    if abstains or len(task.classes) > _MOST_COMPILED or any(map(_UNNAMEABLE.search, task.classes)):
+        return lambda ids, scores: _ENCODE(
+            {"predictions": predictions(task, ids, scores), "release": release, "variant": variant}
+        )
     if task.is_regression:
         unit = task.unit
         return lambda ids, scores: _ENCODE(
             _Body([_Number(i, value, low, high, unit)
                    for i, (value, low, high) in zip(ids, scores, strict=True)], release, variant)
         )  # fmt: skip
-    if len(task.classes) > _MOST_COMPILED or any(map(_UNNAMEABLE.search, task.classes)):
-        return lambda ids, scores: _ENCODE(
-            {"predictions": predictions(task, ids, scores), "release": release, "variant": variant}
-        )
     named = _probabilities(task.classes)
     if task.is_multilabel:
         return lambda ids, scores: _ENCODE(
@@ -73,7 +75,7 @@ def body_encoder(task: Task, *, release: str, variant: str) -> Encode:
                    for i, row in zip(ids, scores, strict=True)], release, variant)
         )  # fmt: skip
     return lambda ids, scores: _ENCODE(
-        _Body([_Labelled(i, label_of(task, row), named(*row))
+        _Body([_Labelled(i, *answered_as(task, row), named(*row))
                for i, row in zip(ids, scores, strict=True)], release, variant)
     )  # fmt: skip
 

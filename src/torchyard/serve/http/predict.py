@@ -24,6 +24,7 @@ def predict(app: Application, exchange: Exchange, model: str) -> None:
     served = app.served(model)
     exchange.model = model
     engine = served.champion if len(served.engines) == 1 else _split(app, exchange, served)
+    app.check_room(exchange, engine)
     request = engine.decoder.decode(exchange.body)
     rows = request.rows
     ids = request.ids or app.ids.make(len(rows))
@@ -71,4 +72,6 @@ def _answer(exchange: Exchange, engine: Engine, ids: list[str], scores: Scores) 
 
 @lru_cache(maxsize=64)
 def _encoder(engine: Engine) -> Encode:
-    return body_encoder(engine.task, release=engine.release, variant=engine.variant)
+    return body_encoder(
+        engine.task, release=engine.release, variant=engine.variant, abstains=engine.abstains
+    )

@@ -16,6 +16,7 @@ from torchyard.serve.inference.tensors import datatypes_of, shape_of
 from torchyard.serve.predictions import Output, outputs_of
 
 PLATFORM = "onnx_onnxruntime"
+EXTENSIONS: tuple[str, ...] = ()
 
 
 class Described(NamedTuple):
@@ -67,7 +68,7 @@ def described_outputs(engine: Engine) -> list[Described]:
     """The outputs of a release."""
     return [
         Described(output.name, output.datatype, [-1, *output.shape])
-        for output in outputs_of(engine.task)
+        for output in outputs_of(engine.task, abstains=engine.abstains)
     ]
 
 
@@ -77,7 +78,7 @@ def wanted_outputs(engine: Engine, names: Sequence[str]) -> list[Output]:
     Raises:
         BadData: there is no such output.
     """
-    known = {output.name: output for output in outputs_of(engine.task)}
+    known = {output.name: output for output in outputs_of(engine.task, abstains=engine.abstains)}
     for place, name in enumerate(names):
         if name not in known:
             raise BadData(

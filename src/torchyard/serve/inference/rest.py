@@ -91,7 +91,7 @@ def _version(served: Served, version: str) -> Engine:
 
 def _wanted(request: InferBody, engine: Engine) -> Sequence[Output]:
     """The outputs that a client asks for, in its order; all of them when it names none."""
-    known = {output.name: output for output in outputs_of(engine.task)}
+    known = {output.name: output for output in outputs_of(engine.task, abstains=engine.abstains)}
     names = [wanted.name for wanted in request.outputs or ()]
     for place, name in enumerate(names):
         if name not in known:
@@ -144,6 +144,6 @@ def _described(model: str, served: Served, engine: Engine) -> dict[str, object]:
         "inputs": inputs,
         "outputs": [
             {"name": output.name, "datatype": output.datatype, "shape": [-1, *output.shape]}
-            for output in outputs_of(engine.task)
+            for output in outputs_of(engine.task, abstains=engine.abstains)
         ],
     }

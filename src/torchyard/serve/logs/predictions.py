@@ -35,6 +35,18 @@ class _Line(msgspec.Struct, gc=False):
     scores: list[float]
 
 
+class _JudgedLine(msgspec.Struct, gc=False):
+    """A line of a release that may abstain; ``abstained`` is None where it answered."""
+
+    id: str
+    at: float
+    release: str
+    variant: str
+    row: object
+    scores: list[float]
+    abstained: str | None
+
+
 class _Waiting(NamedTuple):
     model: str
     lines: bytes
@@ -82,6 +94,7 @@ class PredictionLog:
         rows: Sequence[object],
         scores: Scores,
         longest: int | None = None,
+        abstained: Sequence[str | None] | None = None,
     ) -> None:
         """Queue answered rows; they are on file within half a second. Called on the loop only.
 
@@ -92,13 +105,16 @@ class PredictionLog:
             rows: decoded by the engine's decoder.
             scores: their answers, in the order of the task's outputs.
             longest: no text of these rows has more characters; None where that is not known.
+            abstained: why each row was not answered, None where it was; None where nobody abstains.
         """
         count = len(ids)
         if self._taken_rows - self._written_rows + count > self._most_rows:
             self._count_dropped(engine.model, count)
             return
         self._taken_rows += count
-        lines = encode(engine, at=at, ids=ids, rows=rows, scores=scores, longest=longest)
+        lines = encode(
+            engine, at=at, ids=ids, rows=rows, scores=scores, longest=longest, abstained=abstained
+        )
         self._queue.append(_Waiting(engine.model, lines, count))
 
     def close(self) -> None:
@@ -144,11 +160,19 @@ def encode(
     rows: Sequence[object],
     scores: Scores,
     longest: int | None = None,
+    abstained: Sequence[str | None] | None = None,
 ) -> bytes:
     """The log's lines for some answered rows, personal fields left out; see ``append``."""
     release, variant, decoder = engine.release, engine.variant, engine.decoder
     is_short = longest is not None and longest <= LOGGED_CHARACTERS
     kept = rows if is_short and decoder.logs_whole_rows else map(decoder.loggable, rows)
+    if abstained is not None:
+        return _ENCODER.encode_lines(
+            [
+                _JudgedLine(name, at, release, variant, row, score, why)
+                for name, row, score, why in zip(ids, kept, scores, abstained, strict=True)
+            ]
+        )
     return _ENCODER.encode_lines(
         [
             _Line(name, at, release, variant, row, score)
