@@ -1,0 +1,107 @@
+"""One call over gRPC, as the application sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, final
+from urllib.parse import unquote
+
+from torchyard.core.errors import YardError
+from torchyard.serve.calls import LONGEST_DEADLINE_MS
+from torchyard.serve.inference.grpc.messages import Message
+from torchyard.serve.inference.grpc.status import Status, failed, refused
+
+
+@final
+class GrpcCall:
+    """One request and the way to answer it, once.
+
+    Args:
+        context: grpcio's ``grpc.aio.ServicerContext``.
+        reply: where the answer goes; cancelled when the client is gone.
+        route: ``grpc/`` and the name of the method.
+        body: the request as it came.
+        arrived: seconds on the worker's clock when it was whole.
+
+    Attributes:
+        model: set by the service: the model's name, for metrics.
+    """
+
+    __slots__ = ("_context", "arrived", "body", "model", "reply", "route", "size_bytes")
+
+    def __init__(
+        self,
+        context: Any,
+        reply: asyncio.Future[Message | Status],
+        *,
+        route: str,
+        body: bytes,
+        arrived: float,
+    ) -> None:
+        self._context = context
+        self.reply = reply
+        self.route = route
+        self.body = body
+        self.size_bytes = len(body)
+        self.arrived = arrived
+        self.model = ""
+
+    def header(self, name: bytes) -> bytes | None:
+        """What the metadata beside the request say, by lower-case name."""
+        wanted = name.decode()
+        for key, value in self._context.invocation_metadata() or ():
+            if key == wanted:
+                return value if isinstance(value, bytes) else str(value).encode()
+        return None
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """How long the client waits from now on, at most ten minutes; None where it does not say.
+
+        A deadline that has passed reads as 1 ms: gRPC ends such a call itself.
+        """
+        left_s: float | None = self._context.time_remaining()
+        if left_s is None:
+            return None
+        return max(1, min(int(1000 * left_s), LONGEST_DEADLINE_MS))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the client's deadline has passed."""
+        left_s = self._context.time_remaining()
+        return left_s is not None and left_s <= 0
+
+    @property
+    def client(self) -> str:
+        """The other side's address, without its port."""
+        return address_of(self._context.peer())
+
+    def answer(self, message: Message) -> None:
+        """Answer. Nothing happens when the call has ended, by its client or by an answer."""
+        self._end(message)
+
+    def refuse(self, error: YardError) -> None:
+        """Answer with a refusal."""
+        self._end(refused(error))
+
+    def fail(self, incident: str) -> None:
+        """Answer that this worker is at fault."""
+        self._end(failed(incident))
+
+    def _end(self, reply: Message | Status) -> None:
+        if not self.reply.done():
+            self.reply.set_result(reply)
+            self.body = b""  # a stream's calls wait for those before them, and may be many
+
+
+def address_of(peer: str) -> str:
+    """The address in what gRPC calls a peer.
+
+    Example:
+        >>> address_of("ipv4:192.0.2.7:41234"), address_of("ipv6:%5B2001:db8::7%5D:41234")
+        ('192.0.2.7', '2001:db8::7')
+        >>> address_of("unix:/run/models.sock")
+        '/run/models.sock'
+    """
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind.startswith("ipv") else rest

@@ -1,0 +1,118 @@
+"""The way in over gRPC: one server in every worker, on the worker's loop and on one port for all.
+
+The kernel shares connections out among the workers (``SO_REUSEPORT``). The protocol's own extras
+are here too: health (``grpc.health.v1``) and reflection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, final
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from torchyard.core.errors import BadUsage
+from torchyard.serve.app import Application
+from torchyard.serve.inference.grpc.handlers import handlers
+from torchyard.serve.inference.grpc.messages import POOL, SERVICE
+from torchyard.serve.settings import Settings
+
+_LOOK_S = 0.2
+_PING_S = 60.0  # a client whose machine vanished is noticed after about this long
+_MOST_PINGS_S = 10.0  # a client that asks more often whether we live is sent away
+_STRIKES = 3
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@final
+class GrpcServer:
+    """One worker's gRPC server. Make and use it on the worker's loop."""
+
+    def __init__(self, app: Application) -> None:
+        settings = app.settings
+        self._app = app
+        self._server = grpc.aio.server(
+            options=options(settings), maximum_concurrent_rpcs=settings.grpc_max_calls
+        )
+        self._health = health.aio.HealthServicer()
+        self._looking: asyncio.Task[None] | None = None
+        self._server.add_generic_rpc_handlers((handlers(app),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server, pool=POOL)
+
+    async def open(self) -> None:
+        """Begin to serve on the port that the supervisor keeps.
+
+        Raises:
+            BadUsage: the port cannot be had.
+        """
+        settings = self._app.settings
+        address = address_to(settings.host, settings.grpc_port or 0)
+        try:
+            self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise BadUsage(
+                where=f"gRPC at {address}",
+                found=str(error),
+                expected="a free port of this machine",
+                remedy="Give another one: torchyard serve --grpc-port",
+            ) from error
+        await self._server.start()
+        self._looking = self._app.loop.create_task(self._look())
+
+    async def close(self) -> None:
+        """Take no more calls; wait for those in flight as long as draining may take."""
+        if self._looking is not None:
+            self._looking.cancel()
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._app.settings.drain_timeout_s)
+
+    async def _look(self) -> None:
+        """Tell health's followers what readiness has become."""
+        said = None
+        while True:
+            state = _SERVING if self._app.table.is_ready else _NOT_SERVING
+            if state != said:
+                said = state
+                for name in ("", SERVICE):
+                    await self._health.set(name, state)
+            await asyncio.sleep(_LOOK_S)
+
+
+def options(settings: Settings) -> list[tuple[str, Any]]:
+    """What gRPC's core is told: the limits that HTTP has, in its words.
+
+    Source: https://grpc.github.io/grpc/core/group__grpc__arg__keys.html
+    """
+    return [
+        ("grpc.so_reuseport", 1),
+        ("grpc.max_receive_message_length", settings.max_body_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", settings.max_head_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_head_bytes),
+        ("grpc.max_concurrent_streams", settings.grpc_max_calls),
+        ("grpc.server_handshake_timeout_ms", _ms(settings.head_timeout_s)),
+        ("grpc.max_connection_idle_ms", _ms(settings.idle_timeout_s)),
+        ("grpc.keepalive_time_ms", _ms(_PING_S)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(_MOST_PINGS_S)),
+        ("grpc.http2.max_ping_strikes", _STRIKES),
+    ]
+
+
+def address_to(host: str, port: int) -> str:
+    """A host and a port as one text.
+
+    Example:
+        >>> address_to("127.0.0.1", 8001), address_to("::1", 8001)
+        ('127.0.0.1:8001', '[::1]:8001')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _ms(seconds: float) -> int:
+    return int(1000 * seconds)
