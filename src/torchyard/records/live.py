@@ -137,9 +137,13 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
-    """A running server: its supervisor's process id and where it listens."""
+    """A running server: its supervisor's process id and where it listens.
+
+    ``grpc_port`` is None where it does not speak gRPC.
+    """
 
     pid: int
     host: str
     port: int
     workers: int
+    grpc_port: int | None = None

@@ -46,6 +46,8 @@ class Settings:
         project_name: what the server says it serves.
         host: address to listen on.
         port: TCP port; 0 takes a free one.
+        grpc_port: TCP port for gRPC, 0 takes a free one; None for no gRPC.
+        grpc_max_calls: calls over gRPC that one worker answers at once; more are refused.
         workers: processes, at least 1.
         threads: threads inside one model call.
         lanes: model calls that one worker runs side by side when a model is too dear for its loop.
@@ -73,6 +75,8 @@ class Settings:
     project_name: str = "models"
     host: str = "127.0.0.1"
     port: Port = 8000
+    grpc_port: Port | None = None
+    grpc_max_calls: Count = 1_000
     workers: Count = 2
     threads: Count = 1
     lanes: Count = 2
