@@ -26,7 +26,8 @@ from torchyard.serve.calls import LONGEST_DEADLINE_MS
 from torchyard.serve.http import answers, reading
 from torchyard.serve.http.routes import ROUTES
 from torchyard.serve.settings import Settings
-from torchyard.serve.telemetry.metrics import Metrics, render
+from torchyard.serve.telemetry.exposition import render
+from torchyard.serve.telemetry.metrics import Metrics
 from torchyard.yard import Yard
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,7 @@ def test_the_commands_page_has_no_command_or_option_that_is_gone() -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_to_type_exist_with_their_options(path: Path) -> None:
     for words in typed_commands(path.read_text()):
-        is_group = words[0] in ("data", "package")
+        is_group = words[0] in ("data", "key", "package")
         is_inner = is_group or " ".join(words[:2]) in commands()
         name = " ".join(words[: 2 if is_inner else 1])
         assert name in commands() or (is_group and not words[1:]), f"torchyard {name}"

@@ -15,7 +15,8 @@ from torchyard.core.errors import YardError
 from torchyard.evaluate.metrics.kinds import KINDS
 from torchyard.serve.http.answers import refuse
 from torchyard.serve.http.routes import ROUTES
-from torchyard.serve.telemetry.metrics import Metrics, render
+from torchyard.serve.telemetry.exposition import render
+from torchyard.serve.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]

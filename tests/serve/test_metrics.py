@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from torchyard.serve.telemetry.exposition import render
+from torchyard.serve.telemetry.families import FAMILIES
+from torchyard.serve.telemetry.gauges import show_process, show_queues
 from torchyard.serve.telemetry.metrics import (
     Metrics,
+    Series,
     Snapshot,
     add_up,
     read_snapshot,
-    render,
     snapshot_path,
     write_snapshot,
 )
@@ -32,6 +40,8 @@ def busy(requests: int) -> Metrics:
         metrics.observe("request_seconds", ("demo", "/predict", "200"), 0.001 * (number + 1))
         metrics.observe("batch_rows", ("demo",), 2)
     metrics.serving([("demo", "sha256:aa")])
+    metrics.set("queue_oldest_seconds", ("demo",), float(requests))
+    metrics.fold()
     return metrics
 
 
@@ -44,6 +54,7 @@ def test_what_was_counted_is_rendered() -> None:
     assert abs(seconds - 0.006) < 1e-12
     assert found["torchyard_rows_total", ("demo",)] == 6
     assert found["torchyard_release_workers", ("demo", "sha256:aa")] == 1
+    assert [value for (name, _), value in found.items() if name == "torchyard_build_info"] == [1]
 
 
 def test_buckets_are_cumulative_and_bounds_inclusive() -> None:
@@ -67,14 +78,14 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
     assert total["torchyard_requests_total", ("200", "demo", "/predict")] == 31
     assert total["torchyard_request_seconds_count", ("200", "demo", "/predict")] == 31
     assert total["torchyard_release_workers", ("demo", "sha256:aa")] == 3
+    assert total["torchyard_queue_oldest_seconds", ("demo",)] == 20
 
 
 def test_a_restarted_worker_goes_on_counting(tmp_path: Path) -> None:
     path = snapshot_path(tmp_path, 0)
     write_snapshot(path, busy(5).snapshot())
     restarted = Metrics()
-    restarted.add(read_snapshot(path))
-    restarted.serving(())
+    restarted.resume(read_snapshot(path))
     restarted.observe("request_seconds", ("demo", "/predict", "200"), 0.5)
     found = samples(restarted)
 
@@ -84,13 +95,69 @@ def test_a_restarted_worker_goes_on_counting(tmp_path: Path) -> None:
 
 def test_an_absent_or_damaged_snapshot_counts_nothing(tmp_path: Path) -> None:
     assert read_snapshot(tmp_path / "none.json") == Snapshot()
-    (tmp_path / "cut.json").write_text('{"counters": {"rejected"')
+    (tmp_path / "cut.json").write_text('{"counters": {"refusals"')
     assert read_snapshot(tmp_path / "cut.json") == Snapshot()
+    (tmp_path / "old.json").write_text('{"counters": {"of_another_version": []}}')
+    assert read_snapshot(tmp_path / "old.json") == Snapshot()
+    old = '{"histograms": {"batch_rows": [[["demo"], {"counts": [1, 2], "total": 3}]]}}'
+    (tmp_path / "old.json").write_text(old)
+    assert read_snapshot(tmp_path / "old.json") == Snapshot()
 
 
 def test_a_snapshot_is_a_copy() -> None:
     metrics = busy(1)
     taken = metrics.snapshot()
     metrics.observe("request_seconds", ("demo", "/predict", "200"), 1.0)
+    metrics.fold()
 
     assert sum(taken.histograms["request_seconds"][0][1].counts) == 1
+
+
+@given(st.lists(st.floats(0, 20) | st.sampled_from(FAMILIES["stage_seconds"].bounds), max_size=200))
+@settings(deadline=None, max_examples=50)
+def test_many_values_at_once_fall_into_the_buckets_that_each_would(values: list[float]) -> None:
+    bounds = FAMILIES["stage_seconds"].bounds
+    series = Series(bounds)
+    series.pending += values
+    series.fold()
+    wanted = [0] * (len(bounds) + 1)
+    for value in values:
+        wanted[bisect_left(bounds, value)] += 1
+    assert series.seen.counts == wanted
+    assert series.seen.total == pytest.approx(sum(values))
+    assert series.pending == []
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_names_and_labels_follow_prometheus_conventions(name: str) -> None:
+    family = FAMILIES[name]
+    assert name == name.lower()
+    assert family.text.endswith(".")
+    assert not name.endswith(("_total", "_count", "_sum", "_bucket"))
+    assert list(family.bounds) == sorted(set(family.bounds))
+    assert bool(family.bounds) == (family.kind == "histogram")
+    assert "le" not in family.labels
+
+
+@dataclass
+class Line:
+    waiting_rows: int
+    oldest_at: float | None
+    busy_lanes: int = 0
+
+
+def test_queues_of_several_releases_of_a_model_are_one() -> None:
+    metrics = Metrics()
+    show_queues(metrics, [("a", Line(3, 5.0, 1)), ("a", Line(4, 7.0, 1)), ("b", Line(0, None))], 10)
+    assert metrics.gauges["queue_rows"] == {("a",): 7, ("b",): 0}
+    assert metrics.gauges["queue_oldest_seconds"] == {("a",): 5, ("b",): 0}
+    assert metrics.gauges["busy_lanes"] == {("a",): 2, ("b",): 0}
+    show_queues(metrics, [], 11)
+    assert metrics.gauges["queue_rows"] == {}
+
+
+def test_a_process_shows_what_it_holds() -> None:
+    metrics = Metrics()
+    show_process(metrics, 3)
+    assert metrics.gauges["worker_resident_memory_bytes"]["3",] > 1 << 20
+    assert metrics.gauges["worker_open_fds"]["3",] >= 3

@@ -18,6 +18,7 @@ from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, open_engine
 from torchyard.serve.follow import Follower, Table
 from torchyard.serve.settings import Settings
+from torchyard.serve.telemetry.gauges import show_process
 from torchyard.serve.telemetry.metrics import snapshot_path, write_snapshot
 
 _OUTPUT = logging.getLogger("torchyard.serve")
@@ -42,6 +43,7 @@ def keep_following(app: Application, stopped: threading.Event) -> None:
         if table is not None:
             _hand_over(app, table, stopped)
             _report(app, table)
+        show_process(app.metrics, app.worker)
         with suppress(OSError):  # a full disk costs the other workers some numbers, nothing else
             write_snapshot(snapshot_path(settings.state, app.worker), app.metrics.snapshot())
         if stopped.wait(settings.poll_s):

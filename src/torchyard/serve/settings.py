@@ -21,6 +21,7 @@ from torchyard.core.errors import BadProject, BadUsage
 
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 _KINDS = {
@@ -54,8 +55,8 @@ class Settings:
         max_body_bytes: largest request body; a few pictures fit the default.
         max_head_bytes: largest request head (line and headers together).
         max_rows: most rows in one request.
-        max_queue_rows: rows that may wait for a model in one worker before requests are refused.
-        max_queue_bytes: bytes of their bodies.
+        max_queue_bytes: bytes of the bodies of what may wait for a model in one worker; how many
+            requests may wait is decided by time alone.
         deadline_ms: how long a request may wait for its answer unless it says so itself.
         head_timeout_s: longest time for a request's head to arrive.
         body_timeout_s: longest time for a request's body to arrive.
@@ -64,6 +65,8 @@ class Settings:
         poll_s: seconds between looks at the channel log.
         segment_bytes: size at which a log segment is closed and the next one begun.
         max_log_rows: answered rows that may wait to be logged before some are dropped, counted.
+        access_log: share of the ordinary answers that get a line in the output, 0 to 1.
+        slow_ms: an answer that took longer gets a line in any case.
     """
 
     releases: Path
@@ -83,7 +86,6 @@ class Settings:
     max_body_bytes: Count = 32 << 20
     max_head_bytes: Count = 32 << 10
     max_rows: Count = 10_000
-    max_queue_rows: Count = 50_000
     max_queue_bytes: Count = 256 << 20
     deadline_ms: Count = 10_000
     head_timeout_s: Seconds = 10.0
@@ -93,6 +95,8 @@ class Settings:
     poll_s: Seconds = 0.2
     segment_bytes: Count = 64 << 20
     max_log_rows: Count = 100_000
+    access_log: Share = 0.0
+    slow_ms: Count = 1_000
 
     def __post_init__(self) -> None:
         for name in settable():
@@ -172,11 +176,13 @@ def _kinds() -> Mapping[str, Any]:
 class WorkerStart(msgspec.Struct, frozen=True, kw_only=True):
     """What a supervisor tells a worker, as one JSON line on its standard input.
 
-    ``worker`` counts from 0; ``socket`` is the inherited file descriptor to accept on.
+    ``worker`` counts from 0. ``socket`` is an inherited file descriptor: where ``loads`` is one
+    too, the channel on which connections are handed over, else the socket to accept on.
     """
 
     worker: int
     socket: int
+    loads: int | None = None
     settings: Settings
 
     def to_line(self) -> bytes:

@@ -7,7 +7,8 @@ from torchyard.serve.app import Application
 from torchyard.serve.follow import Served
 from torchyard.serve.http.answers import answer_json, answer_text
 from torchyard.serve.http.connection import Exchange
-from torchyard.serve.telemetry.metrics import add_up, render
+from torchyard.serve.telemetry.exposition import render
+from torchyard.serve.telemetry.metrics import add_up
 from torchyard.version import __version__
 
 

@@ -1,41 +1,27 @@
 """Counting what a worker does, and adding up what all workers did.
 
-The hot path touches plain dictionaries. A few times a second a snapshot goes to
-``metrics-<worker>.json`` in the state folder; the worker that is asked for ``/metrics`` adds the
-others' snapshots to its own numbers. A restarted worker goes on from its own snapshot, so counters
-do not fall back when a worker dies.
+The hot path appends to plain lists; they are sorted into buckets some times a second, many values
+at once. As often a snapshot goes to ``metrics-<worker>.json`` in the state folder; the worker that
+is asked for ``/metrics`` adds the others' snapshots to its own numbers. A restarted worker goes on
+from its own snapshot, so counters do not fall back when a worker dies. What is counted stands in
+``families.py``, how it is printed in ``exposition.py``.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import msgspec
+import numpy as np
 
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
+from torchyard.serve.telemetry.families import FAMILIES, of_kind
 
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 2048.0, 10000.0)
-_BUCKETS = {"request_seconds": SECONDS, "batch_rows": ROWS}
-_HELP = {
-    "request_seconds": ("Seconds from a whole request to its answer.", ("model", "route", "code")),
-    "batch_rows": ("Rows of one model call.", ("model",)),
-    "rejected": ("Requests refused for lack of time or room.", ("model",)),
-    "log_dropped_rows": ("Answered rows that could not be logged.", ("model",)),
-    "release_workers": ("Workers that serve a release.", ("model", "release")),
-}
-
-# Totals that a histogram keeps anyway: requests are its observations, rows the sum of its values.
-_DERIVED = {
-    "requests": ("request_seconds", "Requests answered."),
-    "rows": ("batch_rows", "Rows answered."),
-}
+_FEW = 64  # up to here a search by hand is faster than numpy's start
 
 Labels = tuple[str, ...]
 
@@ -51,102 +37,123 @@ class Snapshot(msgspec.Struct):
     """All numbers of one worker: metric name to its labels and values."""
 
     counters: dict[str, list[tuple[list[str], float]]] = {}
+    gauges: dict[str, list[tuple[list[str], float]]] = {}
     histograms: dict[str, list[tuple[list[str], Histogram]]] = {}
+
+
+@final
+class Series:
+    """One histogram under one set of labels.
+
+    Attributes:
+        pending: values that ``fold`` has not sorted into buckets yet; the hot path appends here.
+        seen: those it has.
+    """
+
+    __slots__ = ("_bounds", "pending", "seen")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.pending: list[float] = []
+        self.seen = Histogram([0] * (len(bounds) + 1))
+
+    def fold(self) -> None:
+        """Sort what is pending into buckets. From the thread that appends."""
+        values = self.pending
+        if not values:
+            return
+        self.pending = []
+        counts = self.seen.counts
+        if len(values) <= _FEW:
+            for value in values:
+                counts[bisect_left(self._bounds, value)] += 1
+        else:
+            places = np.searchsorted(self._bounds, values, side="left")
+            added = np.bincount(places, minlength=len(counts)).tolist()
+            self.seen.counts = [a + b for a, b in zip(counts, added, strict=True)]
+        self.seen.total += sum(values)
 
 
 @final
 @dataclass(slots=True, eq=False)
 class Metrics:
-    """The numbers of one worker, or the sum of several."""
+    """The numbers of one worker, or the sum of several.
+
+    All but ``snapshot`` and ``set`` belong to one thread, the loop's.
+    """
 
     counters: dict[str, defaultdict[Labels, float]] = field(
-        default_factory=lambda: {name: defaultdict(float) for name in _HELP if name not in _BUCKETS}
+        default_factory=lambda: {name: defaultdict(float) for name in of_kind("counter")}
     )
-    histograms: dict[str, dict[Labels, Histogram]] = field(
-        default_factory=lambda: {name: {} for name in _BUCKETS}
+    gauges: dict[str, dict[Labels, float]] = field(
+        default_factory=lambda: {name: {} for name in of_kind("gauge")}
+    )
+    histograms: dict[str, dict[Labels, Series]] = field(
+        default_factory=lambda: {name: {} for name in of_kind("histogram")}
     )
 
     def count(self, name: str, labels: Labels, amount: float = 1.0) -> None:
         """Add to a counter; ``labels`` in the order the metric declares."""
         self.counters[name][labels] += amount
 
+    def set(self, name: str, labels: Labels, value: float) -> None:
+        """What a gauge shows now."""
+        self.gauges[name][labels] = value
+
+    def series(self, name: str, labels: Labels) -> Series:
+        """A histogram's values under some labels, to be kept by whoever adds many."""
+        found = self.histograms[name].get(labels)
+        if found is None:
+            found = self.histograms[name][labels] = Series(FAMILIES[name].bounds)
+        return found
+
     def observe(self, name: str, labels: Labels, value: float) -> None:
         """Add one value to a histogram."""
-        histogram = self.histograms[name].get(labels)
-        if histogram is None:
-            histogram = Histogram([0] * (len(_BUCKETS[name]) + 1))
-            self.histograms[name][labels] = histogram
-        histogram.counts[bisect_left(_BUCKETS[name], value)] += 1
-        histogram.total += value
+        self.series(name, labels).pending.append(value)
+
+    def fold(self) -> None:
+        """Sort what was observed into buckets."""
+        for series in self.histograms.values():
+            for one in series.values():
+                one.fold()
 
     def serving(self, releases: Iterable[Labels]) -> None:
         """Say which ``(model, release)`` pairs are served now."""
-        self.counters["release_workers"] = defaultdict(float, dict.fromkeys(releases, 1.0))
+        self.gauges["release_workers"] = dict.fromkeys(releases, 1.0)
 
     def snapshot(self) -> Snapshot:
-        """A copy that another thread may take while this one counts on."""
+        """A copy of what was folded, which another thread may take while this one counts on."""
         return Snapshot(
-            {
-                name: [(list(labels), value) for labels, value in values.copy().items()]
-                for name, values in self.counters.items()
-            },
+            _listed(self.counters),
+            _listed(self.gauges),
             {
                 name: [
-                    (list(labels), Histogram(seen.counts.copy(), seen.total))
-                    for labels, seen in values.copy().items()
+                    (list(labels), Histogram(series.seen.counts.copy(), series.seen.total))
+                    for labels, series in values.copy().items()
                 ]
                 for name, values in self.histograms.items()
             },
         )
+
+    def resume(self, before: Snapshot) -> None:
+        """Go on from what a worker counted before it died; what it showed is over."""
+        self.add(Snapshot(counters=before.counters, histograms=before.histograms))
 
     def add(self, other: Snapshot) -> None:
         """Add another worker's numbers."""
         for name, values in other.counters.items():
             for labels, value in values:
                 self.count(name, tuple(labels), value)
+        for name, values in other.gauges.items():
+            join = max if FAMILIES[name].merge == "max" else _sum
+            for labels, value in values:
+                mine = self.gauges[name].get(tuple(labels), 0.0)
+                self.gauges[name][tuple(labels)] = join(mine, value)
         for name, seen in other.histograms.items():
             for labels, histogram in seen:
-                mine = self.histograms[name].setdefault(
-                    tuple(labels), Histogram([0] * len(histogram.counts))
-                )
-                mine.counts = [a + b for a, b in zip(mine.counts, histogram.counts, strict=True)]
-                mine.total += histogram.total
-
-    def collect(self) -> Iterator[Metric]:
-        """The numbers in Prometheus' model; names begin with ``torchyard_``."""
-        from prometheus_client.metrics_core import (
-            CounterMetricFamily,
-            GaugeMetricFamily,
-            HistogramMetricFamily,
-        )
-
-        for name, values in self.counters.items():
-            text, labels = _HELP[name]
-            kind = GaugeMetricFamily if name == "release_workers" else CounterMetricFamily
-            family = kind(f"torchyard_{name}", text, labels=labels)
-            for key, value in values.items():
-                family.add_metric(key, value)
-            yield family
-        for name, (source, text) in _DERIVED.items():
-            family = CounterMetricFamily(f"torchyard_{name}", text, labels=_HELP[source][1])
-            for key, one in self.histograms[source].items():
-                family.add_metric(key, sum(one.counts) if name == "requests" else one.total)
-            yield family
-        for name, seen in self.histograms.items():
-            text, labels = _HELP[name]
-            histogram = HistogramMetricFamily(f"torchyard_{name}", text, labels=labels)
-            for key, one in seen.items():
-                histogram.add_metric(key, _cumulative(name, one), one.total)
-            yield histogram
-
-
-def render(metrics: Metrics) -> bytes:
-    """Prometheus' text format, version 0.0.4."""
-    from prometheus_client import CollectorRegistry, generate_latest
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(metrics)
-    return generate_latest(registry)
+                total = self.series(name, tuple(labels)).seen
+                total.counts = [a + b for a, b in zip(total.counts, histogram.counts, strict=True)]
+                total.total += histogram.total
 
 
 def snapshot_path(state: Path, worker: int) -> Path:
@@ -164,13 +171,15 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
 def read_snapshot(path: Path) -> Snapshot:
     """A worker's numbers; none when it has not written any or wrote them with another version."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Snapshot)
+        found = msgspec.json.decode(path.read_bytes(), type=Snapshot)
     except (OSError, msgspec.MsgspecError):
         return Snapshot()
+    return found if _is_of_this_version(found) else Snapshot()
 
 
 def add_up(own: Metrics, state: Path, *, worker: int, workers: int) -> Metrics:
     """The numbers of all workers: this one's as they are, the others' as last written."""
+    own.fold()
     total = Metrics()
     total.add(own.snapshot())
     for other in range(workers):
@@ -179,11 +188,23 @@ def add_up(own: Metrics, state: Path, *, worker: int, workers: int) -> Metrics:
     return total
 
 
-def _cumulative(name: str, histogram: Histogram) -> list[tuple[str, float]]:
-    bounds = [*(str(bound) for bound in _BUCKETS[name]), "+Inf"]
-    totals: list[tuple[str, float]] = []
-    count = 0
-    for bound, seen in zip(bounds, histogram.counts, strict=True):
-        count += seen
-        totals.append((bound, count))
-    return totals
+def _is_of_this_version(found: Snapshot) -> bool:
+    names = (*found.counters, *found.gauges, *found.histograms)
+    return all(name in FAMILIES for name in names) and all(
+        len(one.counts) == len(FAMILIES[name].bounds) + 1
+        for name, values in found.histograms.items()
+        for _, one in values
+    )
+
+
+def _listed(
+    families: dict[str, defaultdict[Labels, float]] | dict[str, dict[Labels, float]],
+) -> dict[str, list[tuple[list[str], float]]]:
+    return {
+        name: [(list(labels), value) for labels, value in values.copy().items()]
+        for name, values in families.items()
+    }
+
+
+def _sum(one: float, other: float) -> float:
+    return one + other

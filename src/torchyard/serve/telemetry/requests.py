@@ -1,0 +1,140 @@
+"""What is seen of requests and batches: numbers of each, lines of the unusual ones.
+
+An ordinary answer costs one look-up and one append here; a batch a few passes over its requests.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+from torchyard.core.errors import YardError
+from torchyard.serve.abstaining import JudgedScores
+from torchyard.serve.calls import Call
+from torchyard.serve.engine import Engine
+from torchyard.serve.running import Ran, Waiting
+from torchyard.serve.telemetry.families import STAGES
+from torchyard.serve.telemetry.lines import Lines
+from torchyard.serve.telemetry.metrics import Labels, Metrics, Series
+from torchyard.serve.telemetry.request_ids import NAME, well_formed
+
+Observe = Callable[[Sequence[Waiting], Ran, float], None]
+
+_FINE = frozenset(("200", "202", "OK"))
+# refused before any route is known, so that nobody told ``refused``
+_REASONS = {"405": "method_not_allowed"}
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class RequestWatch:
+    """Sees every answer, refusal and batch of a worker. Use from the loop's thread only.
+
+    Attributes:
+        metrics: counts.
+        lines: output.
+        clock: seconds, monotonic.
+        make_id: a new id for a request or an incident.
+        slow_s: an answer that took longer is told.
+        access_share: the share of ordinary answers that is told.
+    """
+
+    metrics: Metrics
+    lines: Lines
+    clock: Callable[[], float]
+    make_id: Callable[[], str]
+    slow_s: float
+    access_share: float
+    _answered: dict[Labels, Series] = field(default_factory=dict)
+    _tell_s: float = field(init=False)
+    _chance: random.Random = field(default_factory=random.Random)  # a sample of lines, no result
+
+    def __post_init__(self) -> None:
+        self._tell_s = -1.0 if self.access_share > 0 else self.slow_s
+
+    def answered(self, call: Call, code: str) -> None:
+        """Count an answer under its code: HTTP's status, or gRPC's by name."""
+        seconds = self.clock() - call.arrived
+        labels = (call.model, call.route, code)
+        series = self._answered.get(labels)
+        if series is None:
+            series = self._answered[labels] = self.metrics.series("request_seconds", labels)
+        series.pending.append(seconds)
+        if seconds > self._tell_s or code not in _FINE:
+            self._unusual(call, code, seconds)
+
+    def refused(self, call: Call, error: YardError) -> None:
+        """Count and tell a refusal, by its code alone: its words may quote the request."""
+        self._refused(call, error.code)
+
+    def failed(self, call: Call, fault: Exception) -> str:
+        """Tell a fault of ours; the incident that finds its line."""
+        incident = self.make_id()
+        self.metrics.count("refusals", (call.model, "internal"))
+        self.lines.tell(
+            "error", "fault", route=call.route, model=call.model, code="internal",
+            ms=self._ms(call), client=call.client, request_id=self._name(call),
+            incident=incident, fault=fault,
+        )  # fmt: skip
+        return incident
+
+    def batches(self, engine: Engine) -> Observe:
+        """What an engine's batcher tells of each batch: see ``Batcher``."""
+        model, abstains = engine.model, engine.abstains
+        decode, queue, run, encode, _ = self._stages(model)
+        rows, clock = self.metrics.series("batch_rows", (model,)), self.clock
+
+        def observe(batch: Sequence[Waiting], ran: Ran, landed: float) -> None:
+            began, count = ran.began, len(batch)
+            decode.pending += [one.queued_at - one.call.arrived for one in batch]
+            queue.pending += [began - one.queued_at for one in batch]
+            run.pending.append(ran.seconds)
+            encode.pending += [(clock() - landed) / count] * count
+            rows.pending.append(sum([len(one.rows) for one in batch]))
+            if abstains:
+                self._count_abstained(model, ran)
+
+        return observe
+
+    def logged(self, engine: Engine, *, since: float, requests: int) -> float:
+        """Count what handing some answers to the prediction log took; when it was done."""
+        now = self.clock()
+        self._stages(engine.model)[-1].pending += [(now - since) / requests] * requests
+        return now
+
+    def _stages(self, model: str) -> list[Series]:
+        return [self.metrics.series("stage_seconds", (model, stage)) for stage in STAGES]
+
+    def _count_abstained(self, model: str, ran: Ran) -> None:
+        for scores in ran.answers:
+            if isinstance(scores, JudgedScores):
+                for why in scores.abstained:
+                    if why is not None:
+                        self.metrics.count("abstentions", (model, why.code))
+
+    def _unusual(self, call: Call, code: str, seconds: float) -> None:
+        if code in _FINE:
+            is_slow = seconds > self.slow_s
+            if is_slow or self._chance.random() < self.access_share:
+                self.lines.tell(
+                    "warning" if is_slow else "info", "slow" if is_slow else "answered",
+                    route=call.route, model=call.model, code=code, ms=1000 * seconds,
+                    client=call.client, request_id=self._name(call),
+                )  # fmt: skip
+        elif call.route == "unreadable" or code in _REASONS:
+            self._refused(call, _REASONS.get(code, "bad_http"))
+
+    def _refused(self, call: Call, reason: str) -> None:
+        self.metrics.count("refusals", (call.model, reason))
+        self.lines.tell(
+            "warning", "refused", route=call.route, model=call.model, code=reason,
+            ms=self._ms(call), client=call.client, request_id=self._name(call),
+        )  # fmt: skip
+
+    def _ms(self, call: Call) -> float:
+        return 1000 * (self.clock() - call.arrived)
+
+    def _name(self, call: Call) -> str:
+        return well_formed(call.header(NAME)) or self.make_id()
