@@ -16,8 +16,8 @@ from torchyard.records.dataset import Profile
 from torchyard.records.evidence import Latency, Variant
 from torchyard.records.manifest import Manifest
 from torchyard.records.schema import Schema, Task
-from torchyard.runtimes import Model, open_model
-from torchyard.serve.abstaining import Abstainer, JudgedScores
+from torchyard.runtimes import Answers, Columns, Model, open_model
+from torchyard.serve.abstaining import Abstained, Abstainer, JudgedScores
 from torchyard.serve.decoding.rows import RowDecoder
 from torchyard.serve.soundness import soundness_of
 
@@ -96,6 +96,7 @@ class Engine:
         reference: what training had in each field.
         is_cheap: whether one row takes less than a millisecond on the machine that sealed it, and
             no picture, whose time is the client's choice: a small file may hold many pixels.
+        measured: rows of a call and its seconds (median), as that machine took them.
         best_batch_rows: rows per call; for a cheap model as many as the loop can spare the time
             for, for a dear one what gave that machine most rows per second.
     """
@@ -112,6 +113,7 @@ class Engine:
         self.max_rows = max_rows
         self.decoder = RowDecoder(release.schema, max_rows=max_rows, later=release.later)
         self.is_cheap = _is_cheap(variant.latency, release.schema)
+        self.measured = tuple((seen.batch, seen.p50_ms / 1000) for seen in variant.latency)
         rows_for = _rows_on_loop if self.is_cheap else _rows_on_lane
         self.best_batch_rows = rows_for(variant.latency)
         self.reference = release.reference
@@ -131,9 +133,25 @@ class Engine:
             BadModel: the graph failed, or an answer is unsound: see ``serve/soundness``.
         """
         columns = self.decoder.columns(rows)
-        answer = self._model.run(columns)
-        shape = (len(rows), len(self.task.outputs))
-        fault = f"answers {answer.shape}" if answer.shape != shape else self._fault(answer)
+        answers = self.answer(columns, len(rows))
+        scores: list[list[float]] = answers.tolist()
+        abstained = self.judge(columns, answers)
+        return scores if abstained is None else JudgedScores(scores, abstained)
+
+    def answer(self, columns: Columns, rows: int) -> Answers:
+        """Calibrated answers to raw columns, ``float32 [rows, outputs]``: what ``score`` lists.
+
+        Args:
+            columns: as in ARCHITECTURE.md, "Raw columns", by field name.
+            rows: how many there are.
+
+        Raises:
+            BadData: a picture cannot be read.
+            BadModel: the graph failed, or an answer is unsound: see ``serve/soundness``.
+        """
+        answers = self._model.run(columns)
+        shape = (rows, len(self.task.outputs))
+        fault = f"answers {answers.shape}" if answers.shape != shape else self._fault(answers)
         if fault:
             raise BadModel(
                 where=f"release {self.version}, variant {self.variant}",
@@ -141,10 +159,11 @@ class Engine:
                 expected=f"sound {self.task.output_name} {shape}",
                 remedy="Bound fields with extreme values, or: torchyard rollback",
             )
-        scores: list[list[float]] = answer.tolist()
-        if self._abstainer is None:
-            return scores
-        return JudgedScores(scores, self._abstainer.judge(columns, answer))
+        return answers
+
+    def judge(self, columns: Columns, answers: Answers) -> list[Abstained | None] | None:
+        """For each row why it is not answered, or None; None of a release that never abstains."""
+        return None if self._abstainer is None else self._abstainer.judge(columns, answers)
 
 
 def open_engine(release: ServableRelease, *, max_rows: int, threads: int = 1) -> Engine:
