@@ -15,7 +15,7 @@ from torchyard.cli.main import app, run
 COMMANDS = {
     "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
     "promote", "rollback", "status", "monitor", "releases", "card",
-    "explain", "package", "preflight", "reproduce", "runs", "score", "staleness", "tune",
+    "explain", "key", "package", "preflight", "reproduce", "runs", "score", "staleness", "tune",
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
@@ -28,8 +28,10 @@ FLAGS = {
     "evaluate": {"--project", "--set", "--tuned", "--json"},
     "explain": {"--drop-one", "--row", "--number", "--project", "--set", "--tuned", "--json"},
     "init": {"--json"},
+    "list": {"--project", "--json"},
     "log": {"--name", "--project", "--json"},
     "monitor": {"--every", "--time", "--release", "--model", "--project", "--json"},
+    "new": {"--scope", "--days", "--project", "--json"},
     "onnx": {"--output", "--force", "--project", "--json"},
     "optimize": {"--project", "--set", "--tuned", "--json"},
     "preflight": {"--project", "--set", "--json"},
@@ -39,6 +41,7 @@ FLAGS = {
     "release": {"--project", "--set", "--tuned", "--json"},
     "releases": {"--project", "--json"},
     "reproduce": {"--here", "--project", "--json"},
+    "revoke": {"--project", "--json"},
     "rollback": {"--model", "--reason", "--project", "--json"},
     "runs": {"--limit", "--project", "--json"},
     "score": {"--project", "--json"},
@@ -103,6 +106,7 @@ def test_the_flags_are_frozen() -> None:
         (["status"], 1, "no project.py here or above"),
         (["data", "diff"], 2, "missing argument"),
         (["init", "Bad Name"], 2, "lower-case letters"),
+        (["key", "new"], 2, "missing argument"),
     ],
 )
 def test_a_mistake_ends_with_its_status_and_no_traceback(

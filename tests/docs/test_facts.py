@@ -127,7 +127,7 @@ def test_no_error_code_is_left_over_and_the_servers_own_are_told() -> None:
         json.loads(answer.body)["error"]: answer.status
         for answer in (
             answers.refuse_http(400, found="f", expected="e", remedy="r"),
-            answers.refuse_method("PUT", "/", ("GET",)),
+            answers.refuse_method("/", ("GET",)),
             answers.fail("incident"),
         )
     }

@@ -13,6 +13,7 @@ from torchyard.cli import (
     build,
     data,
     explain,
+    keys,
     live,
     package,
     preflight,
@@ -48,6 +49,7 @@ reproduce.register(app)
 serve.register(app)
 live.register(app)
 package.register(app)
+keys.register(app)
 score.register(app)
 
 

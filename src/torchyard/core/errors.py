@@ -107,6 +107,18 @@ class NotFound(YardError):
     code = "not_found"
 
 
+class Unauthenticated(YardError):
+    """A request came without a key, or with one that is none of the server's."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(YardError):
+    """A request came with a key for something else."""
+
+    code = "forbidden"
+
+
 class NotReady(YardError):
     """A worker or a release cannot answer yet."""
 
@@ -114,9 +126,23 @@ class NotReady(YardError):
 
 
 class Overloaded(YardError):
-    """A request could not be answered in time and was not queued."""
+    """A request could not be answered in time and was not queued.
+
+    Args:
+        where: see ``YardError``, and so for ``found``, ``expected`` and ``remedy``.
+        found: as there.
+        expected: as there.
+        remedy: as there.
+        retry_after_s: whole seconds, at least 1, after which it is worth asking again.
+    """
 
     code = "overloaded"
+
+    def __init__(
+        self, *, where: str, found: str, expected: str, remedy: str, retry_after_s: int = 1
+    ) -> None:
+        super().__init__(where=where, found=found, expected=expected, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class Stopped(YardError):

@@ -14,10 +14,11 @@ from pathlib import Path
 STAGING = ".staging-"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace a file's content so that a reader sees the old bytes or the new, never a mixture.
 
-    The bytes reach the disk before the name does (write, fsync, rename, fsync of the folder).
+    The bytes reach the disk before the name does (write, fsync, rename, fsync of the folder). Until
+    then nobody but the owner may read them, and afterwards as ``mode`` says.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -26,7 +27,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -52,14 +52,14 @@ def from_json(kind: type[RecordType], value: Json, *, where: str) -> RecordType:
     return typing.cast(RecordType, _build(kind, value, where))
 
 
-def write_record(path: Path, record: Any) -> None:
+def write_record(path: Path, record: Any, *, mode: int = 0o644) -> None:
     """Write a record to a file, atomically, with its name and version.
 
     Readable (indented, in field order) because people open these files.
     """
     content = {"record": type(record).__name__, "version": VERSION, **to_json(record)}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, (text + "\n").encode(), mode=mode)
 
 
 def read_record(kind: type[RecordType], path: Path) -> RecordType:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,20 +162,8 @@ def _make_key(folder: Path) -> SigningKey:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _write_secret(key.private, pem)
+    write_atomically(key.private, pem, mode=0o600)
     return key
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    """Write a file that no one else can read, not even for a moment; whole or absent."""
-    temporary = path.with_suffix(".part")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _load_public(path: Path) -> object:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torchyard.records.keys import ApiKey
 from torchyard.records.live import MonitorReport
 from torchyard.release import Release
-from torchyard.yard import operate
+from torchyard.yard import keys, operate
 from torchyard.yard.operate import Decision
 from torchyard.yard.workspace import Workspace
 
@@ -38,6 +39,29 @@ class Operator:
             BadUsage: a setting is unknown or out of its range.
         """
         return operate.serve(self.workspace, settings=settings, announce=announce)
+
+    def make_key(
+        self, name: str, *, scopes: Sequence[str] = ("predict",), days: int | None = None
+    ) -> tuple[str, ApiKey]:
+        """Make a key for a client of the server; it is kept nowhere, so hand it over now.
+
+        Args:
+            name: whom it is for.
+            scopes: what it is for: ``predict``, ``operate``, ``admin``.
+            days: until it expires; None for a key that lasts until it is revoked.
+
+        Raises:
+            BadUsage: the name is taken or is none, or a scope or the days are out of range.
+        """
+        return keys.make(self.workspace, name=name, scopes=scopes, days=days)
+
+    def keys(self) -> tuple[tuple[ApiKey, bool], ...]:
+        """What is kept of every client's key, and whether its time is over."""
+        return keys.listed(self.workspace)
+
+    def revoke_key(self, name: str) -> int:
+        """Take a client's key away; how many are left."""
+        return keys.revoke(self.workspace, name)
 
     def deploy(
         self, release: str | None = None, *, weight: float | None = None, reason: str = ""

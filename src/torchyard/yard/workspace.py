@@ -110,6 +110,11 @@ class Workspace:
         return self.keys / "trusted"
 
     @property
+    def api_keys(self) -> Path:
+        """What is kept of the keys of the server's clients; the file need not be there."""
+        return self.keys / "api.json"
+
+    @property
     def server(self) -> Path:
         """What a running server and its workers say of themselves."""
         return self.state / "server"

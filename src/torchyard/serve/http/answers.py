@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import NamedTuple
 
 import msgspec
 
-from torchyard.core.errors import YardError
+from torchyard.core.errors import Overloaded, YardError
 
 JSON = b"application/json"
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
@@ -16,11 +17,16 @@ TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 _STATUS_OF = {
     "bad_usage": 400,
     "bad_data": 422,
+    "unauthenticated": 401,
+    "forbidden": 403,
     "not_found": 404,
     "not_ready": 503,
     "overloaded": 503,
 }
-_RETRY = ((b"retry-after", b"1"),)
+_HEADERS = {
+    401: ((b"www-authenticate", b'Bearer realm="torchyard"'),),
+    503: ((b"retry-after", b"1"),),
+}
 _LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -74,7 +80,14 @@ def refuse(error: YardError) -> Answer:
     """A refusal in its four parts, under its family's status."""
     status = _STATUS_OF.get(error.code, 500)
     body = msgspec.json.encode(error.as_dict())
-    return Answer(status, body, headers=_RETRY if status == 503 else ())
+    if isinstance(error, Overloaded):
+        return Answer(status, body, headers=_retry(error.retry_after_s))
+    return Answer(status, body, headers=_HEADERS.get(status, ()))
+
+
+@cache
+def _retry(seconds: int) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"retry-after", b"%d" % seconds),)
 
 
 def refuse_method(pattern: str, allowed: tuple[str, ...]) -> Answer:

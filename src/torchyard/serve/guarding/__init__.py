@@ -1,0 +1,1 @@
+"""Who may ask for what: keys, certificates, and which door leads where."""
