@@ -12,6 +12,8 @@ import pytest
 
 from tests.serve.calling import Asked
 from torchyard.core.errors import Overloaded
+from torchyard.serve.admission.cost import BatchCost
+from torchyard.serve.admission.lanes import Lanes
 from torchyard.serve.batching import LARGEST_ON_LOOP_BYTES, Batcher
 from torchyard.serve.engine import Scores
 
@@ -26,35 +28,48 @@ class Bench:
         self.observed: list[int] = []
         self.answers: dict[str, Scores | Exception] = {}
         self.now = 0.0
-        self.lanes = ThreadPoolExecutor(changes.get("lane_count", 1))
+        lane_count, is_cheap = changes.pop("lane_count", 1), changes.pop("is_cheap", True)
         self._score = score or (lambda rows: [[float(row)] for row in rows])
-        settings: dict[str, Any] = {
-            "lane_count": 1,
-            "is_cheap": True,
-            "max_batch_rows": 8,
-            "max_queue_rows": 100,
-            "max_queue_bytes": 1_000_000,
-            **changes,
-        }
-        self.batcher = Batcher(
-            self._record,
-            loop=asyncio.get_running_loop(),
-            lanes=self.lanes,
-            clock=lambda: self.now,
-            observe=lambda batch, _: self.observed.append(sum(len(one.rows) for one in batch)),
-            **settings,
+        loop = asyncio.get_running_loop()
+        self.lanes = Lanes(
+            ThreadPoolExecutor(lane_count), count=lane_count, loop=loop, clock=lambda: self.now
         )
+        measured = changes.pop("measured", [(1, 1e-6), (8, 2e-6)])
+
+        def batcher(lanes: Lanes | None, larger: Batcher | None) -> Batcher:
+            settings = {"max_batch_rows": 8, "max_queue_bytes": 1_000_000, **changes}
+            return Batcher(
+                self._record,
+                loop=loop,
+                lanes=lanes,
+                larger=larger,
+                cost=BatchCost(measured),
+                clock=lambda: self.now,
+                observe=lambda batch, *_: self.observed.append(sum(len(one.rows) for one in batch)),
+                **settings,
+            )
+
+        on_lanes = batcher(self.lanes, None)
+        self.batcher = batcher(None, on_lanes) if is_cheap else on_lanes
 
     def _record(self, rows: Sequence[Any]) -> Scores:
         self.batches.append(list(rows))
         return self._score(rows)
 
-    def ask(self, name: str, *rows: float, deadline: float = FOREVER, size_bytes: int = 10) -> None:
+    def ask(
+        self,
+        name: str,
+        *rows: float,
+        deadline: float = FOREVER,
+        size_bytes: int = 10,
+        client: str = "a client",
+    ) -> None:
         def done(answer: Scores | Exception) -> None:
             assert name not in self.answers, "answered twice"
             self.answers[name] = answer
 
-        self.batcher.submit(Asked(size_bytes=size_bytes), list(rows), deadline, done)
+        call = Asked(size_bytes=size_bytes, client=client)
+        self.batcher.submit(call, list(rows), deadline, done)
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(5):
@@ -198,18 +213,28 @@ def test_a_client_that_fails_to_take_its_answer_costs_no_other() -> None:
     run(scenario)
 
 
-def test_a_full_queue_refuses_at_once() -> None:
+def test_a_queue_that_takes_too_long_refuses_at_once_and_says_when_to_come_back() -> None:
     async def scenario() -> None:
-        bench = Bench(max_queue_rows=3)
-        bench.ask("a", 1, 2)
+        bench = Bench(measured=[(1, 1.0), (8, 4.5)])  # seconds: 0.5 and 0.5 a row
+        bench.ask("a", *range(8), deadline=100.0)
         with pytest.raises(Overloaded) as caught:
-            bench.ask("b", 3, 4)
-        assert caught.value.found == "2 rows waiting"
-        assert caught.value.expected == "at most 3 with this request's"
-        assert caught.value.remedy.startswith("Try again after a second")
-        await bench.until(1)
-        bench.ask("larger than the queue, but alone", *range(5))
+            bench.ask("b", 1, deadline=9.0)  # a batch of 4.5 s and one of up to 4.5 s
+        assert caught.value.found == "a wait of 9000 ms"
+        assert caught.value.expected == "an answer before the deadline"
+        assert caught.value.remedy.startswith("Try again after 5 s, ")
+        assert caught.value.retry_after_s == 5
+        bench.ask("c", 1, deadline=10.1)  # a tenth stays in hand
         await bench.until(2)
+
+    run(scenario)
+
+
+def test_a_model_at_rest_is_asked_whatever_it_is_expected_to_take() -> None:
+    async def scenario() -> None:
+        bench = Bench(measured=[(1, 1000.0)])
+        bench.ask("a", 1, deadline=1.0)
+        await bench.until(1)
+        assert bench.answers == {"a": [[1.0]]}
 
     run(scenario)
 
@@ -245,7 +270,8 @@ def test_a_large_body_leaves_the_loop_and_small_ones_do_not_wait_for_it() -> Non
         bench.ask("after", 2)
         bench.ask("too", 3)
         await bench.until(3)
-        assert bench.batches == [[1], [9], [2, 3]]
+        assert bench.answers.keys() == {"small", "after", "too"}
+        assert sorted(bench.batches) == [[1, 2, 3], [9]]
         assert "large" not in bench.answers
         gate.set()
         await bench.until(4)
@@ -253,7 +279,7 @@ def test_a_large_body_leaves_the_loop_and_small_ones_do_not_wait_for_it() -> Non
     run(scenario)
 
 
-def test_what_cannot_be_in_time_is_refused_before_it_queues() -> None:
+def test_what_batches_take_is_learnt() -> None:
     async def scenario() -> None:
         bench: Bench
 
@@ -261,17 +287,65 @@ def test_what_cannot_be_in_time_is_refused_before_it_queues() -> None:
             bench.now += 1.0 * len(rows)
             return [[float(row)] for row in rows]
 
-        bench = Bench(score)
-        with pytest.raises(Overloaded, match="found a wait of 0 ms"):
+        bench = Bench(score, measured=[(1, 0.3), (8, 2.4)])
+        with pytest.raises(Overloaded, match="found a deadline that passed"):
             bench.ask("late already", 1, deadline=0.0)
-        for _ in range(30):  # lets the running mean of a row's time settle at one second
+        for _ in range(200):
             count = len(bench.answers)
             bench.ask(f"warm {count}", 1)
             await bench.until(count + 1)
         bench.ask("ahead", 1, 2, 3)
-        with pytest.raises(Overloaded, match=r"found a wait of (29|30)\d\d ms"):
-            bench.ask("too late", 1, deadline=bench.now + 2.5)
-        bench.ask("just right", 1, deadline=bench.now + 3.5)
+        with pytest.raises(Overloaded, match=r"found a wait of (39|40)\d\d ms"):
+            bench.ask("too late", 1, deadline=bench.now + 4.0)
+        bench.ask("just right", 1, deadline=bench.now + 4.5)
+
+    run(scenario)
+
+
+def test_a_client_that_has_less_waiting_takes_the_place_of_one_that_has_more() -> None:
+    async def scenario() -> None:
+        bench = Bench(measured=[(1, 1.0), (8, 8.0)], max_batch_rows=1)
+        for number in range(9):
+            bench.ask(f"flood {number}", number, deadline=10.0, client="flood")
+        with pytest.raises(Overloaded, match="found a wait of 10000 ms"):
+            bench.ask("one too many", 9, deadline=10.0, client="flood")
+        bench.ask("polite", 100, deadline=10.0, client="polite")
+        await bench.until(10)
+        refusal = bench.answers["flood 8"]
+        assert isinstance(refusal, Overloaded)
+        assert (refusal.found, refusal.expected) == ("more of this client's waiting", "its share")
+        assert [100] in bench.batches[:2]
+        assert [8] not in bench.batches
+
+    run(scenario)
+
+
+def test_large_bodies_of_one_client_leave_room_for_another() -> None:
+    async def scenario() -> None:
+        bench = Bench(max_queue_bytes=1000)
+        for number in range(5):
+            bench.ask(f"flood {number}", number, size_bytes=200, client="flood")
+        with pytest.raises(Overloaded, match="found 1000 bytes waiting"):
+            bench.ask("greedy", 1, size_bytes=600, client="polite")
+        bench.ask("polite", 100, size_bytes=300, client="polite")
+        await bench.until(6)
+        refused = {name for name, answer in bench.answers.items() if isinstance(answer, Overloaded)}
+        assert refused == {"flood 3", "flood 4"}
+
+    run(scenario)
+
+
+def test_a_request_is_refused_before_it_is_decoded() -> None:
+    async def scenario() -> None:
+        bench = Bench(measured=[(1, 1.0), (8, 8.0)], max_batch_rows=1)
+        assert not bench.batcher.is_crowded
+        bench.batcher.check(Asked(), 0.1)  # at rest: the one way to learn
+        bench.ask("a", 1, deadline=100.0)
+        assert bench.batcher.is_crowded
+        with pytest.raises(Overloaded, match="found a wait of 2000 ms"):
+            bench.batcher.check(Asked(), 2.0)
+        bench.batcher.check(Asked(), 3.0)
+        await bench.until(1)
 
     run(scenario)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +12,9 @@ from operator import attrgetter
 from typing import NamedTuple, final
 
 from torchyard.core.errors import BadModel, NotFound, NotReady, YardError, nearest
+from torchyard.serve.abstaining import codes
+from torchyard.serve.admission.cost import BatchCost
+from torchyard.serve.admission.lanes import Lanes
 from torchyard.serve.batching import Batcher
 from torchyard.serve.calls import Call
 from torchyard.serve.engine import Engine, Scores
@@ -52,6 +55,7 @@ class Application:
         lines: output.
         table: what is served.
         watch: sees requests and batches.
+        shared: the lanes, shared out among models.
     """
 
     settings: Settings
@@ -67,10 +71,12 @@ class Application:
     lines: Lines = field(default_factory=Lines)
     table: Table = field(default_factory=Table)
     watch: RequestWatch = field(init=False)
+    shared: Lanes = field(init=False)
     _batchers: dict[str, Batcher] = field(default_factory=dict)
     _answered: list[_Answered] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.shared = Lanes(self.lanes, count=self.settings.lanes, loop=self.loop, clock=self.clock)
         self.watch = RequestWatch(
             metrics=self.metrics,
             lines=self.lines,
@@ -93,6 +99,14 @@ class Application:
         }
         self.metrics.serving((engine.model, engine.release) for engine in engines.values())
         self.table = table
+
+    def queues(self) -> list[tuple[str, Batcher]]:
+        """The queue of every release that is served, with its model's name."""
+        return [
+            (name, self._batchers[release])
+            for name, served in self.table.models.items()
+            for release in served.engines
+        ]
 
     @property
     def waiting_rows(self) -> int:
@@ -139,6 +153,7 @@ class Application:
         rows: list[object],
         ids: list[str],
         answer: Callable[[Scores], None],
+        beside: Sequence[object] = (),
     ) -> None:
         """Answer a call with the scores of some rows, and log them.
 
@@ -148,14 +163,26 @@ class Application:
             rows: decoded by that engine's decoder.
             ids: one for each row.
             answer: puts scores into the protocol's words and sends them.
+            beside: rows that are scored with them, for ``answer`` alone.
 
         Raises:
             Overloaded: there is no room or no time.
             BadUsage: the call's deadline is not a number of milliseconds.
         """
-        deadline = call.arrived + (call.deadline_ms or self.settings.deadline_ms) / 1000
         done = partial(self._finish, call, engine, rows, ids, answer)
-        self._batchers[engine.release].submit(call, rows, deadline, done)
+        scored = [*rows, *beside] if beside else rows
+        self._batchers[engine.release].submit(call, scored, self._deadline(call), done)
+
+    def check_room(self, call: Call, engine: Engine) -> None:
+        """Refuse a call whose rows are not decoded yet, if even one row could not be in time.
+
+        Raises:
+            Overloaded: that is so.
+            BadUsage: the call's deadline is not a number of milliseconds.
+        """
+        batcher = self._batchers[engine.release]
+        if batcher.is_crowded:
+            batcher.check(call, self._deadline(call))
 
     def refuse(self, call: Call, error: Exception) -> None:
         """Answer a call with what went wrong.
@@ -172,6 +199,9 @@ class Application:
         """Count an answer under its code: HTTP's status, or gRPC's by name."""
         self.watch.answered(call, code)
 
+    def _deadline(self, call: Call) -> float:
+        return call.arrived + (call.deadline_ms or self.settings.deadline_ms) / 1000
+
     def _finish(
         self,
         call: Call,
@@ -185,6 +215,8 @@ class Application:
             self.refuse(call, scores)
             return
         answer(scores)
+        if len(scores) > len(ids):
+            scores = scores[: len(ids)]
         if not self._answered:  # the log is for when this turn's answers are on their way
             self.loop.call_soon(self.log_answers)
         self._answered.append(_Answered(engine, ids, rows, scores, call.size_bytes))
@@ -192,7 +224,7 @@ class Application:
     def log_answers(self) -> None:
         """Hand over to the prediction log what was answered since the last time."""
         answered, self._answered = self._answered, []
-        at = self.wall_clock()
+        at, began = self.wall_clock(), self.clock()
         for engine, group in groupby(answered, key=attrgetter("engine")):
             some = list(group)
             self.predictions.append(
@@ -202,18 +234,22 @@ class Application:
                 rows=[row for one in some for row in one.rows],
                 scores=[score for one in some for score in one.scores],
                 longest=max(one.size_bytes for one in some),
+                abstained=codes(one.scores for one in some) if engine.abstains else None,
             )
+            began = self.watch.logged(engine, since=began, requests=len(some))
 
     def _batcher(self, engine: Engine) -> Batcher:
-        return Batcher(
+        """A cheap model's requests run on the loop, but for those that are large."""
+        batcher = partial(
+            Batcher,
             engine.score,
             loop=self.loop,
-            lanes=self.lanes,
-            lane_count=self.settings.lanes,
-            is_cheap=engine.is_cheap,
             max_batch_rows=engine.best_batch_rows,
-            max_queue_rows=self.settings.max_queue_rows,
             max_queue_bytes=self.settings.max_queue_bytes,
             clock=self.clock,
-            observe=self.watch.batches(engine.model),
+            observe=self.watch.batches(engine),
         )
+        on_lanes = batcher(lanes=self.shared, cost=BatchCost(engine.measured))
+        if not engine.is_cheap:
+            return on_lanes
+        return batcher(lanes=None, cost=BatchCost(engine.measured), larger=on_lanes)

@@ -1,26 +1,34 @@
 """Batches that cost no waiting: what queued while the loop was busy becomes the next batch.
 
 No timers wait for company. A cheap model runs on the loop itself, after all sockets of the turn
-were read; a dear one on threads ("lanes"), where the next batch is whatever queued meanwhile. No
-HTTP here.
+were read; a dear one on threads ("lanes"), where the next batch is whatever queued meanwhile. The
+queue is bounded by time: who could not be answered before its deadline is refused at once, and who
+no longer can be is dropped before it is run. No HTTP here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from functools import partial
+from math import ceil
 from typing import final
 
 from torchyard.core.errors import Overloaded
+from torchyard.serve.admission.cost import BatchCost
+from torchyard.serve.admission.fair import FairQueue
+from torchyard.serve.admission.lanes import Lanes, Tenant, Work
 from torchyard.serve.calls import Call
 from torchyard.serve.engine import Scores
 from torchyard.serve.running import Done, Ran, Run, Score, Waiting, run_batch
 
+Observe = Callable[[Sequence[Waiting], Ran, float], None]
+
 LARGEST_ON_LOOP_BYTES = 32 << 10  # what takes long is large: a long text, a tensor, many rows
 
-_SMOOTHING = 0.2  # weight of the newest batch in the running mean of a row's time
+_PROMISED = 0.9  # of the time there is: the rest is for what nobody foresaw and for the way back
+_LONGEST_RETRY_S = 60
+_SHORTEST_EXPIRY_S = 0.005  # between two looks for what waited too long
 
 
 @final
@@ -29,15 +37,15 @@ class Batcher:
 
     Args:
         score: answers a batch of rows, in order.
-        loop: where cheap batches run and answers are delivered.
-        lanes: threads for batches that are dear or too large for the loop.
-        lane_count: batches that may be on lanes at once.
-        is_cheap: whether ``score`` may run on the loop.
+        loop: where answers are delivered, and where batches run if there are no lanes.
+        lanes: threads for the batches, shared with other models; None to run them on the loop.
+        larger: what takes requests that are too large for a batch on the loop.
+        cost: what batches are expected to take; it learns.
         max_batch_rows: most rows of one batch; a larger request is a batch by itself.
-        max_queue_rows: most rows that may wait.
-        max_queue_bytes: most bytes of their requests' bodies.
+        max_queue_bytes: most bytes of the bodies of what waits.
         clock: seconds, monotonic; deadlines are on the same clock.
-        observe: told of every batch that ran, once its answers were delivered.
+        observe: told of every batch that ran, once its answers were delivered, and since when they
+            were being delivered.
         run: runs a batch; see ``running.run_batch``.
     """
 
@@ -46,37 +54,57 @@ class Batcher:
         score: Score,
         *,
         loop: asyncio.AbstractEventLoop,
-        lanes: Executor,
-        lane_count: int,
-        is_cheap: bool,
+        lanes: Lanes | None,
+        cost: BatchCost,
         max_batch_rows: int,
-        max_queue_rows: int,
         max_queue_bytes: int,
         clock: Callable[[], float],
-        observe: Callable[[Sequence[Waiting], Ran], None],
+        observe: Observe,
+        larger: Batcher | None = None,
         run: Run = run_batch,
     ) -> None:
         self._score = score
         self._loop = loop
         self._lanes = lanes
-        self._lane_count = lane_count
-        self._is_cheap = is_cheap
+        self._larger = larger
+        self._cost = cost
         self._max_batch_rows = max_batch_rows
-        self._max_queue_rows = max_queue_rows
+        self._max_batch_bytes = LARGEST_ON_LOOP_BYTES if lanes is None else max_queue_bytes
         self._max_queue_bytes = max_queue_bytes
         self._clock = clock
         self._observe = observe
         self._run = run
-        self._queue: deque[Waiting] = deque()
-        self._queued_rows = 0
-        self._queued_bytes = 0
-        self._busy_lanes = 0
-        self._row_s = 0.0
+        self._queue = FairQueue()
+        self._tenant = Tenant(self._work)
         self._is_scheduled = False
+        self._busy_since: float | None = None  # on the loop: since when more than a batch waits
         self._expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait for their turn; those that the model has are not among them."""
+        return self._queue.rows + (0 if self._larger is None else self._larger.waiting_rows)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more waits than the next batch takes, so that ``check`` may refuse."""
+        return self._queue.rows >= self._max_batch_rows
+
+    @property
+    def oldest_at(self) -> float | None:
+        """Since when the first of them waits, None when nobody does."""
+        return self._queue.oldest_at
+
+    @property
+    def busy_lanes(self) -> int:
+        """Batches that are on threads."""
+        return self._tenant.held + (0 if self._larger is None else self._larger.busy_lanes)
 
     def submit(self, call: Call, rows: list[object], deadline: float, done: Done) -> None:
         """Queue one request's rows; ``done`` gets their scores, or why there are none, once.
+
+        A model at rest is always asked, whatever it is expected to take: only so can it be learnt
+        that it has become faster.
 
         Args:
             call: whose they are.
@@ -85,103 +113,170 @@ class Batcher:
             done: called on the loop.
 
         Raises:
-            Overloaded: the queue is full, or what is ahead takes longer than the deadline allows.
+            Overloaded: what is ahead takes longer than the deadline allows, or too many bytes wait.
         """
-        ahead, size_bytes, now = self._queued_rows, call.size_bytes, self._clock()
-        if ahead and ahead + len(rows) > self._max_queue_rows:
-            raise overloaded(
-                f"{ahead} rows waiting", f"at most {self._max_queue_rows} with this request's"
-            )
-        if ahead and self._queued_bytes + size_bytes > self._max_queue_bytes:
-            most = f"at most {self._max_queue_bytes} with this request's"
-            raise overloaded(f"{self._queued_bytes} bytes waiting", most)
-        wait_s = ahead * self._row_s / (1 if self._is_cheap else self._lane_count)
-        if now + wait_s >= deadline:
-            raise overloaded(f"a wait of {1000 * wait_s:.0f} ms", "an answer before the deadline")
-        self._queue.append(Waiting(call, rows, size_bytes, deadline, done, now))
-        self._queued_rows += len(rows)
-        self._queued_bytes += size_bytes
-        self._schedule()
-
-    def _schedule(self) -> None:
+        count, size_bytes = len(rows), call.size_bytes
+        if self._larger is not None and (
+            count > self._max_batch_rows or size_bytes > LARGEST_ON_LOOP_BYTES
+        ):
+            self._larger.submit(call, rows, deadline, done)
+            return
+        queue, cost, now = self._queue, self._cost, self._clock()
+        ahead = queue.rows
+        batch_rows = min(ahead + count, max(self._max_batch_rows, count))
+        batch_s = cost.fixed_s + batch_rows * cost.row_s
+        left_s = deadline - now
+        if self._is_resting:
+            if left_s <= 0.0:
+                raise _too_late(1)
+            start_by = deadline
+        else:
+            start_by = deadline - batch_s
+            if (
+                self._start_s(ahead, now) + batch_s > _PROMISED * left_s
+                or queue.size_bytes + size_bytes > self._max_queue_bytes
+            ):
+                self._make_room(call, count, size_bytes, left_s=left_s, now=now)
+        queue.append(Waiting(call, rows, size_bytes, deadline, done, now, start_by))
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._flush)
 
+    def check(self, call: Call, deadline: float) -> None:
+        """Refuse a request before it is decoded, if even one row of it could not be in time.
+
+        Raises:
+            Overloaded: that is so.
+        """
+        if not self._is_resting:
+            now = self._clock()
+            if refusal := self._refusal(call, 1, 0, left_s=deadline - now, now=now):
+                raise refusal
+
+    @property
+    def _is_resting(self) -> bool:
+        return not self._queue.rows and (self._lanes is None or self._lanes.is_idle)
+
+    def _start_s(self, ahead_rows: int, now: float) -> float:
+        """Seconds until a batch begins that so many rows are ahead of."""
+        batches = ahead_rows // self._max_batch_rows
+        batch_s = self._cost.of(self._max_batch_rows)
+        if self._lanes is None:
+            return batches * batch_s
+        return self._lanes.start_s(self._tenant, batches, batch_s, now)
+
+    def _refusal(
+        self, call: Call, count: int, size_bytes: int, *, left_s: float, now: float
+    ) -> Overloaded | None:
+        """Why there is no room for a client's request even at the cost of others, if so.
+
+        What its client has waiting counts in full, what others have as far as it is their turn.
+        """
+        queue = self._queue
+        ahead = queue.ahead_of(call.client, count)
+        last_rows = min(ahead + count, max(self._max_batch_rows, count))
+        wait_s = self._start_s(ahead, now) + self._cost.of(last_rows)
+        if wait_s > _PROMISED * left_s:
+            found = f"a wait of {1000 * wait_s:.0f} ms"
+            return overloaded(found, "an answer before the deadline", self._drain_s(now))
+        size_bytes += queue.size_bytes
+        if queue.rows and size_bytes > self._max_queue_bytes:
+            share = queue.share_bytes(call.client, self._max_queue_bytes)
+            if size_bytes - queue.size_bytes > share:
+                most = f"at most {self._max_queue_bytes} with this request's"
+                return overloaded(f"{queue.size_bytes} bytes waiting", most, self._drain_s(now))
+        return None
+
+    def _make_room(
+        self, call: Call, count: int, size_bytes: int, *, left_s: float, now: float
+    ) -> None:
+        """Let a client in that has less waiting than others, at the cost of whoever has most.
+
+        Raises:
+            Overloaded: it has its share already.
+        """
+        if refusal := self._refusal(call, count, size_bytes, left_s=left_s, now=now):
+            raise refusal
+        excess_bytes = self._queue.size_bytes + size_bytes - self._max_queue_bytes
+        for out in self._queue.push_out(call.client, rows=count, size_bytes=excess_bytes):
+            refusal = overloaded("more of this client's waiting", "its share", self._drain_s(now))
+            self._loop.call_soon(self._deliver, out, refusal)
+
+    def _drain_s(self, now: float) -> float:
+        rows = self._queue.rows
+        return self._start_s(rows, now) + self._cost.of(rows % self._max_batch_rows)
+
     def _flush(self) -> None:
         self._is_scheduled = False
+        if self._lanes is None:
+            self._run_here()
+        else:
+            self._lanes.ask(self._tenant)
+            self._watch()
+
+    def _run_here(self) -> None:
+        """Run one batch on the loop, and let the sockets have their turn before the next one.
+
+        While more waits, what a batch costs is all that lies between the ends of two of them:
+        reading requests, refusing some, the model, writing answers and logs.
+        """
+        batch = self._next()
+        if batch:
+            ran = self._ran(batch)
+            self._settle(batch, ran)
+            ended = self._clock()
+            began = ran.began if self._busy_since is None else self._busy_since
+            self._cost.learn(_rows(batch), ended - began)
+            self._busy_since = ended if self._queue.rows else None
+        if self._queue.rows and not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _work(self) -> Work | None:
+        """The next batch for a lane."""
+        batch = self._next()
+        if not batch:
+            return None
+        return Work(
+            partial(self._ran, batch), partial(self._land, batch), self._cost.of(_rows(batch))
+        )
+
+    def _land(self, batch: list[Waiting], ran: Ran, took_s: float) -> None:
+        self._cost.learn(_rows(batch), took_s)
+        self._settle(batch, ran)
+
+    def _next(self) -> list[Waiting]:
         self._expire()
-        while self._queue and self._busy_lanes < self._lane_count:
-            batch = self._take()
-            if self._is_cheap and self._fits_loop(batch):
-                self._settle(batch, self._ran(batch))
-                if self._queue:  # let the sockets have their turn between two batches
-                    self._schedule()
-                return
-            self._send(batch)
-        if self._queue and self._expiry is None:
-            first = min(waiting.deadline for waiting in self._queue)
-            delay_s = max(first - self._clock(), 0.001)
+        return self._queue.take(most_rows=self._max_batch_rows, most_bytes=self._max_batch_bytes)
+
+    def _expire(self) -> None:
+        """Refuse what can no longer be in time, so that nobody runs it for nothing."""
+        now = self._clock()
+        if self._queue.start_by < now:
+            for waiting in self._queue.expire(now):
+                self._deliver(waiting, _too_late(self._drain_s(now)))
+
+    def _watch(self) -> None:
+        """While lanes are busy, look again when something may have waited too long."""
+        if self._queue.rows and self._expiry is None:
+            delay_s = max(self._queue.start_by - self._clock(), _SHORTEST_EXPIRY_S)
             self._expiry = self._loop.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
         self._expiry = None
-        self._flush()
+        self._expire()
+        self._watch()
 
-    def _expire(self) -> None:
-        """Refuse what waited past its deadline, so that nobody runs it for nothing."""
-        now = self._clock()
-        if all(waiting.deadline > now for waiting in self._queue):
-            return
-        late = [waiting for waiting in self._queue if waiting.deadline <= now]
-        self._queue = deque(waiting for waiting in self._queue if waiting.deadline > now)
-        self._queued_rows -= _rows(late)
-        self._queued_bytes -= _bytes(late)
-        for waiting in late:
-            self._deliver(waiting, overloaded("a deadline that passed", "a free lane before it"))
-
-    def _take(self) -> list[Waiting]:
-        """The next batch: in order, at least one request, and not too many rows if several.
-
-        A cheap model's batches are not too large either: what is small is not to wait for it.
-        """
-        batch = [self._queue.popleft()]
-        rows, size_bytes = len(batch[0].rows), batch[0].size_bytes
-        most_bytes = LARGEST_ON_LOOP_BYTES if self._is_cheap else self._max_queue_bytes
-        while self._queue:
-            following = self._queue[0]
-            rows += len(following.rows)
-            size_bytes += following.size_bytes
-            if rows > self._max_batch_rows or size_bytes > most_bytes:
-                break
-            batch.append(self._queue.popleft())
-        self._queued_rows -= _rows(batch)
-        self._queued_bytes -= _bytes(batch)
-        return batch
-
-    def _fits_loop(self, batch: Sequence[Waiting]) -> bool:
-        return _rows(batch) <= self._max_batch_rows and _bytes(batch) <= LARGEST_ON_LOOP_BYTES
-
-    def _send(self, batch: list[Waiting]) -> None:
-        self._busy_lanes += 1
-        future = self._loop.run_in_executor(self._lanes, self._ran, batch)
-        future.add_done_callback(lambda future: self._land(batch, future))
-
-    def _ran(self, batch: list[Waiting]) -> Ran:
+    def _ran(self, batch: Sequence[Waiting]) -> Ran:
         began = self._clock()
         answers = self._run(self._score, batch)
         return Ran(answers, began, self._clock() - began)
 
-    def _land(self, batch: list[Waiting], future: asyncio.Future[Ran]) -> None:
-        self._busy_lanes -= 1
-        self._settle(batch, future.result())
-        self._flush()
-
     def _settle(self, batch: list[Waiting], ran: Ran) -> None:
-        self._row_s += _SMOOTHING * (ran.seconds / _rows(batch) - self._row_s)
+        landed = self._clock()
         for waiting, answer in zip(batch, ran.answers, strict=True):
             self._deliver(waiting, answer)
-        self._observe(batch, ran)
+        self._observe(batch, ran, landed)
 
     def _deliver(self, waiting: Waiting, answer: Scores | Exception) -> None:
         try:
@@ -192,19 +287,27 @@ class Batcher:
             )
 
 
-def overloaded(found: str, expected: str) -> Overloaded:
-    """The refusal of a request that cannot be answered in time."""
+def overloaded(found: str, expected: str, retry_s: float) -> Overloaded:
+    """The refusal of a request that cannot be answered in time.
+
+    Args:
+        found: what stands against it.
+        expected: what would not.
+        retry_s: when it is worth asking again; told in whole seconds, 1 to 60.
+    """
+    seconds = min(max(ceil(retry_s), 1), _LONGEST_RETRY_S)
     return Overloaded(
         where="this worker",
         found=found,
         expected=expected,
-        remedy="Try again after a second, send fewer rows at once, or start more workers.",
+        remedy=f"Try again after {seconds} s, send fewer rows at once, or start more workers.",
+        retry_after_s=seconds,
     )
+
+
+def _too_late(retry_s: float) -> Overloaded:
+    return overloaded("a deadline that passed", "a free lane before it", retry_s)
 
 
 def _rows(batch: Sequence[Waiting]) -> int:
     return sum(len(waiting.rows) for waiting in batch)
-
-
-def _bytes(batch: Sequence[Waiting]) -> int:
-    return sum(waiting.size_bytes for waiting in batch)

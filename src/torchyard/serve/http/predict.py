@@ -10,17 +10,22 @@ from torchyard.serve.app import Application
 from torchyard.serve.decoding.misfit import JsonFault
 from torchyard.serve.decoding.rows import Peek
 from torchyard.serve.engine import Engine, Scores
+from torchyard.serve.explaining import METHOD, Explanation, explain
 from torchyard.serve.follow import Served
-from torchyard.serve.http.answers import Answer, accepted
+from torchyard.serve.http.answers import Answer, accepted, answer_json
 from torchyard.serve.http.bodies import Encode, body_encoder
 from torchyard.serve.http.connection import Exchange
 from torchyard.serve.logs.labels import decode_labels
+from torchyard.serve.predictions import predictions
 
 _PEEK = msgspec.json.Decoder(Peek)
 
 
 def predict(app: Application, exchange: Exchange, model: str) -> None:
-    """``POST /v1/models/{model}/predict``: ``{"rows": [...], "ids": [...]?, "key": ...?}``."""
+    """``POST /v1/models/{model}/predict``: ``{"rows": [...], "ids": [...]?, "key": ...?}``.
+
+    With ``"explain": true`` the answer also says what each field makes of it.
+    """
     served = app.served(model)
     exchange.model = model
     engine = served.champion if len(served.engines) == 1 else _split(app, exchange, served)
@@ -28,6 +33,9 @@ def predict(app: Application, exchange: Exchange, model: str) -> None:
     request = engine.decoder.decode(exchange.body)
     rows = request.rows
     ids = request.ids or app.ids.make(len(rows))
+    if request.explain:
+        explain(app, exchange, engine, rows, ids, partial(_answer_explained, exchange, engine, ids))
+        return
     app.score(exchange, engine, rows, ids, partial(_answer, exchange, engine, ids))
 
 
@@ -68,6 +76,28 @@ def _split(app: Application, exchange: Exchange, served: Served) -> Engine:
 
 def _answer(exchange: Exchange, engine: Engine, ids: list[str], scores: Scores) -> None:
     exchange.answer(Answer(200, _encoder(engine)(ids, scores)))
+
+
+def _answer_explained(
+    exchange: Exchange,
+    engine: Engine,
+    ids: list[str],
+    scores: Scores,
+    explanations: list[Explanation],
+) -> None:
+    said = predictions(engine.task, ids, scores)
+    for prediction, explanation in zip(said, explanations, strict=True):
+        prediction["explanation"] = explanation
+    exchange.answer(
+        answer_json(
+            {
+                "predictions": said,
+                "explained_by": METHOD,
+                "release": engine.release,
+                "variant": engine.variant,
+            }
+        )
+    )
 
 
 @lru_cache(maxsize=64)
