@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Protocol, cast, final
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from torchyard.core.errors import BadData, BadRecord
 from torchyard.features.columns import Columns, RowColumns
 from torchyard.records.schema import Schema
 from torchyard.serve.decoding.misfit import JsonFault, explain
-from torchyard.serve.decoding.values import find_misfit, json_type, to_array
+from torchyard.serve.decoding.values import find_misfit, json_type, read_tensor, to_array
 from torchyard.serve.logs.loggable import loggable_form, logs_whole_rows
 
 _UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec cannot rename to them
@@ -35,6 +36,10 @@ class PredictBody(Protocol):
     @property
     def key(self) -> str | None:
         """What the sticky split goes by, or None."""
+
+    @property
+    def explain(self) -> bool:
+        """Whether the answer is to say what each field makes of it."""
 
 
 class Peek(msgspec.Struct):
@@ -75,19 +80,24 @@ class RowDecoder:
         row = _row_struct(schema)
         self._rows: Any = list[row]  # type: ignore[valid-type]
         self._body = msgspec.json.Decoder(_body_struct(row, max_rows))
+        if self._tensors:
+            read_later = _row_struct(schema, tensor=msgspec.Raw)
+            self._quick_body = msgspec.json.Decoder(_body_struct(read_later, max_rows))
+            self._array_rows: Any = list[_row_struct(schema, tensor=Any)]  # type: ignore[misc]
         self.loggable: Callable[[object], object] = loggable_form(schema)
         self.logs_whole_rows = logs_whole_rows(schema)
 
     def decode(self, body: bytes) -> PredictBody:
-        """Read ``{"rows": [...], "ids": [...], "key": "..."}``.
+        """Read ``{"rows": [...], "ids": [...], "key": "...", "explain": true}``.
 
         Raises:
             BadUsage: the body is not JSON.
             BadData: the body does not fit; ``where`` is a path such as ``$.rows[3].distance``.
         """
         try:
-            request = cast(PredictBody, self._body.decode(body))
-            if self._tensors:
+            request = self._decoded_quickly(body) if self._tensors else None
+            if request is None:
+                request = cast(PredictBody, self._body.decode(body))
                 self._make_arrays(request.rows, "$.rows")
         except JsonFault as error:
             raise explain(error, body, self.schema, self.later) from error
@@ -103,25 +113,48 @@ class RowDecoder:
     def convert(self, rows: Sequence[Mapping[str, object]]) -> list[object]:
         """Validate rows that are Python values already, under the same rules.
 
+        Args:
+            rows: the values by name. All tensors are nested lists, or all are arrays of their
+                field's dtype and shape, which are kept as they are.
+
         Raises:
             msgspec.ValidationError: a row does not fit; the caller knows what to call its place.
         """
-        decoded = cast(list[object], msgspec.convert(rows, self._rows))
+        has_arrays = any(isinstance(rows[0].get(f.name), np.ndarray) for _, f in self._tensors)
+        kind = self._array_rows if has_arrays else self._rows
+        decoded = cast(list[object], msgspec.convert(rows, kind))
         self._make_arrays(decoded, "$")
         return decoded
+
+    def _decoded_quickly(self, body: bytes) -> PredictBody | None:
+        """What ``decode`` gives, without a Python object for each number; None if it is unsure."""
+        try:
+            request = cast(PredictBody, self._quick_body.decode(body))
+        except JsonFault:
+            return None
+        for row in request.rows:
+            for attribute, field in self._tensors:
+                text = getattr(row, attribute)
+                array = None if text is None else read_tensor(text, field)
+                if array is None:
+                    return None
+                setattr(row, attribute, array)
+        return request
 
     def _make_arrays(self, rows: Sequence[object], where: str) -> None:
         """Put arrays in the place of tensors' nested lists."""
         for place, row in enumerate(rows):
             for attribute, field in self._tensors:
-                array = to_array(getattr(row, attribute), field)
+                value = getattr(row, attribute)
+                array = value if isinstance(value, np.ndarray) else to_array(value, field)
                 if (within := find_misfit(array, field)) is not None:
                     path = f"{where}[{place}].{field.name}{within}"
                     raise msgspec.ValidationError(f"Number out of range - at `{path}`")
                 setattr(row, attribute, array)
 
 
-def _row_struct(schema: Schema) -> type[msgspec.Struct]:
+def _row_struct(schema: Schema, *, tensor: Any = None) -> type[msgspec.Struct]:
+    """A row's type; ``tensor`` is what tensors are decoded as in place of their nested lists."""
     for name in schema.names:
         if _UNNAMEABLE.search(name):
             raise BadRecord(
@@ -130,9 +163,13 @@ def _row_struct(schema: Schema) -> type[msgspec.Struct]:
                 expected="names without quotes, backslashes and control characters",
                 remedy="Rename the field and release again.",
             )
+    types = [
+        tensor if tensor is not None and field.kind == "tensor" else json_type(field)
+        for field in schema.fields
+    ]
     members: list[Any] = [
-        (f"f{n}", json_type(field), None) if field.optional else (f"f{n}", json_type(field))
-        for n, field in enumerate(schema.fields)
+        (f"f{n}", kind, None) if field.optional else (f"f{n}", kind)
+        for n, (kind, field) in enumerate(zip(types, schema.fields, strict=True))
     ]
     return msgspec.defstruct(
         "Row",
@@ -149,6 +186,11 @@ def _body_struct(row: type[msgspec.Struct], max_rows: int) -> type[msgspec.Struc
     rows = Annotated[list[row], Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
     return msgspec.defstruct(
         "Predict",
-        [("rows", rows), ("ids", list[_Name] | None, None), ("key", _Name | None, None)],
+        [
+            ("rows", rows),
+            ("ids", list[_Name] | None, None),
+            ("key", _Name | None, None),
+            ("explain", bool, False),
+        ],
         forbid_unknown_fields=True,
     )

@@ -1,0 +1,97 @@
+"""Nested lists of numbers in JSON straight to an array, without a Python object for each number.
+
+The quick path of tensors, by simdjson's parser where it is installed (the extra ``tensor``). It
+answers where it is sure and else gives None: then the plain path, ``values.json_type`` with
+``values.to_array``, decides and says what is wrong. Tests hold the two together, bit for bit.
+Source of the method: Langdale and Lemire, Parsing gigabytes of JSON per second, VLDB Journal 28,
+2019.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import threading
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_BRACKET = ord("[")
+_LARGEST_KEPT_BYTES = 1 << 20  # a parser keeps about twelve times its longest text
+
+_kept = threading.local()  # a parser is used by one thread at a time
+
+
+def read_numbers(
+    text: bytes, shape: Sequence[int], *, whole: bool, may_be_flat: bool = False
+) -> Array | None:
+    """The array that a JSON text holds: float64, or int64 when ``whole``, in C order.
+
+    Args:
+        text: JSON; msgspec's ``Raw`` is one.
+        shape: of the array; every size is at least 1.
+        whole: whether all numbers have to be whole numbers in the range of int64.
+        may_be_flat: whether one list of all numbers will do as well.
+
+    Returns:
+        None where the text is anything but lists of exactly that shape, of such numbers alone, or
+        where the parser is not installed.
+
+    Example:
+        >>> read_numbers(b"[[1, 2.5], [3]]", (2, 2), whole=False) is None
+        True
+    """
+    parser = _parser(len(text))
+    if parser is None:
+        return None
+    try:
+        lists = parser.parse(bytes(text))
+        array = np.frombuffer(
+            lists.as_buffer(of_type="i" if whole else "d"), "i8" if whole else "f8"
+        )
+        if array.size != math.prod(shape):
+            return None
+        # No number has a bracket, and texts were refused: so many lists are there, and no more.
+        brackets = np.count_nonzero(np.frombuffer(text, np.uint8) == _BRACKET)
+        is_flat = may_be_flat and brackets == 1
+        if not is_flat and not (brackets == _lists(shape) and _nests(lists, shape)):
+            return None
+    except (AttributeError, TypeError, ValueError, RuntimeError):  # not lists of numbers
+        return None
+    return array.reshape(shape)
+
+
+def _parser(size: int) -> Any:
+    """A parser for a text of that many bytes; making one costs as much as parsing 20 KB."""
+    simdjson = _simdjson()
+    if simdjson is None or size > _LARGEST_KEPT_BYTES:
+        return simdjson and simdjson.Parser()
+    parser = getattr(_kept, "parser", None)
+    if parser is None:
+        parser = _kept.parser = simdjson.Parser()
+    return parser
+
+
+@cache
+def _simdjson() -> Any:
+    try:
+        return importlib.import_module("simdjson")
+    except ImportError:
+        return None
+
+
+def _lists(shape: Sequence[int]) -> int:
+    """How many lists an array of that shape is, the outermost included."""
+    return sum(math.prod(shape[:depth]) for depth in range(len(shape)))
+
+
+def _nests(lists: Any, shape: Sequence[int]) -> bool:
+    if len(lists) != shape[0]:
+        return False
+    if len(shape) == 2:
+        return set(map(len, lists)) == {shape[1]}
+    return len(shape) == 1 or all(_nests(inner, shape[1:]) for inner in lists)
