@@ -37,7 +37,12 @@ def _sealed(place: Place) -> Release:
 @pytest.fixture(scope="session", name="server")
 def _server(place: Place, sealed: Release) -> Iterator[Server]:
     place.post("deploy", sealed)
-    limits: dict[str, Any] = {"max_body_bytes": 200_000, "max_rows": 500, "head_timeout_s": 0.5}
+    limits: dict[str, Any] = {
+        "max_body_bytes": 200_000,
+        "max_rows": 500,
+        "head_timeout_s": 0.5,
+        "grpc_port": 0,
+    }
     with serving(place, **limits) as server:
         yield server
 

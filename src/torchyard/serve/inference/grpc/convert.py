@@ -42,14 +42,16 @@ def tensors_of(request: Message) -> list[Tensor]:
         BadData: elements came both ways, or in another list than the datatype's, or not as many
             as the shape says, or raw bytes cannot be those of the datatype.
     """
-    raw = request.raw_input_contents
+    inputs, raw = request.inputs, request.raw_input_contents
     if not raw:
-        return [_typed(tensor) for tensor in request.inputs]
-    if len(raw) != len(request.inputs):
-        raise _refuse(
-            "raw_input_contents", f"{len(raw)} contents", f"{len(request.inputs)}, one an input"
-        )
-    return [_raw(tensor, content) for tensor, content in zip(request.inputs, raw, strict=True)]
+        return [_typed(tensor, f"$.inputs[{place}]") for place, tensor in enumerate(inputs)]
+    if len(raw) != len(inputs):
+        expected = f"{len(inputs)}, one for each input"
+        raise _refuse("$.raw_input_contents", f"{len(raw)} contents", expected)
+    return [
+        _raw(tensor, content, f"$.inputs[{place}]")
+        for place, (tensor, content) in enumerate(zip(inputs, raw, strict=True))
+    ]
 
 
 def parameter(value: Message) -> str | int | float | bool:
@@ -88,27 +90,26 @@ def response(
     return answer
 
 
-def _raw(tensor: Message, content: bytes) -> Tensor:
-    where = _place(tensor)
+def _raw(tensor: Message, content: bytes, where: str) -> Tensor:
     if tensor.HasField("contents"):
         raise _refuse(f"{where}.contents", "contents", "none, as the request has raw contents")
     if tensor.datatype not in _CONTENTS and tensor.datatype not in RAW_ALONE:
         raise _unknown(where, (*_CONTENTS, *RAW_ALONE))
-    data = decode(content, tensor.datatype, count=_count(tensor), where=where)
-    return _tensor(tensor, data)
+    count = _count(tensor, where)
+    return _tensor(tensor, decode(content, tensor.datatype, count=count, where=where))
 
 
-def _typed(tensor: Message) -> Tensor:
-    where, contents = _place(tensor), tensor.contents
+def _typed(tensor: Message, where: str) -> Tensor:
     if tensor.datatype not in _CONTENTS:
         raise _unknown(where, tuple(_CONTENTS))
-    mine = _CONTENTS[tensor.datatype]
-    for field, _ in contents.ListFields():
+    mine, count = _CONTENTS[tensor.datatype], _count(tensor, where)
+    for field, _ in tensor.contents.ListFields():
         if field.name != mine:
-            raise _refuse(f"{where}.contents", field.name, f"{mine}, as {tensor.datatype} says")
-    values = getattr(contents, mine)
-    if len(values) != _count(tensor):
-        expected = f"{_count(tensor)}, as its shape says"
+            expected = f"{mine}, as {tensor.datatype} says"
+            raise _refuse(f"{where}.contents", field.name, expected)
+    values = getattr(tensor.contents, mine)
+    if len(values) != count:
+        expected = f"{count}, as its shape says"
         raise _refuse(f"{where}.contents.{mine}", f"{len(values)} elements", expected)
     return _tensor(tensor, list(values))
 
@@ -124,20 +125,13 @@ def _tensor(tensor: Message, data: Any) -> Tensor:
     )
 
 
-def _count(tensor: Message) -> int:
+def _count(tensor: Message, where: str) -> int:
     """How many elements a tensor's shape claims; only ever compared with what is there."""
     shape = tensor.shape
     if len(shape) > MOST_DIMENSIONS or any(size < 0 for size in shape):
-        raise _refuse(
-            f"{_place(tensor)}.shape",
-            "another shape",
-            f"at most {MOST_DIMENSIONS} sizes, none below 0",
-        )
+        expected = f"at most {MOST_DIMENSIONS} sizes, none below 0"
+        raise _refuse(f"{where}.shape", "another shape", expected)
     return math.prod(shape)
-
-
-def _place(tensor: Message) -> str:
-    return f"$.inputs['{tensor.name}']"
 
 
 def _unknown(where: str, known: Sequence[str]) -> BadData:

@@ -10,8 +10,9 @@ import asyncio
 from typing import Any, final
 
 import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from torchyard.core.errors import BadUsage
 from torchyard.serve.app import Application
@@ -42,7 +43,7 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers((handlers(app),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server, pool=POOL)
+        reflection.enable_server_reflection(names, self._server, pool=_definitions())
 
     async def open(self) -> None:
         """Begin to serve on the port that the supervisor keeps.
@@ -112,6 +113,21 @@ def address_to(host: str, port: int) -> str:
         ('127.0.0.1:8001', '[::1]:8001')
     """
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _definitions() -> descriptor_pool.DescriptorPool:
+    """What reflection tells of: the protocol, health, and itself."""
+    pool = descriptor_pool.DescriptorPool()
+    files = (
+        POOL.FindFileContainingSymbol(SERVICE),
+        health_pb2.DESCRIPTOR,
+        reflection_pb2.DESCRIPTOR,
+    )
+    for file in files:
+        copy = descriptor_pb2.FileDescriptorProto()
+        file.CopyToProto(copy)
+        pool.Add(copy)
+    return pool
 
 
 def _ms(seconds: float) -> int:

@@ -83,6 +83,7 @@ def model_infer(app: Application, call: GrpcCall, request: Message) -> None:
         engine = choosing.engine_of(served, request.model_version)
     else:
         engine = choosing.split_engine(served, _key(call, request) or name)
+    app.check_room(call, engine)
     wanted = choosing.wanted_outputs(engine, [output.name for output in request.outputs])
     tensors = tensors_of(request)
     rows = rows_of(tensors, engine.decoder, max_rows=app.settings.max_rows)

@@ -10,17 +10,19 @@ from typing import NamedTuple
 
 import grpc
 
-from torchyard.core.errors import YardError
+from torchyard.core.errors import NotReady, Overloaded, YardError
 
 _CODE_OF = {
     "bad_usage": grpc.StatusCode.INVALID_ARGUMENT,
     "bad_data": grpc.StatusCode.INVALID_ARGUMENT,
+    "quarantined": grpc.StatusCode.INVALID_ARGUMENT,
+    "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
+    "forbidden": grpc.StatusCode.PERMISSION_DENIED,
     "not_found": grpc.StatusCode.NOT_FOUND,
     "not_ready": grpc.StatusCode.UNAVAILABLE,
     "overloaded": grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
-_AGAIN = (("grpc-retry-pushback-ms", "1000"),)
-_TRIED_AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_SOON_S = 1
 
 
 class Status(NamedTuple):
@@ -37,16 +39,23 @@ def refused(error: YardError) -> Status:
     Example:
         >>> from torchyard.core.errors import Overloaded
         >>> error = Overloaded(where="this worker", found="a wait of 9 ms", expected="less",
-        ...                    remedy="Try again.")
+        ...                    remedy="Try again.", retry_after_s=2)
         >>> refused(error).code.name, refused(error).metadata
-        ('RESOURCE_EXHAUSTED', (('error', 'overloaded'), ('grpc-retry-pushback-ms', '1000')))
+        ('RESOURCE_EXHAUSTED', (('error', 'overloaded'), ('grpc-retry-pushback-ms', '2000')))
     """
     code = _CODE_OF.get(error.code, grpc.StatusCode.INTERNAL)
-    again = _AGAIN if code in _TRIED_AGAIN else ()
-    return Status(code, str(error), (("error", error.code), *again))
+    return Status(code, str(error), (("error", error.code), *_pushback(error)))
 
 
 def failed(incident: str) -> Status:
     """A fault of the server, without a word about the inside."""
     details = f"A fault of the server. Look for incident {incident} in the server's output."
     return Status(grpc.StatusCode.INTERNAL, details, (("error", "internal"),))
+
+
+def _pushback(error: YardError) -> tuple[tuple[str, str], ...]:
+    """When to try again; nothing for what will not change by waiting."""
+    if not isinstance(error, Overloaded | NotReady):
+        return ()
+    seconds = error.retry_after_s if isinstance(error, Overloaded) else _SOON_S
+    return (("grpc-retry-pushback-ms", str(1000 * seconds)),)
