@@ -1,0 +1,1 @@
+"""Requests that kill workers: found out, tried alone, and refused after the second time."""
