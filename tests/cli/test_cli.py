@@ -15,7 +15,8 @@ from torchyard.cli.main import app, run
 COMMANDS = {
     "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
     "promote", "rollback", "status", "monitor", "releases", "card",
-    "explain", "key", "package", "preflight", "reproduce", "runs", "score", "staleness", "tune",
+    "explain", "key", "package", "predict", "preflight", "reproduce", "runs", "score", "staleness",
+    "tune",
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
@@ -34,6 +35,7 @@ FLAGS = {
     "new": {"--scope", "--days", "--project", "--json"},
     "onnx": {"--output", "--force", "--project", "--json"},
     "optimize": {"--project", "--set", "--tuned", "--json"},
+    "predict": {"--release", "--keep", "--force", "--project", "--json"},
     "preflight": {"--project", "--set", "--json"},
     "propose": {"--label", "--seed", "--json"},
     "promote": {"--model", "--reason", "--project", "--json"},

@@ -16,6 +16,7 @@ from torchyard.cli import (
     keys,
     live,
     package,
+    predict,
     preflight,
     reproduce,
     runs,
@@ -49,6 +50,7 @@ reproduce.register(app)
 serve.register(app)
 live.register(app)
 package.register(app)
+predict.register(app)
 keys.register(app)
 score.register(app)
 

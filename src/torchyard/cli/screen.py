@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
@@ -61,8 +61,7 @@ class Drawn:
 
     def tick(self, text: str) -> None:
         """Beside the spinner, until the next one."""
-        if _spinning:
-            _spinning[-1].update(text)
+        _tick(text)
 
     def end(self, stage: str, summary: str, *, seconds: float, skipped: bool) -> None:
         """One line about what the stage made."""
@@ -77,11 +76,11 @@ class Drawn:
 
 
 @contextmanager
-def working(text: str) -> Iterator[None]:
-    """A spinner beside a sentence on what is going on, until it is over."""
+def working(text: str) -> Iterator[Callable[[str], None]]:
+    """A spinner beside a sentence on what is going on, until it is over; it may be replaced."""
     _spin(text)
     try:
-        yield
+        yield _tick
     finally:
         stop_spinning()
 
@@ -171,6 +170,11 @@ def _folded(text: Text, width: int | None) -> Iterator[Text]:
                 used = 0
             used += cell_len(word[0])
         yield from paragraph.divide(starts)
+
+
+def _tick(text: str) -> None:
+    if _spinning:
+        _spinning[-1].update(text)
 
 
 def _spin(text: str) -> None:

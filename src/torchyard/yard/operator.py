@@ -15,6 +15,7 @@ from torchyard.yard.workspace import Workspace
 
 if TYPE_CHECKING:
     from torchyard.package import OnnxPackage
+    from torchyard.yard.predicting import PredictedTable
 
 
 class Operator:
@@ -106,6 +107,38 @@ class Operator:
     ) -> tuple[MonitorReport, Path]:
         """Hold the logged traffic against a release's reference; the report and its HTML page."""
         return operate.monitor(self.workspace, every=every, time=time, release=release, model=model)
+
+    def predict(
+        self,
+        source: object,
+        target: str | Path,
+        *,
+        release: str | None = None,
+        keep: Sequence[str] | None = None,
+        force: bool = False,
+        progress: Callable[[int], None] = lambda rows: None,
+    ) -> PredictedTable:
+        """Answer every row of a table by the engine that answers requests.
+
+        Args:
+            source: a path, a URL or a frame; a relative path is relative to here.
+            target: .parquet, .csv, .jsonl or .arrow; there whole when all is answered.
+            release: an id, the start of one, or a number; the newest when left out.
+            keep: columns of the source that stand before the answers; None for all.
+            force: replace a file that is there.
+            progress: told the rows done so far, now and then.
+        """
+        from torchyard.yard.predicting import predict_table
+
+        return predict_table(
+            self.find_release(release),
+            source,
+            Path(target),
+            folder=Path.cwd(),
+            keep=keep,
+            force=force,
+            progress=progress,
+        )
 
     def releases(self) -> tuple[Release, ...]:
         """Every sealed release, verified, oldest first."""
