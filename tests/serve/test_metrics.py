@@ -39,7 +39,7 @@ def busy(requests: int) -> Metrics:
     for number in range(requests):
         metrics.observe("request_seconds", ("demo", "/predict", "200"), 0.001 * (number + 1))
         metrics.observe("batch_rows", ("demo",), 2)
-    metrics.serving([("demo", "sha256:aa")])
+    metrics.serving([("demo", "sha256:aa", "onnx-fp32")])
     metrics.set("queue_oldest_seconds", ("demo",), float(requests))
     metrics.fold()
     return metrics
@@ -53,7 +53,7 @@ def test_what_was_counted_is_rendered() -> None:
     seconds = found["torchyard_request_seconds_sum", ("200", "demo", "/predict")]
     assert abs(seconds - 0.006) < 1e-12
     assert found["torchyard_rows_total", ("demo",)] == 6
-    assert found["torchyard_release_workers", ("demo", "sha256:aa")] == 1
+    assert found["torchyard_release_workers", ("demo", "sha256:aa", "onnx-fp32")] == 1
     assert [value for (name, _), value in found.items() if name == "torchyard_build_info"] == [1]
 
 
@@ -77,7 +77,7 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
 
     assert total["torchyard_requests_total", ("200", "demo", "/predict")] == 31
     assert total["torchyard_request_seconds_count", ("200", "demo", "/predict")] == 31
-    assert total["torchyard_release_workers", ("demo", "sha256:aa")] == 3
+    assert total["torchyard_release_workers", ("demo", "sha256:aa", "onnx-fp32")] == 3
     assert total["torchyard_queue_oldest_seconds", ("demo",)] == 20
 
 

@@ -119,6 +119,12 @@ class Forbidden(YardError):
     code = "forbidden"
 
 
+class Quarantined(YardError):
+    """A request killed workers before, and is not run again."""
+
+    code = "quarantined"
+
+
 class NotReady(YardError):
     """A worker or a release cannot answer yet."""
 

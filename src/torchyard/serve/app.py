@@ -19,9 +19,11 @@ from torchyard.serve.batching import Batcher
 from torchyard.serve.calls import Call
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served, Table
+from torchyard.serve.guarding.keyring import Keyring
 from torchyard.serve.ids import Ids
 from torchyard.serve.logs.labels import LabelLog
 from torchyard.serve.logs.predictions import PredictionLog
+from torchyard.serve.running import Run, run_batch
 from torchyard.serve.settings import Settings
 from torchyard.serve.telemetry.lines import Lines
 from torchyard.serve.telemetry.metrics import Metrics
@@ -34,6 +36,10 @@ class _Answered(NamedTuple):
     rows: list[object]
     scores: Scores
     size_bytes: int  # of the body: no text in it has more characters
+
+
+def _plainly(_: Engine) -> Run:
+    return run_batch
 
 
 @final
@@ -53,6 +59,8 @@ class Application:
         clock: seconds, monotonic; deadlines are on it.
         wall_clock: seconds since the epoch.
         lines: output.
+        keyring: the keys of clients.
+        runs: how an engine's batches are run.
         table: what is served.
         watch: sees requests and batches.
         shared: the lanes, shared out among models.
@@ -69,6 +77,8 @@ class Application:
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     lines: Lines = field(default_factory=Lines)
+    keyring: Keyring = field(default_factory=Keyring.open)
+    runs: Callable[[Engine], Run] = _plainly
     table: Table = field(default_factory=Table)
     watch: RequestWatch = field(init=False)
     shared: Lanes = field(init=False)
@@ -97,7 +107,9 @@ class Application:
             release: self._batchers.get(release) or self._batcher(engine)
             for release, engine in engines.items()
         }
-        self.metrics.serving((engine.model, engine.release) for engine in engines.values())
+        self.metrics.serving(
+            (engine.model, engine.release, engine.variant) for engine in engines.values()
+        )
         self.table = table
 
     def queues(self) -> list[tuple[str, Batcher]]:
@@ -248,6 +260,7 @@ class Application:
             max_queue_bytes=self.settings.max_queue_bytes,
             clock=self.clock,
             observe=self.watch.batches(engine),
+            run=self.runs(engine),
         )
         on_lanes = batcher(lanes=self.shared, cost=BatchCost(engine.measured))
         if not engine.is_cheap:

@@ -17,6 +17,7 @@ TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 _STATUS_OF = {
     "bad_usage": 400,
     "bad_data": 422,
+    "quarantined": 422,
     "unauthenticated": 401,
     "forbidden": 403,
     "not_found": 404,

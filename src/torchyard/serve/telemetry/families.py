@@ -57,7 +57,9 @@ FAMILIES = {
     "output_dropped_lines": Family("counter", "Lines of output that found no room."),
     "trace_dropped_requests": Family("counter", "Sampled requests whose trace found no room."),
     "worker_restarts": Family("counter", "Times a worker was started again.", ("worker",)),
-    "release_workers": Family("gauge", "Workers that serve a release.", ("model", "release")),
+    "release_workers": Family(
+        "gauge", "Workers that serve a release.", ("model", "release", "variant")
+    ),
     "queue_rows": Family("gauge", "Rows that wait for a model.", ("model",)),
     "queue_oldest_seconds": Family(
         "gauge", "How long the request at the head of a queue waits.", ("model",), merge="max"

@@ -118,7 +118,7 @@ class Metrics:
                 one.fold()
 
     def serving(self, releases: Iterable[Labels]) -> None:
-        """Say which ``(model, release)`` pairs are served now."""
+        """Say which models are served now: each release of theirs, with the variant that answers."""
         self.gauges["release_workers"] = dict.fromkeys(releases, 1.0)
 
     def snapshot(self) -> Snapshot:
