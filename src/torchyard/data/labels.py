@@ -29,7 +29,7 @@ _KINDS: dict[TaskKind, FieldKind] = {"binary_classification": "boolean", "regres
 def label_field(task: Task) -> Field:
     """The label as a field of a checked frame: a boolean, a number in its unit, or texts."""
     kind = _KINDS.get(task.kind, "id")
-    return Field(name=task.label, kind=kind, optional=True, unit=task.unit)
+    return Field(name=task.label, kind=kind, optional=True, unit=task.unit, ge=task.ge, le=task.le)
 
 
 def joined_labels(frame: pl.DataFrame, task: Task) -> pl.DataFrame:

@@ -23,6 +23,7 @@ from torchyard.evaluate.rivals.baselines import fit_linear, fit_majority
 from torchyard.evaluate.rivals.last_value import predict_last_value
 from torchyard.evaluate.rivals.rivals import rival_lines, unbeaten
 from torchyard.evaluate.rivals.trees import fit_trees
+from torchyard.evaluate.selective import measure_selective, outside_share
 
 __all__ = [
     "Meter",
@@ -43,6 +44,8 @@ __all__ = [
     "judge_operating",
     "label_scale",
     "measure",
+    "measure_selective",
+    "outside_share",
     "paired_difference",
     "passes",
     "predict_last_value",

@@ -5,6 +5,7 @@ Makes: one checked ``Project``.
 Never: reads data, imports torch, touches the disk (but for a tokenizer that a project names).
 """
 
+from torchyard.project.abstaining import Abstain
 from torchyard.project.ageing import Staleness
 from torchyard.project.behaviours import adversarial, directional, invariant, robust
 from torchyard.project.codes import (
@@ -64,6 +65,7 @@ from torchyard.project.tasks import (
 )
 
 __all__ = [
+    "Abstain",
     "Features",
     "Project",
     "Schema",

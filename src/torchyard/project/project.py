@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchyard.core.errors import BadProject
 from torchyard.data.rules import Checks
+from torchyard.project.abstaining import check_abstain
 from torchyard.project.ageing import AgeingPlan, check_ageing
 from torchyard.project.behaviour_checks import (
     as_behaviours,
@@ -24,6 +25,7 @@ from torchyard.project.references import check_transform, need_fields
 from torchyard.project.search import check_search
 from torchyard.project.settings import check_objective, check_training
 from torchyard.project.slicing import Slice, as_slices, check_slices
+from torchyard.records.abstaining import AbstainRule
 from torchyard.records.dataset import SplitRule
 from torchyard.records.schema import FieldKind, Schema, Task
 from torchyard.records.search import SearchSpace
@@ -89,6 +91,7 @@ class Project:
         behaviours: what the model must do when a row is changed, see ``ty.invariant``.
         checks: rules beyond the schema, and when data is refused.
         staleness: how a model's quality falls with its age, see ``ty.Staleness``.
+        abstain: when the model is not to answer, see ``ty.Abstain``.
         description: a sentence for the model card: who uses the answers, and for what.
 
     Raises:
@@ -113,6 +116,7 @@ class Project:
     behaviours: tuple[Expectation, ...] | list[Expectation] = ()
     checks: Checks = Checks()
     staleness: AgeingPlan | None = None
+    abstain: AbstainRule | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -126,6 +130,7 @@ class Project:
             check_search(self.search, self.training, self.model)
         check_objective(self.objective)
         check_ageing(self.staleness, self.split)
+        check_abstain(self.abstain, self.schema, self.task, self.gates)
         for transform in self.features:
             check_transform(transform, self.schema, f"features: {transform.output}")
         need_fields(

@@ -139,7 +139,13 @@ def multilabel_classification(
 
 
 def regression(
-    label: str, *, unit: str | None = None, coverage: float = 0.9, standardized: bool = True
+    label: str,
+    *,
+    unit: str | None = None,
+    coverage: float = 0.9,
+    standardized: bool = True,
+    ge: float | None = None,
+    le: float | None = None,
 ) -> Task:
     """Predict a number, and an interval that holds it in a stated share of rows.
 
@@ -150,9 +156,13 @@ def regression(
         standardized: whether the module learns, and gives, numbers of mean 0 and deviation 1 over
             the training rows; its answers are put back into the unit. False when the module gives
             numbers in the unit itself.
+        ge: the least value that can come true, in the unit. A served value below it is an error
+            with an incident's number, not an answer; a row of the data below it is set aside.
+        le: the greatest; both are inclusive.
 
     Raises:
-        BadProject: the coverage is not between 0 and 1, or an argument is of another type.
+        BadProject: the coverage is not between 0 and 1, ``ge`` is above ``le``, or an argument is
+            of another type.
 
     Example:
         >>> regression("delay", unit="minutes").outputs
@@ -160,7 +170,7 @@ def regression(
     """
     where = "ty.regression(...)"
     _check_label(label, where)
-    need_numbers(where, coverage=coverage)
+    need_numbers(where, coverage=coverage, ge=ge, le=le)
     if not 0 < coverage < 1:
         raise BadProject(
             where=where,
@@ -168,9 +178,16 @@ def regression(
             expected="a share of rows between 0 and 1",
             remedy="Leave it out for 0.9.",
         )
+    if ge is not None and le is not None and ge > le:
+        raise BadProject(
+            where=where,
+            found=f"ge={ge:g}, le={le:g}",
+            expected="ge at most le",
+            remedy="ge is the least value that can come true, le the greatest.",
+        )
     task = Task(
         kind="regression", label=label, classes=(), unit=unit, coverage=coverage,
-        standardized=standardized,
+        standardized=standardized, ge=ge, le=le,
     )  # fmt: skip
     return need_types(task, where=where)
 

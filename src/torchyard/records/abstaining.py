@@ -11,6 +11,9 @@ from typing import Literal
 
 from torchyard.records.measures import Measured
 
+COVERAGE = "coverage"  # what gates call the share of rows that are answered
+SELECTIVE = "selective_"  # before a metric: of the answered rows alone
+
 Reason = Literal["outside_training", "unsure", "wide_interval"]
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+from torchyard.records.abstaining import SelectiveQuality
 from torchyard.records.ageing import Staleness
 from torchyard.records.behaviours import BehaviourResult
 from torchyard.records.calibration import Calibration
@@ -91,6 +92,8 @@ class Report:
     much worse than it the model is, on the same resamples: below 0 where it is better.
     ``agreement`` is the share of rows that are answered as the module in PyTorch answers them; None
     for that module itself. ``operating`` is None where the project states the threshold itself.
+    ``selective`` is what abstaining comes to, None where every row is answered; ``outside_domain``
+    the share of rows whose value is one that the task does not allow, None where it allows all.
     """
 
     model: str
@@ -113,6 +116,8 @@ class Report:
     importance: tuple[FieldImportance, ...] = ()
     agreement: Measured | None = None
     operating: OperatingPoint | None = None
+    selective: SelectiveQuality | None = None
+    outside_domain: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchyard.core.record import to_json, write_record
+from torchyard.records.abstaining import Abstention
 from torchyard.records.calibration import Calibration
 from torchyard.records.evidence import OperatingPoint, Report
 from torchyard.records.schema import Task
 from torchyard.records.verdicts import CHAMPION
+from torchyard.yard.abstaining import learn_abstention, with_honesty
 from torchyard.yard.answers import record_report
 from torchyard.yard.baselines import answer_baselines
 from torchyard.yard.behaving import behaviour_inputs, with_behaviours
@@ -26,6 +28,7 @@ from torchyard.yard.building import build_module
 from torchyard.yard.champion import comparable_champion, rival_champion
 from torchyard.yard.explaining import with_importance
 from torchyard.yard.results import (
+    ABSTENTION,
     YARDSTICK,
     Array,
     Evaluated,
@@ -54,6 +57,7 @@ class Subject:
         model: from raw columns to calibrated answers.
         outputs: its answers to the test rows, ``float64 [rows, outputs]``.
         operating: how its threshold was chosen; None where the project states it.
+        abstention: when it is not to answer; None where it always is.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Subject:
     model: Runnable
     outputs: Array
     operating: OperatingPoint | None = None
+    abstention: Abstention | None = None
 
     def answer(self, featured: Featured, rows: pl.DataFrame) -> Array:
         """What it answers to raw rows, ``float64 [rows, outputs]``.
@@ -104,7 +109,10 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
             baselines[CHAMPION] = champion
         for name, answers in baselines.items():
             np.save(folder / f"baseline.{name}.test.npy", answers)
-        subject = Subject(YARDSTICK, task, model, outputs, operating)
+        abstention = learn_abstention(opened, featured)
+        if abstention is not None:
+            write_record(folder / ABSTENTION, abstention)
+        subject = Subject(YARDSTICK, task, model, outputs, operating, abstention)
         report = report_on(opened, featured, subject, baselines=baselines)
         write_record(folder / "report.json", report)
         if (behind := unbeaten(report)) is not None:
@@ -128,6 +136,7 @@ def evaluate_model(opened: OpenProject, trained: TrainedModel) -> Evaluated:
         **parting_inputs(opened),
         "split": to_json(opened.project.split),
         "behaviours": behaviour_inputs(opened),
+        "abstain": to_json(opened.project.abstain),
         "baselines": "majority, linear, trees, last_value",
         "champion": rival_champion(opened, trained),
     }
@@ -165,6 +174,7 @@ def report_on(
     if subject.operating is not None:
         seed = opened.project.training.seed
         report = judge_operating(report, sample, subject.operating, seed=seed)
+    report = with_honesty(report, sample, opened, featured, subject)
     report = with_behaviours(report, opened, featured, subject)
     if subject.name != YARDSTICK:  # variants answer as it does: see weak_spots
         return report

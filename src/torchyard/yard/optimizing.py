@@ -98,7 +98,7 @@ def _report(
             for rows in featured.chunks(split, featured.inputs.names)
         ])  # fmt: skip
         np.save(folder / f"{name}.{split}.npy", scores)
-    subject = Subject(name, task, model, scores, evaluated.report.operating)
+    subject = Subject(name, task, model, scores, evaluated.report.operating, evaluated.abstention)
     report = report_on(opened, featured, subject, baselines={})
     truth, yardstick = featured.truth("test"), evaluated.outputs
     alike = agreement(task, outputs=scores, yardstick=yardstick, truth=truth)

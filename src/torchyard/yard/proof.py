@@ -77,13 +77,17 @@ def golden_requests(
     Personal values are exchanged for stand-ins first, so requests and answers say nothing of
     anybody, and belong together.
 
+    A row whose answer the task does not allow is left out: served, it fails.
+
     Raises:
         BadData: a personal field's pattern lets no stand-in be made up.
+        Refused: every row would be left out.
     """
     from torchyard.data.rows import request_rows
     from torchyard.data.stand_ins import with_stand_ins
     from torchyard.runtimes import open_model
     from torchyard.serve.decoding.rows import RowDecoder
+    from torchyard.serve.soundness import has_domain, outside_domain, said_domain
 
     schema = opened.project.schema.request
     places = featured.sample("test", GOLDEN_ROWS, seed=opened.project.training.seed)
@@ -92,7 +96,19 @@ def golden_requests(
     decoder = RowDecoder(schema, max_rows=GOLDEN_ROWS)
     decoded = decoder.decode(json.dumps({"rows": requests}).encode()).rows
     answers = open_model(file).run(decoder.columns(decoded))
-    return tuple(requests), tuple(tuple(float(p) for p in row) for row in answers)
+    task = opened.project.task
+    kept = np.flatnonzero(~outside_domain(task, answers)) if has_domain(task) else range(len(rows))
+    if not len(kept):
+        raise Refused(
+            where=f"answers to {len(answers)} test rows",
+            found=f"none that is {said_domain(task)}",
+            expected="values that the task allows",
+            remedy="Bound what the module gives, for example by a softplus, or widen ge and le.",
+        )
+    return (
+        tuple(requests[place] for place in kept),
+        tuple(tuple(float(p) for p in answers[place]) for place in kept),
+    )
 
 
 def _serving_path(

@@ -68,6 +68,7 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
         "features": optimized.evaluated.trained.featured.folder.name,
         "verdicts": to_json(verdicts),
         "task": to_json(optimized.evaluated.task),
+        "abstention": to_json(optimized.evaluated.abstention),
         "schema": to_json(opened.project.schema),
         "description": opened.project.description,
         "staleness": None if aged is None else to_json(aged),
@@ -232,6 +233,7 @@ def _contents(
         golden_answers=answers,
         golden_tolerance=GOLDEN_TOLERANCE,
         lineage=_lineage(featured, trained.run),
+        abstention=evaluated.abstention,
     )
 
 

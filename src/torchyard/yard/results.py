@@ -14,6 +14,7 @@ import numpy as np
 
 from torchyard.core.record import Json, from_json, read_record
 from torchyard.project import Project
+from torchyard.records.abstaining import Abstention
 from torchyard.records.calibration import Calibration
 from torchyard.records.dataset import DatasetVersion, Finding, Split
 from torchyard.records.evidence import Report, Variant
@@ -32,6 +33,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SPLITS = ("train", "validation", "test")
 YARDSTICK = "torch-fp32"
 LEAKS = "findings.json"
+ABSTENTION = "abstention.json"
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,12 @@ class Evaluated:
     def calibration(self) -> Calibration:
         """Fitted on validation."""
         return read_record(Calibration, self.folder / "calibration.json")
+
+    @cached_property
+    def abstention(self) -> Abstention | None:
+        """When the model is not to answer, and what training had; None where it always is."""
+        path = self.folder / ABSTENTION
+        return read_record(Abstention, path) if path.exists() else None
 
     @cached_property
     def report(self) -> Report:

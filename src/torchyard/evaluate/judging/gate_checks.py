@@ -7,13 +7,18 @@ from datetime import date, timedelta
 
 from torchyard.core.errors import BadProject
 from torchyard.evaluate.metrics.kinds import kind_of, unknown_metric
+from torchyard.evaluate.selective import selective_metrics
+from torchyard.records.abstaining import COVERAGE, SELECTIVE
 from torchyard.records.schema import Task
 from torchyard.records.verdicts import Gate
 
 LATENCY, SIZE = "latency_p99_ms", "size_mb"
 AGREEMENT, FINDINGS, FAILURES = "agreement", "findings", "failure_rate"
 OPERATING_COST = "cost"
-SUBJECTS = (LATENCY, SIZE, AGREEMENT, FINDINGS, FAILURES, OPERATING_COST)
+OUTSIDE_DOMAIN = "outside_domain"
+SUBJECTS = (
+    LATENCY, SIZE, AGREEMENT, FINDINGS, FAILURES, OPERATING_COST, COVERAGE, OUTSIDE_DOMAIN,
+)  # fmt: skip
 LONGEST_WAIVER_DAYS = 366
 
 # what a gate names beside its limit, and the one metric that it belongs to
@@ -40,10 +45,12 @@ def check_gate(gate: Gate, task: Task) -> None:
             given; ``group`` is missing from a fairness difference or given to another metric;
             ``behaviour`` or ``severity`` is missing from, or given to, another metric than its own;
             ``per_slice`` or ``against`` is given to what is not a metric of rows, or ``against`` to
-            one without a direction; ``cost`` is limited where the task states no costs.
+            one without a direction; ``cost`` is limited where the task states no costs, or
+            ``outside_domain`` where it allows every value.
     """
     where, kind = f"gate {gate.metric}", kind_of(task)
-    known = (*kind.metrics, *kind.rates, *SUBJECTS)
+    selective = (f"{SELECTIVE}{name}" for name in selective_metrics(task))
+    known = (*kind.metrics, *kind.rates, *SUBJECTS, *selective)
     if gate.metric not in known:
         raise unknown_metric(gate.metric, known, kind=kind, where=where)
     limits = [gate.at_least, gate.at_most, gate.drop_at_most]
@@ -64,6 +71,14 @@ def check_gate(gate: Gate, task: Task) -> None:
             found="a task that states no costs",
             expected="costs of either error",
             remedy="Write threshold=ty.cheapest(false_positive=1, false_negative=5) in the task.",
+        )
+
+    if gate.metric == OUTSIDE_DOMAIN and task.ge is None and task.le is None:
+        raise BadProject(
+            where=where,
+            found="a task that allows every value",
+            expected="a number with bounds",
+            remedy="Write ty.regression(..., ge=0) in the task, or leave the gate out.",
         )
 
 

@@ -19,6 +19,7 @@ from torchyard.evaluate.judging.gate_checks import (
     FINDINGS,
     LATENCY,
     OPERATING_COST,
+    OUTSIDE_DOMAIN,
     SIZE,
     check_gate,
 )
@@ -26,6 +27,7 @@ from torchyard.evaluate.judging.slices import judge_slices
 from torchyard.evaluate.judging.wording import describe
 from torchyard.evaluate.metrics.kinds import MIN_PER_CLASS, MIN_ROWS
 from torchyard.evaluate.resampling.quantiles import least_for_quantile
+from torchyard.records.abstaining import COVERAGE, SELECTIVE
 from torchyard.records.dataset import Finding
 from torchyard.records.evidence import Report, Variant
 from torchyard.records.measures import Measured
@@ -144,6 +146,8 @@ def _verdict(gate: Gate, seen: _Seen, today: date) -> Verdict:
 def _decide(gate: Gate, seen: _Seen) -> _Decision:
     if gate.metric in _SUBJECTS:
         return _SUBJECTS[gate.metric](gate, seen)
+    if gate.metric.startswith(SELECTIVE):
+        return _selective(gate, seen)
     if gate.against is not None:
         return _against(gate, seen)
     if gate.per_slice is not None:
@@ -234,6 +238,27 @@ def _cost(gate: Gate, seen: _Seen) -> _Decision:
     return _decided(point.test[OPERATING_COST], gate)
 
 
+def _coverage(gate: Gate, seen: _Seen) -> _Decision:
+    found = seen.report.selective
+    if found is None:
+        return "inconclusive", "what abstaining costs was not measured", None
+    return _decided(found.coverage, gate)
+
+
+def _selective(gate: Gate, seen: _Seen) -> _Decision:
+    found = seen.report.selective
+    metric = gate.metric.removeprefix(SELECTIVE)
+    if found is None or metric not in found.answered:
+        return "inconclusive", "too few rows are answered, or it was not measured", None
+    return _decided(found.answered[metric], gate)
+
+
+def _outside_domain(gate: Gate, seen: _Seen) -> _Decision:
+    if seen.report.outside_domain is None:
+        return "inconclusive", "answers were not held against the domain", None
+    return _decided(seen.report.outside_domain, gate)
+
+
 _SUBJECTS: Mapping[str, Callable[[Gate, _Seen], _Decision]] = {
     LATENCY: _latency,
     SIZE: _size,
@@ -241,6 +266,8 @@ _SUBJECTS: Mapping[str, Callable[[Gate, _Seen], _Decision]] = {
     FINDINGS: _findings,
     FAILURES: _failures,
     OPERATING_COST: _cost,
+    COVERAGE: _coverage,
+    OUTSIDE_DOMAIN: _outside_domain,
 }
 
 
