@@ -103,7 +103,7 @@ def test_requests_that_would_wait_too_long_are_refused_at_once(
     async def scenario(bench: Bench) -> None:
         batcher: Any = bench.app._batchers[engine.release]
         batcher._cost = BatchCost([(1, 2.0), (128, 256.0)])
-        bench.send(post(predict(1), "X-Deadline-Ms: 7000") * 5)
+        bench.send(post(predict(1), "X-Deadline-Ms: 8000") * 5)
         found = await bench.answers(5)
         assert [status for status, _, _ in found] == [200, 200, 200, 503, 503]
         _, headers, refusal = found[3]

@@ -223,7 +223,7 @@ def test_a_queue_that_takes_too_long_refuses_at_once_and_says_when_to_come_back(
         assert caught.value.expected == "an answer before the deadline"
         assert caught.value.remedy.startswith("Try again after 5 s, ")
         assert caught.value.retry_after_s == 5
-        bench.ask("c", 1, deadline=10.1)  # a tenth stays in hand
+        bench.ask("c", 1, deadline=11.3)  # a fifth of the time stays in hand
         await bench.until(2)
 
     run(scenario)
@@ -296,8 +296,8 @@ def test_what_batches_take_is_learnt() -> None:
             await bench.until(count + 1)
         bench.ask("ahead", 1, 2, 3)
         with pytest.raises(Overloaded, match=r"found a wait of (39|40)\d\d ms"):
-            bench.ask("too late", 1, deadline=bench.now + 4.0)
-        bench.ask("just right", 1, deadline=bench.now + 4.5)
+            bench.ask("too late", 1, deadline=bench.now + 4.8)
+        bench.ask("just right", 1, deadline=bench.now + 5.2)
 
     run(scenario)
 
@@ -306,10 +306,10 @@ def test_a_client_that_has_less_waiting_takes_the_place_of_one_that_has_more() -
     async def scenario() -> None:
         bench = Bench(measured=[(1, 1.0), (8, 8.0)], max_batch_rows=1)
         for number in range(9):
-            bench.ask(f"flood {number}", number, deadline=10.0, client="flood")
+            bench.ask(f"flood {number}", number, deadline=12.0, client="flood")
         with pytest.raises(Overloaded, match="found a wait of 10000 ms"):
-            bench.ask("one too many", 9, deadline=10.0, client="flood")
-        bench.ask("polite", 100, deadline=10.0, client="polite")
+            bench.ask("one too many", 9, deadline=12.0, client="flood")
+        bench.ask("polite", 100, deadline=12.0, client="polite")
         await bench.until(10)
         refusal = bench.answers["flood 8"]
         assert isinstance(refusal, Overloaded)
@@ -338,10 +338,10 @@ def test_large_bodies_of_one_client_leave_room_for_another() -> None:
 def test_a_request_is_refused_before_it_is_decoded() -> None:
     async def scenario() -> None:
         bench = Bench(measured=[(1, 1.0), (8, 8.0)], max_batch_rows=1)
-        assert not bench.batcher.is_crowded
+        crowded = [bench.batcher.is_crowded]
         bench.batcher.check(Asked(), 0.1)  # at rest: the one way to learn
         bench.ask("a", 1, deadline=100.0)
-        assert bench.batcher.is_crowded
+        assert [*crowded, bench.batcher.is_crowded] == [False, True]
         with pytest.raises(Overloaded, match="found a wait of 2000 ms"):
             bench.batcher.check(Asked(), 2.0)
         bench.batcher.check(Asked(), 3.0)

@@ -26,7 +26,9 @@ Observe = Callable[[Sequence[Waiting], Ran, float], None]
 
 LARGEST_ON_LOOP_BYTES = 32 << 10  # what takes long is large: a long text, a tensor, many rows
 
-_PROMISED = 0.9  # of the time there is: the rest is for what nobody foresaw and for the way back
+# Of the time there is. The rest is for what nobody foresaw and for the way back: simulated, with
+# batches that vary by 30 %, 0.9 answers three times as many too late, and 0.7 refuses more at peak.
+_PROMISED = 0.8
 _LONGEST_RETRY_S = 60
 _SHORTEST_EXPIRY_S = 0.005  # between two looks for what waited too long
 
@@ -158,11 +160,14 @@ class Batcher:
         return not self._queue.rows and (self._lanes is None or self._lanes.is_idle)
 
     def _start_s(self, ahead_rows: int, now: float) -> float:
-        """Seconds until a batch begins that so many rows are ahead of."""
+        """Seconds until a batch begins that so many rows are ahead of.
+
+        What a busy loop reads has lain in its socket for up to a turn, which nobody saw.
+        """
         batches = ahead_rows // self._max_batch_rows
         batch_s = self._cost.of(self._max_batch_rows)
         if self._lanes is None:
-            return batches * batch_s
+            return batches * batch_s + (0.0 if self._busy_since is None else batch_s)
         return self._lanes.start_s(self._tenant, batches, batch_s, now)
 
     def _refusal(
