@@ -47,6 +47,16 @@ class Settings:
         project_name: what the server says it serves.
         host: address to listen on.
         port: TCP port; 0 takes a free one.
+        control_apart: whether metrics and what else is for operators has a port of its own.
+        control_host: address of that port.
+        control_port: that port, 0 takes a free one; None for the second one after ``port``, or a
+            free one where that is taken.
+        api_keys: file of what is kept of clients' keys; None for a server without.
+        require_keys: whether a key is asked for; None to ask as soon as that file is there.
+        tls_certificate: file of the server's certificate and those above it, PEM.
+        tls_key: file of its private key.
+        tls_client_ca: file of the authorities that clients' certificates are held against; clients
+            without one are turned away.
         grpc_port: TCP port for gRPC, 0 takes a free one; None for no gRPC.
         grpc_max_calls: calls over gRPC that one worker answers at once; more are refused.
         workers: processes, at least 1.
@@ -78,6 +88,14 @@ class Settings:
     project_name: str = "models"
     host: str = "127.0.0.1"
     port: Port = 8000
+    control_apart: bool = True
+    control_host: str = "127.0.0.1"
+    control_port: Port | None = None
+    api_keys: Path | None = None
+    require_keys: bool | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     grpc_port: Port | None = None
     grpc_max_calls: Count = 1_000
     workers: Count = 2
@@ -177,12 +195,16 @@ class WorkerStart(msgspec.Struct, frozen=True, kw_only=True):
     """What a supervisor tells a worker, as one JSON line on its standard input.
 
     ``worker`` counts from 0. ``socket`` is an inherited file descriptor: where ``loads`` is one
-    too, the channel on which connections are handed over, else the socket to accept on.
+    too, the channel on which connections are handed over, else the socket to accept on. ``journal``
+    is the memory in which it leaves what it runs, ``control`` the socket to accept operators'
+    connections on.
     """
 
     worker: int
     socket: int
     loads: int | None = None
+    journal: int | None = None
+    control: int | None = None
     settings: Settings
 
     def to_line(self) -> bytes:

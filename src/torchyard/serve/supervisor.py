@@ -1,6 +1,6 @@
-"""The supervisor: one socket, some workers that accept on it, and what to do when one dies.
+"""The supervisor: a socket, some workers, and what to do when one dies.
 
-It answers no request itself, so nothing a request does can take it down.
+It answers no request and reads none, so nothing a request does can take it down.
 """
 
 from __future__ import annotations
@@ -9,30 +9,35 @@ import fcntl
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import IO, final
+from typing import final
 
-from torchyard.core.errors import BadRecord, BadUsage, NotReady
+from torchyard.core.errors import BadRecord, BadUsage
 from torchyard.core.record import read_record, write_record
-from torchyard.records.live import ServerState, WorkerState
-from torchyard.serve.settings import Settings, WorkerStart
+from torchyard.records.live import ServerState
+from torchyard.serve.guarding.control import control_door
+from torchyard.serve.guarding.starting import check_start
+from torchyard.serve.inference.grpc.port import kept
+from torchyard.serve.processes.loads import Loads, memory
+from torchyard.serve.processes.place import Place
+from torchyard.serve.processes.reception import Reception
+from torchyard.serve.processes.way_in import OneDoor, WayIn
+from torchyard.serve.quarantine.court import Court
+from torchyard.serve.settings import Settings
 
 SERVER = "server.json"
-MOST_FALSE_STARTS = 5  # in a row, each a death before the worker said anything of itself
-_YOUNG_S = 10.0  # a worker that dies younger makes the pause before the next one longer
 _BACKLOG = 2048
 _TICK_S = 0.05
-_SHORTEST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 5.0
+_LOOK_S = 0.2
 _GRACE_S = 5.0  # beyond a worker's own drain timeout
+_HANDING_S = 1.0
 
 Announce = Callable[[str], None]
 
@@ -49,98 +54,57 @@ def supervise(settings: Settings, announce: Announce) -> int:
         The exit status, 0 after an orderly stop.
 
     Raises:
-        BadUsage: the address is taken or is not this machine's, or another server uses the state
-            folder.
+        BadUsage: an address is taken or is not this machine's, another server uses the state
+            folder, or a file of TLS is not what its setting says.
+        BadRecord: the file of clients' keys is damaged; NotTrusted: others may write it.
         NotReady: the workers die as soon as they start.
     """
-    with _only_server(settings), _listening(settings) as door, _stop_signals() as stop:
-        host, port = door.getsockname()[:2]
-        _clear(settings.state)
-        me = ServerState(pid=os.getpid(), host=host, port=port, workers=settings.workers)
-        write_record(settings.state / SERVER, me)
-        workers = [_Worker(number, settings, door) for number in range(settings.workers)]
-        try:
-            _watch(workers, stop, _Announcer(settings, host, port, announce))
-        finally:
-            door.close()
-            _stop_all(workers, stop, settings.drain_timeout_s + _GRACE_S)
-            _clear(settings.state)
+    for warning in check_start(settings, datetime.now(UTC)):
+        announce(warning)
+    with _only_server(settings), kept(settings) as settled:
+        _run(settled, announce)
     return 0
 
 
-@final
-class _Worker:
-    """One place among the workers, and the process that fills it now."""
-
-    def __init__(self, number: int, settings: Settings, door: socket.socket) -> None:
-        self.number = number
-        self._settings = settings
-        self._door = door
-        self._early_deaths = 0
-        self._false_starts = 0
-        self._start_at = time.monotonic()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def state(self) -> WorkerState | None:
-        """What the running process says of itself, None until it said something."""
-        if self.process is None:
-            return None
-        try:
-            state = read_record(WorkerState, self._settings.state / f"worker-{self.number}.json")
-        except BadRecord:
-            return None
-        return state if state.pid == self.process.pid else None
-
-    def keep_up(self) -> str | None:
-        """Start the process when it is due; a sentence when it has died.
-
-        Raises:
-            NotReady: it has died too often in a row without coming up.
-        """
-        if self.process is None:
-            if time.monotonic() >= self._start_at:
-                self.process = _start(self.number, self._settings, self._door)
-            return None
-        status = self.process.poll()
-        if status is None:
-            return None
-        now = time.monotonic()
-        self._early_deaths = self._early_deaths + 1 if now - self._start_at < _YOUNG_S else 1
-        self._false_starts = self._false_starts + 1 if self.state is None else 0
-        self.process = None
-        if self._false_starts >= MOST_FALSE_STARTS:
-            raise NotReady(
-                where=f"worker {self.number}",
-                found=f"{_death(status)}, {self._false_starts} times in a row at its start",
-                expected="a worker that stays",
-                remedy="Its last words are in the server's output above.",
+def _run(settings: Settings, announce: Announce) -> None:
+    with (
+        _listening(settings) as door,
+        control_door(settings, door.getsockname()[1]) as control,
+        _stop_signals() as stop,
+    ):
+        host, port = door.getsockname()[:2]
+        _clear(settings.state)
+        me = ServerState(
+            pid=os.getpid(),
+            host=host,
+            port=port,
+            workers=settings.workers,
+            grpc_port=settings.grpc_port,
+            control_host=settings.control_host,
+            control_port=None if control is None else control.getsockname()[1],
+        )
+        write_record(settings.state / SERVER, me)
+        if me.control_port is not None:
+            where = f"{bracketed(me.control_host)}:{me.control_port}"
+            announce(f"metrics and control at {scheme_of(settings)}://{where}")
+        way_in = _way_in(door, settings.workers, stop, announce)
+        court = Court(settings.state, workers=settings.workers, clock=time.time)
+        places = [
+            Place(
+                number,
+                settings,
+                way_in,
+                journal=court.journals[number].fd,
+                control=None if control is None else control.fileno(),
             )
-        self._start_at = now + pause_s(self._early_deaths)
-        return f"worker {self.number}: {_death(status)}; restarting"
-
-    def ask_to_stop(self) -> None:
-        """Let it drain: SIGTERM, and the end of its standard input."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            with suppress(OSError):
-                _input(self.process).close()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it has ended after that time at most."""
-        if self.process is None:
-            return True
+            for number in range(settings.workers)
+        ]
         try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def kill(self) -> None:
-        """End it now."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            _watch(places, stop, way_in, court, _Announcer(settings, host, port, announce))
+        finally:
+            way_in.close(_HANDING_S)
+            _stop_all(places, stop, settings.drain_timeout_s + _GRACE_S)
+            _clear(settings.state)
 
 
 @final
@@ -152,72 +116,78 @@ class _Announcer:
     host: str
     port: int
     announce: Announce
-    _is_ready: bool = False
+    is_ready: bool = False
     _problems: dict[int, str | None] = field(default_factory=dict)
 
-    def look(self, workers: list[_Worker]) -> None:
+    def look(self, places: list[Place]) -> None:
         """Compare the workers' states with what was said before."""
-        states = [worker.state for worker in workers]
+        states = [place.state for place in places]
         for state in states:
             if state is None or self._problems.get(state.worker) == state.problem:
                 continue
             self._problems[state.worker] = state.problem
             if state.problem:
                 self.announce(f"worker {state.worker}: {state.problem}")
-        if not self._is_ready and all(state and state.ready for state in states):
-            self._is_ready = True
-            count = len(workers)
+        if not self.is_ready and all(state and state.ready for state in states):
+            self.is_ready = True
+            count = len(places)
             noun = "worker" if count == 1 else "workers"
-            host = f"[{self.host}]" if ":" in self.host else self.host
+            host = bracketed(self.host)
+            grpc_port = self.settings.grpc_port
+            over_grpc = "" if grpc_port is None else f" and gRPC at {host}:{grpc_port}"
             self.announce(
-                f"serving {self.settings.project_name} at http://{host}:{self.port}"
+                f"serving {self.settings.project_name} at {scheme_of(self.settings)}://{host}:{self.port}{over_grpc}"
                 f" with {count} {noun}"
             )
 
 
-def pause_s(early_deaths: int) -> float:
-    """Seconds before a worker is started again: doubling with every early death, at most 5.
-
-    Example:
-        >>> [pause_s(deaths) for deaths in (1, 2, 3, 100)]
-        [0.1, 0.2, 0.4, 5.0]
-    """
-    return float(min(_SHORTEST_PAUSE_S * 2.0 ** min(early_deaths - 1, 10), _LONGEST_PAUSE_S))
+def scheme_of(settings: Settings) -> str:
+    """What the URLs of a server begin with."""
+    return "http" if settings.tls_certificate is None else "https"
 
 
-def _watch(workers: list[_Worker], stop: threading.Event, announcer: _Announcer) -> None:
+def bracketed(host: str) -> str:
+    """An address as a URL has it."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _way_in(door: socket.socket, workers: int, stop: threading.Event, announce: Announce) -> WayIn:
+    if workers == 1:
+        return OneDoor(door, stop)
+    return Reception(door, Loads(memory(workers), workers), workers=workers, tell=announce)
+
+
+def _watch(
+    places: list[Place],
+    stop: threading.Event,
+    way_in: WayIn,
+    court: Court,
+    announcer: _Announcer,
+) -> None:
+    next_look = 0.0
     while not stop.is_set():
-        for worker in workers:
-            if news := worker.keep_up():
+        for place in places:
+            if news := place.keep_up():
                 announcer.announce(news)
-        announcer.look(workers)
-        stop.wait(_TICK_S)
+                for verdict in court.died(place.number):
+                    announcer.announce(verdict)
+        court.look()
+        if time.monotonic() >= next_look:
+            announcer.look(places)
+            next_look = time.monotonic() + (_LOOK_S if announcer.is_ready else 0)
+        way_in.run(_TICK_S)
 
 
-def _start(number: int, settings: Settings, door: socket.socket) -> subprocess.Popen[bytes]:
-    """A worker process. Its standard input stays open: its end tells the worker we are gone."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "torchyard.serve.worker"],
-        stdin=subprocess.PIPE,
-        pass_fds=[door.fileno()],
-    )
-    start = WorkerStart(worker=number, socket=door.fileno(), settings=settings)
-    with suppress(BrokenPipeError):  # it is dead already: the next look sees it
-        _input(process).write(start.to_line())
-        _input(process).flush()
-    return process
-
-
-def _stop_all(workers: list[_Worker], stop: threading.Event, most_s: float) -> None:
+def _stop_all(places: list[Place], stop: threading.Event, most_s: float) -> None:
     """Drain all workers together; a second signal, or too long a wait, ends them at once."""
     stop.clear()
-    for worker in workers:
-        worker.ask_to_stop()
+    for place in places:
+        place.ask_to_stop()
     end = time.monotonic() + most_s
-    for worker in workers:
-        while not worker.wait(_TICK_S) and not stop.is_set() and time.monotonic() < end:
+    for place in places:
+        while not place.wait(_TICK_S) and not stop.is_set() and time.monotonic() < end:
             continue
-        worker.kill()
+        place.kill()
 
 
 @contextmanager
@@ -283,15 +253,3 @@ def _clear(state: Path) -> None:
     for pattern in (SERVER, "worker-*.json", "metrics-*.json"):
         for path in state.glob(pattern):
             path.unlink(missing_ok=True)
-
-
-def _death(status: int) -> str:
-    if status >= 0:
-        return f"exited with status {status}"
-    return f"killed by {signal.Signals(-status).name}"
-
-
-def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    if process.stdin is None:
-        raise ValueError("a worker is always started with a pipe")
-    return process.stdin

@@ -1,4 +1,4 @@
-"""One worker process: accepts on the shared socket, serves, follows, drains.
+"""One worker process: takes connections, serves, follows, drains.
 
 Started by the supervisor as ``python -m torchyard.serve.worker`` and told what to do by one line on
 its standard input. When that input ends, or on SIGTERM, it drains and exits.
@@ -15,24 +15,35 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from torchyard.core.errors import YardError
 from torchyard.serve.app import Application
 from torchyard.serve.following import keep_following
+from torchyard.serve.guarding.keyring import Keyring
+from torchyard.serve.guarding.tls import Tls, tls_files
 from torchyard.serve.http.connection import Limits, Listener
-from torchyard.serve.http.door import Door, drain
-from torchyard.serve.http.routes import dispatch
+from torchyard.serve.http.door import Channel, Door, drain
+from torchyard.serve.http.routes import CONTROL, EVERYWHERE, SERVING, dispatch
 from torchyard.serve.ids import Ids
 from torchyard.serve.logs.labels import LabelLog
 from torchyard.serve.logs.predictions import PredictionLog, segments_in
+from torchyard.serve.processes.loads import Load, Loads
+from torchyard.serve.quarantine.court import FILE, read_cases
+from torchyard.serve.quarantine.guard import Guard
+from torchyard.serve.quarantine.journal import Journal
 from torchyard.serve.settings import Settings, WorkerStart
+from torchyard.serve.telemetry.captured import capture
+from torchyard.serve.telemetry.lines import Lines
 from torchyard.serve.telemetry.metrics import Metrics, read_snapshot, snapshot_path
+from torchyard.serve.telemetry.tending import TEND_S, tend
 
 _SWEEP_S = 0.25
 _COLLECT_S = 10.0
+_TELL_S = 0.05
+_FOLLOW_S = 0.5
 
 _OUTPUT = logging.getLogger("torchyard.serve")
 
@@ -54,18 +65,20 @@ def main() -> int:
 
 
 async def serve(start: WorkerStart) -> None:
-    """Serve on the inherited socket until SIGTERM or the end of standard input."""
+    """Serve who comes by the inherited socket until SIGTERM or the end of standard input."""
     loop, settings = asyncio.get_running_loop(), start.settings
+    guard = None if start.journal is None else _guard(start.journal, settings)
     app = _application(start, loop)
-    listener = Listener(
-        handle=partial(dispatch, app),
-        observe=app.observe,
-        limits=_limits(settings),
-        clock=app.clock,
-        connections=set(),
-    )
+    if guard is not None:
+        app.runs = guard.of
+    app.lines.start()
+    capture(app.lines, loop)
+    tls = _tls(settings)
+    listener = _listener(app, tls, leads_to=SERVING if settings.control_apart else EVERYWHERE)
+    control = _listener(app, tls, leads_to=CONTROL)
     app.predictions.start()
     app.labels.start()
+    over_grpc = await _over_grpc(app)
     stopped = threading.Event()
     following = threading.Thread(
         target=keep_following, args=(app, stopped), name="follow", daemon=True
@@ -74,26 +87,69 @@ async def serve(start: WorkerStart) -> None:
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     loop.add_reader(sys.stdin.fileno(), stopping.set)
-    _every(loop, _SWEEP_S, listener.sweep)
+    for one in (listener, control):
+        _every(loop, _SWEEP_S, one.sweep)
+    _every(loop, _FOLLOW_S, app.keyring.look)
+    if tls is not None:
+        _every(loop, _FOLLOW_S, tls.look)
     _every(loop, _COLLECT_S, gc.collect)
-    door = Door(socket.socket(fileno=start.socket), listener, loop)
-    door.open()
+    _every(loop, TEND_S, partial(tend, app, guard, lambda: len(listener.connections)))
+    doors = [_way_in(start, app, listener)]
+    if start.control is not None:
+        doors.append(Door(socket.socket(fileno=start.control), control, loop))
+    for door in doors:
+        door.open()
     await stopping.wait()
     loop.remove_reader(sys.stdin.fileno())
-    door.close()
-    await drain(listener, settings.drain_timeout_s)
+    for door in doors:
+        door.close()
+    ends = (drain(one, settings.drain_timeout_s) for one in (listener, control))
+    await asyncio.gather(*ends, over_grpc())
     stopped.set()
     following.join(timeout=2.0)
+    app.log_answers()
     app.predictions.close()
     app.labels.close()
     app.lanes.shutdown(wait=False, cancel_futures=True)
+    app.lines.close()
+
+
+async def _over_grpc(app: Application) -> Callable[[], Awaitable[None]]:
+    """Serve gRPC where it is asked for; what drains it."""
+    if app.settings.grpc_port is None:
+        return partial(asyncio.sleep, 0)
+    from torchyard.serve.inference.grpc.server import GrpcServer  # grpcio takes its time to load
+
+    server = GrpcServer(app)
+    await server.open()
+    return server.close
+
+
+def _way_in(start: WorkerStart, app: Application, listener: Listener) -> Door | Channel:
+    inherited = socket.socket(fileno=start.socket)
+    inherited.set_inheritable(False)
+    if start.loads is None:
+        return Door(inherited, listener, app.loop)
+    loads = Loads(start.loads, start.settings.workers)
+
+    def tell(connections: int) -> None:
+        loads.write(start.worker, Load(app.table.is_ready, connections, app.waiting_rows))
+
+    channel = Channel(inherited, listener, app.loop, tell)
+    _every(app.loop, _TELL_S, channel.tell)
+    return channel
+
+
+def _guard(journal: int, settings: Settings) -> Guard:
+    return Guard(Journal(journal), partial(read_cases, settings.state / FILE))
 
 
 def _application(start: WorkerStart, loop: asyncio.AbstractEventLoop) -> Application:
     settings = start.settings
     metrics = Metrics()
-    metrics.add(read_snapshot(snapshot_path(settings.state, start.worker)))
-    metrics.serving(())
+    before = snapshot_path(settings.state, start.worker)
+    metrics.resume(read_snapshot(before))
+    metrics.count("worker_restarts", (str(start.worker),), float(before.exists()))
     began = time.time_ns() // 1_000_000
     segments = partial(
         segments_in, worker=start.worker, start=began, most_bytes=settings.segment_bytes
@@ -113,7 +169,25 @@ def _application(start: WorkerStart, loop: asyncio.AbstractEventLoop) -> Applica
         labels=LabelLog(segments(settings.labels), clock=time.time),
         clock=time.monotonic,
         wall_clock=time.time,
+        keyring=Keyring(settings.api_keys, is_required=settings.require_keys, clock=time.time),
+        lines=Lines(worker=start.worker, is_terminal=sys.stderr.isatty()),
     )
+
+
+def _listener(app: Application, tls: Tls | None, *, leads_to: frozenset[str]) -> Listener:
+    return Listener(
+        handle=partial(dispatch, app, leads_to=leads_to),
+        observe=app.observe,
+        limits=_limits(app.settings),
+        clock=app.clock,
+        connections=set(),
+        tls=tls,
+    )
+
+
+def _tls(settings: Settings) -> Tls | None:
+    files = tls_files(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    return None if files is None else Tls(files)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -1,14 +1,18 @@
-"""The way in: connections accepted from the shared socket, and the orderly end of all of them."""
+"""The ways in: connections accepted from a socket, or handed over; and the orderly end of all."""
 
 from __future__ import annotations
 
+import array
 import asyncio
 import logging
+import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import final
 
-from torchyard.serve.http.connection import Listener
+from torchyard.serve.http.connection import LINGER_S, Listener
+from torchyard.serve.processes.reception import NO_ROOM, TAKEN
 
 _ACCEPT_AGAIN_S = 0.2
 
@@ -17,10 +21,10 @@ _OUTPUT = logging.getLogger("torchyard.serve")
 
 @final
 class Door:
-    """Accepts connections, one a turn, so that the workers on one socket share them out.
+    """Accepts connections itself, one a turn: the way in of a worker that is the only one.
 
     Args:
-        listening: the socket that all workers accept on.
+        listening: the socket to accept on.
         listener: makes the protocol of a connection.
         loop: the worker's loop.
     """
@@ -31,7 +35,7 @@ class Door:
         self._listening = listening
         self._listener = listener
         self._loop = loop
-        self._greetings: set[asyncio.Task[object]] = set()
+        self._greetings = _Greetings(listener, loop)
         listening.setblocking(False)
 
     def open(self) -> None:
@@ -57,19 +61,110 @@ class Door:
                 self._loop.remove_reader(self._listening)
                 self._loop.call_later(_ACCEPT_AGAIN_S, self._reopen)
             return False
-        connection.setblocking(False)
-        greeting = self._loop.create_task(self._greet(connection))
-        self._greetings.add(greeting)
-        greeting.add_done_callback(self._greetings.discard)
+        self._greetings.greet(connection)
         return True
 
     def _reopen(self) -> None:
         if not self._listener.is_draining:
             self.open()
 
+
+@final
+class Channel:
+    """Takes connections that the supervisor accepted and hands over, see ``processes.reception``.
+
+    Args:
+        handing: this worker's end of the channel.
+        listener: makes the protocol of a connection.
+        loop: the worker's loop.
+        told: told how many connections there are, before one more is said to be taken.
+    """
+
+    def __init__(
+        self,
+        handing: socket.socket,
+        listener: Listener,
+        loop: asyncio.AbstractEventLoop,
+        told: Callable[[int], None],
+    ) -> None:
+        self._handing = handing
+        self._listener = listener
+        self._loop = loop
+        self._told = told
+        self._greetings = _Greetings(listener, loop)
+        handing.setblocking(False)
+
+    def open(self) -> None:
+        """Begin to take connections."""
+        self._loop.add_reader(self._handing, self._take)
+
+    def close(self) -> None:
+        """Take what was handed over already; what comes later goes to another worker."""
+        self._loop.remove_reader(self._handing)
+        while self._take():
+            continue
+        self._listener.is_draining = True
+        self._handing.close()
+
+    def tell(self) -> None:
+        """Say how many connections this worker has."""
+        self._told(len(self._listener.connections) + self._greetings.count)
+
+    def _take(self) -> bool:
+        size = array.array("i").itemsize
+        try:
+            message, rights, _, _ = self._handing.recvmsg(1, socket.CMSG_SPACE(size))
+        except BlockingIOError:
+            return False
+        except OSError:
+            message, rights = b"", []
+        if not message:  # the supervisor hands over nobody any more
+            self._loop.remove_reader(self._handing)
+            return False
+        fds = array.array("i", rights[0][2][:size] if rights else b"")
+        if fds:
+            os.set_inheritable(fds[0], False)
+            self._greetings.greet(socket.socket(fileno=fds[0]))
+            self.tell()
+        else:
+            _OUTPUT.error("a connection could not be taken: out of file descriptors")
+        with suppress(OSError):  # the supervisor is gone: this worker is told in another way
+            self._handing.send(TAKEN if fds else NO_ROOM)
+        return True
+
+
+@final
+class _Greetings:
+    """Makes transports of connections; asyncio keeps no hold of the tasks that do."""
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    @property
+    def count(self) -> int:
+        return len(self._tasks)
+
+    def greet(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        task = self._loop.create_task(self._greet(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _greet(self, connection: socket.socket) -> None:
-        with suppress(OSError):  # it has gone again
-            await self._loop.connect_accepted_socket(self._listener.connect, connection)
+        connect, tls = self._listener.connect, self._listener.tls
+        with suppress(OSError):  # it has gone again, or does not speak TLS, or has no certificate
+            if tls is None:
+                await self._loop.connect_accepted_socket(connect, connection)
+            else:
+                await self._loop.connect_accepted_socket(
+                    connect,
+                    connection,
+                    ssl=tls.context,
+                    ssl_handshake_timeout=self._listener.limits.head_s,
+                    ssl_shutdown_timeout=LINGER_S,
+                )
 
 
 async def drain(listener: Listener, most_s: float) -> None:

@@ -1,0 +1,1 @@
+"""The processes of a server: keeping workers alive, and giving each its share of connections."""
