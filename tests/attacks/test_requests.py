@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from torchyard.core.errors import BadData, BadUsage, YardError
 from torchyard.records.schema import Field, Schema
 from torchyard.serve.decoding.rows import RowDecoder
-from torchyard.serve.inference.tensors import decode_infer, rows_of
+from torchyard.serve.inference.bodies import decode_infer
+from torchyard.serve.inference.tensors import rows_of
 
 FIELDS = (
     Field(name="number", kind="number", ge=-1, le=1),

@@ -16,7 +16,8 @@ from torchyard.data.rows import request_rows
 from torchyard.features.columns import Columns, columns_from_frame
 from torchyard.records.schema import Field, Schema
 from torchyard.serve.decoding.rows import RowDecoder
-from torchyard.serve.inference.tensors import datatypes_of, decode_infer, rows_of
+from torchyard.serve.inference.bodies import decode_infer
+from torchyard.serve.inference.tensors import datatypes_of, rows_of
 
 SCHEMA = Schema(
     fields=(

@@ -230,13 +230,6 @@ def test_v2_values_obey_the_schema(client: httpx.Client) -> None:
     assert parts["expected"] == "a number from 0 to 5000 km, or null"
 
 
-def test_v2_binary_tensors_are_refused(client: httpx.Client) -> None:
-    headers = {"Inference-Header-Content-Length": "10"}
-    parts = refusal(client.post(INFER, json={"inputs": tensors(1.0)}, headers=headers), 400)
-
-    assert parts["found"] == "binary tensor data"
-
-
 @pytest.mark.parametrize("text", ["soon", "0", "-5", "1e3", "600001", "9" * 30])
 def test_a_malformed_deadline_is_refused(client: httpx.Client, text: str) -> None:
     response = client.post(PREDICT, json=rows(1), headers={"X-Deadline-Ms": text})

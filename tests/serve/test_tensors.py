@@ -11,7 +11,8 @@ from tests.serve.test_decode import ROW, SCHEMA
 from torchyard.core.errors import BadData, BadUsage
 from torchyard.features.columns import MISSING_TIME
 from torchyard.serve.decoding.rows import RowDecoder
-from torchyard.serve.inference.tensors import decode_infer, rows_of
+from torchyard.serve.inference.bodies import decode_infer
+from torchyard.serve.inference.tensors import rows_of
 
 DECODER = RowDecoder(SCHEMA, max_rows=5)
 TYPES = {

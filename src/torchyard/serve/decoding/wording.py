@@ -6,6 +6,7 @@ somebody else than its sender. Which value is at fault, and where, is ``misfit``
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 
@@ -132,6 +133,8 @@ def _numeric_breach(value: float, field: Field) -> str:
         return f"a number above {_plain(field.le)}"
     if isinstance(value, float) and (field.kind == "integer" or field.dtype == "int64"):
         return "a number written with a fraction"
+    if not math.isfinite(value):
+        return "a number that is not finite"
     return "a number too large" if abs(value) > _LARGE else "a number"
 
 

@@ -34,6 +34,7 @@ _DTYPES = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
+DATATYPES = (*_DTYPES, "BYTES")
 
 
 def split(body: bytes, header: bytes | None) -> tuple[bytes, memoryview]:

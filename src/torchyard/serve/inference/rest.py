@@ -2,48 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
-from torchyard.core.digest import short
-from torchyard.core.errors import BadData, BadUsage, NotFound, nearest
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
 from torchyard.serve.http.answers import answer_json
 from torchyard.serve.http.connection import Exchange
 from torchyard.serve.http.predict import routing_key
-from torchyard.serve.inference.tensors import (
-    InferBody,
-    datatypes_of,
-    decode_infer,
-    rows_of,
-    shape_of,
-)
-from torchyard.serve.predictions import Output, outputs_of, tensor_data
+from torchyard.serve.inference import binary, choosing
+from torchyard.serve.inference.bodies import InferBody, decode_infer
+from torchyard.serve.inference.outputs import Wish, answer_of, wishes_of
+from torchyard.serve.inference.tensors import rows_of, rules_of
 from torchyard.version import __version__
+
+EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "statistics")
 
 
 def server(app: Application, exchange: Exchange) -> None:
     """``GET /v2``."""
     name = app.settings.project_name
-    exchange.answer(answer_json({"name": name, "version": __version__, "extensions": []}))
+    told = {"name": name, "version": __version__, "extensions": EXTENSIONS}
+    exchange.answer(answer_json(told))
+
+
+def live(app: Application, exchange: Exchange) -> None:
+    """``GET /v2/health/live``."""
+    exchange.answer(answer_json({"live": True}))
+
+
+def ready(app: Application, exchange: Exchange) -> None:
+    """``GET /v2/health/ready``: every deployed model is served."""
+    app.check_ready()
+    exchange.answer(answer_json({"live": True, "ready": True}))
 
 
 def metadata(app: Application, exchange: Exchange, model: str, version: str = "") -> None:
-    """``GET /v2/models/{model}`` and ``/v2/models/{model}/versions/{version}``."""
+    """``GET /v2/models/{model}`` and ``/v2/models/{model}/versions/{version}``.
+
+    Beyond the protocol an input may have ``parameters`` that say what its field accepts.
+    """
     served = app.served(model)
     exchange.model = model
-    engine = _version(served, version) if version else served.champion
-    exchange.answer(answer_json(_described(model, served, engine)))
+    engine = choosing.engine_of(served, version)
+    inputs = [
+        {**each._asdict(), **({"parameters": rules} if (rules := rules_of(field)) else {})}
+        for each, field in zip(choosing.inputs_of(engine), engine.schema.fields, strict=True)
+    ]
+    told = {
+        "name": model,
+        "versions": choosing.versions_of(served),
+        "platform": choosing.PLATFORM,
+        "inputs": inputs,
+        "outputs": [each._asdict() for each in choosing.described_outputs(engine)],
+    }
+    exchange.answer(answer_json(told))
 
 
 def model_ready(app: Application, exchange: Exchange, model: str, version: str = "") -> None:
     """``GET /v2/models/{model}/ready`` and ``.../versions/{version}/ready``."""
     served = app.served(model)
     exchange.model = model
-    if version:
-        _version(served, version)
+    choosing.engine_of(served, version)
     exchange.answer(answer_json({"name": model, "ready": True}))
 
 
@@ -55,95 +75,28 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
     """
     served = app.served(model)
     exchange.model = model
-    if b"inference-header-content-length" in exchange.headers:
-        raise BadUsage(
-            where="header Inference-Header-Content-Length",
-            found="binary tensor data",
-            expected="tensors as JSON",
-            remedy="Ask your client for JSON tensors: binary_data=False.",
-        )
-    request = decode_infer(exchange.body)
+    request = decode_infer(exchange.body, exchange.header(binary.HEADER))
     name = request.id or app.ids.make(1)[0]
-    engine = _version(served, version) if version else _split(exchange, served, request, name)
-    wanted = _wanted(request, engine)
+    engine = (
+        choosing.engine_of(served, version) if version else _split(exchange, served, request, name)
+    )
+    app.check_room(exchange, engine)
+    wishes = wishes_of(request, engine)
     rows = rows_of(request.inputs, engine.decoder, max_rows=app.settings.max_rows)
-    ids = [name] if len(rows) == 1 else [f"{name}-{row}" for row in range(len(rows))]
-    app.score(exchange, engine, rows, ids, partial(_answer, exchange, engine, name, wanted))
+    ids = choosing.ids_of(name, len(rows))
+    app.score(exchange, engine, rows, ids, partial(_answer, exchange, engine, name, wishes))
 
 
 def _split(exchange: Exchange, served: Served, request: InferBody, name: str) -> Engine:
+    if len(served.engines) == 1:
+        return served.champion
     key = (request.parameters or {}).get("key")
-    routed = str(key) if key is not None else routing_key(exchange) or name
-    return served.engines[served.split.pick(routed)]
-
-
-def _version(served: Served, version: str) -> Engine:
-    engines = {engine.version: engine for engine in served.engines.values()}
-    if version not in engines:
-        raise NotFound(
-            where=f"model {served.state.model}",
-            found="no such version",
-            expected="the first 12 digits of a release that is served",
-            remedy=nearest(version, engines),
-        )
-    return engines[version]
-
-
-def _wanted(request: InferBody, engine: Engine) -> Sequence[Output]:
-    """The outputs that a client asks for, in its order; all of them when it names none."""
-    known = {output.name: output for output in outputs_of(engine.task, abstains=engine.abstains)}
-    names = [wanted.name for wanted in request.outputs or ()]
-    for place, name in enumerate(names):
-        if name not in known:
-            raise BadData(
-                where=f"$.outputs[{place}].name",
-                found="no such output",
-                expected=" or ".join(known),
-                remedy=nearest(name, known),
-            )
-    return [known[name] for name in names or known]
-
-
-def _answer(
-    exchange: Exchange, engine: Engine, name: str, wanted: Sequence[Output], scores: Scores
-) -> None:
-    parameters = {"release": engine.release, "variant": engine.variant}
-    if engine.task.unit:
-        parameters["unit"] = engine.task.unit
-    tensors = [
-        {
-            "name": output.name,
-            "datatype": output.datatype,
-            "shape": [len(scores), *output.shape],
-            "data": tensor_data(engine.task, output, scores),
-        }
-        for output in wanted
-    ]
-    exchange.answer(
-        answer_json(
-            {
-                "model_name": engine.model,
-                "model_version": engine.version,
-                "id": name,
-                "parameters": parameters,
-                "outputs": tensors,
-            }
-        )
+    return choosing.split_engine(
+        served, str(key) if key is not None else routing_key(exchange) or name
     )
 
 
-def _described(model: str, served: Served, engine: Engine) -> dict[str, object]:
-    inputs = [
-        {"name": field.name, "datatype": datatypes_of(field)[0], "shape": shape_of(field)}
-        for field in engine.schema.fields
-    ]
-    return {
-        "name": model,
-        "versions": [short(release) for release in reversed(served.split.releases)],
-        "platform": "onnx_onnxruntime",
-        "inputs": inputs,
-        "outputs": [
-            {"name": output.name, "datatype": output.datatype, "shape": [-1, *output.shape]}
-            for output in outputs_of(engine.task, abstains=engine.abstains)
-        ],
-    }
+def _answer(
+    exchange: Exchange, engine: Engine, name: str, wishes: list[Wish], scores: Scores
+) -> None:
+    exchange.answer(answer_of(engine, name, wishes, scores))

@@ -1,81 +1,65 @@
-"""Rows from tensors: a body of the Open Inference Protocol, version 2, under the schema's rules.
+"""Rows from tensors of the Open Inference Protocol, version 2, under the schema's rules.
 
 Every field is one input, shaped ``[n]`` or ``[n, 1]``, a tensor field ``[n, *shape]``. A missing
-value of an optional field is null, ``""`` in a BYTES tensor, or the smallest INT64 in a timestamp;
-the input of an optional field may be left out. Pictures are base64 in BYTES, as JSON has no bytes.
+value of an optional field is null, ``""`` in a BYTES tensor, what is not a number in one of
+floating point, or the smallest INT64 in a timestamp; the input of an optional field may be left
+out. A picture is its file's bytes in BYTES, in JSON, which has no bytes, their base64.
 Source: the protocol's REST specification,
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
+import numpy as np
 
 from torchyard.core.errors import BadData, YardError, nearest
-from torchyard.features.columns import MISSING_TIME
 from torchyard.records.schema import Field, FieldKind, Schema
 from torchyard.serve.decoding.misfit import (
-    JsonFault,
     field_misfit,
     field_of,
     known_later,
     misfit,
-    not_json,
     place_of,
     value_misfit,
 )
 from torchyard.serve.decoding.rows import RowDecoder
-from torchyard.serve.decoding.wording import describe, kind_of
+from torchyard.serve.decoding.wording import describe
+from torchyard.serve.inference.binary import RAW_ALONE, WHOLE
+from torchyard.serve.inference.elements import arrays, scalars
 
+_WHOLE = ("INT64", *(name for name in WHOLE if name != "INT64"))
 _DATATYPES: dict[FieldKind, tuple[str, ...]] = {
-    "number": ("FP64", "FP32", "INT64"),
-    "integer": ("INT64", "FP64", "FP32"),
+    "number": ("FP64", "FP32", *RAW_ALONE, *_WHOLE),
+    "integer": (*_WHOLE, "FP64", "FP32", *RAW_ALONE),
     "boolean": ("BOOL",),
     "timestamp": ("BYTES", "INT64"),
 }
 
-_EPOCH = datetime(1970, 1, 1)
 _CELL = re.compile(r"^\$\[(?P<row>\d+)\](?:\.(?P<rest>.*))?$", re.DOTALL)
 _ABSENT = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
-_KNOWN = ("inputs", "outputs", "id", "parameters", "name", "shape", "datatype", "data")
-
-Parameters = dict[str, str | int | float | bool]
 
 
-class Tensor(msgspec.Struct, forbid_unknown_fields=True):
-    """One input: row-major ``data``, flat or nested."""
+class Tensor(msgspec.Struct):
+    """One input.
+
+    Attributes:
+        name: of a field.
+        shape: rows first.
+        datatype: of the protocol.
+        data: row-major elements: a flat array of numbers or truth values, a list, flat or nested,
+            of values as JSON or the datatype has them (of BYTES ``str`` or ``bytes``), or the JSON
+            of such a list.
+    """
 
     name: str
     shape: list[int]
     datatype: str
-    data: list[Any]
-    parameters: Parameters | None = None
-
-
-class Wanted(msgspec.Struct, forbid_unknown_fields=True):
-    """An output that the client asks for."""
-
-    name: str
-    parameters: Parameters | None = None
-
-
-class InferBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of an infer request."""
-
-    inputs: Annotated[list[Tensor], Meta(min_length=1)]
-    id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    parameters: Parameters | None = None
-    outputs: list[Wanted] | None = None
-
-
-_DECODER = msgspec.json.Decoder(InferBody)
+    data: Any
 
 
 def datatypes_of(field: Field) -> tuple[str, ...]:
@@ -86,7 +70,7 @@ def datatypes_of(field: Field) -> tuple[str, ...]:
         ('BYTES',)
     """
     if field.kind == "tensor":
-        return ("INT64",) if field.dtype == "int64" else ("FP32", "FP64", "INT64")
+        return _WHOLE if field.dtype == "int64" else ("FP32", "FP64", *RAW_ALONE, *_WHOLE)
     return _DATATYPES.get(field.kind, ("BYTES",))
 
 
@@ -95,20 +79,33 @@ def shape_of(field: Field) -> list[int]:
     return [-1, *(field.shape or (1,))]
 
 
-def decode_infer(body: bytes) -> InferBody:
-    """Read an infer body; its values are not looked at yet.
+def rules_of(field: Field) -> dict[str, str | float | bool]:
+    """What an input accepts, as parameters of its metadata: names of JSON Schema, one value each.
 
-    Raises:
-        BadUsage: it is not JSON.
-        BadData: it is not of the protocol's form.
+    Example:
+        >>> rules_of(Field(name="distance", kind="number", ge=0, le=6000, unit="miles"))
+        {'minimum': 0, 'maximum': 6000, 'unit': 'miles'}
+        >>> rules_of(Field(name="origin", kind="category", values=("EWR", "JFK"), optional=True))
+        {'optional': True, 'example': 'EWR'}
     """
-    try:
-        return _DECODER.decode(body)
-    except JsonFault as error:
-        if not isinstance(error, msgspec.ValidationError):
-            raise not_json(error, body) from error
-        what, path = place_of(error)
-        raise misfit(path, what, known=_KNOWN) from error
+    rules = {
+        "optional": field.optional or None,
+        "minimum": field.ge,
+        "maximum": field.le,
+        "unit": field.unit,
+        "example": _example(field),
+    }
+    return {name: rule for name, rule in rules.items() if rule is not None}
+
+
+def _example(field: Field) -> str | None:
+    if field.kind == "timestamp":
+        return "2000-01-01T00:00:00"
+    if field.values:
+        return field.values[0]
+    if field.kind in ("category", "text", "id") and field.pattern is None:
+        return "a" * max(field.min_length or 1, 1)
+    return None
 
 
 def rows_of(inputs: Sequence[Tensor], decoder: RowDecoder, *, max_rows: int) -> list[object]:
@@ -120,19 +117,24 @@ def rows_of(inputs: Sequence[Tensor], decoder: RowDecoder, *, max_rows: int) -> 
         max_rows: most rows of one request.
 
     Raises:
+        BadUsage: JSON that is none.
         BadData: an input is unknown, doubled or missing, or has another shape or datatype than its
             field allows, or a value breaks its field's rules.
     """
     schema = decoder.schema
     tensors = _by_field(inputs, decoder)
     count = _row_count(inputs, max_rows)
+    columns: dict[str, Any] = {}
+    for field in schema.fields:
+        if tensor := tensors.get(field.name):
+            _check_form(tensor, field, count)
+            where = f"$.inputs['{field.name}'].data"
+            elements = arrays if field.shape else scalars
+            columns[field.name] = elements(tensor.data, tensor.datatype, field, count, where)
+    _make_alike(columns, schema)
     rows: list[dict[str, object]] = [{} for _ in range(count)]
-    for name, tensor in tensors.items():
-        field = schema.field(name)
-        _check_form(tensor, field, count)
-        values = _elements(tensor, field) if field.shape else _values(tensor, field)
-        _check_count(values, tensor, count)
-        for row, value in zip(rows, values, strict=True):
+    for name, column in columns.items():
+        for row, value in zip(rows, column, strict=True):
             if value is not None:
                 row[name] = value
     try:
@@ -176,67 +178,26 @@ def _check_form(tensor: Tensor, field: Field, count: int) -> None:
     if tensor.shape not in shapes:
         raise _refuse(f"{where}.shape", "another shape", " or ".join(map(str, shapes)))
     allowed = datatypes_of(field)
+    if isinstance(tensor.data, msgspec.Raw):
+        allowed = tuple(name for name in allowed if name not in RAW_ALONE)
     if tensor.datatype not in allowed:
         raise _refuse(f"{where}.datatype", "another datatype", " or ".join(allowed))
 
 
-def _check_count(values: Sequence[object], tensor: Tensor, count: int) -> None:
-    if len(values) != count:
-        where = f"$.inputs['{tensor.name}'].data"
-        raise _refuse(where, f"{len(values)} values", f"{count}, as its shape says")
-
-
-def _values(tensor: Tensor, field: Field) -> list[object]:
-    """A value for every row."""
-    data, where = tensor.data, f"$.inputs['{tensor.name}'].data"
-    if any(isinstance(value, list) for value in data):
-        data = [
-            value[0] if isinstance(value, list) and len(value) == 1 else value for value in data
-        ]
-    return [
-        _value(value, tensor.datatype, field, f"{where}[{place}]")
-        for place, value in enumerate(data)
-    ]
-
-
-def _elements(tensor: Tensor, field: Field) -> list[Any]:
-    """Nested lists for every row, of data that may be flat: row after row, the last index first."""
-    data, size = tensor.data, math.prod(field.shape)
-    if isinstance(data[0] if data else None, list):
-        return data
-    if len(data) != size * tensor.shape[0]:
-        expected = f"{size * tensor.shape[0]}, as its shape says"
-        raise _refuse(f"$.inputs['{tensor.name}'].data", f"{len(data)} values", expected)
-    for length in reversed(field.shape):
-        data = [data[start : start + length] for start in range(0, len(data), length)]
-    return data
-
-
-def _value(value: Any, datatype: str, field: Field, where: str) -> object:
-    """A tensor's value as a row would hold it; None when it is missing."""
-    if value is None or (value == "" and datatype == "BYTES"):
-        return None
-    if datatype == "INT64" and type(value) is not int:
-        raise _refuse(where, kind_of(value), "a whole number, as INT64 says")
-    if field.kind == "timestamp" and datatype == "INT64":
-        return None if value == MISSING_TIME else _time(value, field, where)
-    if field.kind == "integer" and isinstance(value, float) and math.isfinite(value):
-        return int(value) if value.is_integer() else value
-    return value
-
-
-def _time(micros: int, field: Field, where: str) -> datetime:
-    try:
-        return _EPOCH + timedelta(microseconds=micros)
-    except OverflowError as error:
-        raise field_misfit(where, "microseconds beyond the year 9999", field) from error
+def _make_alike(columns: dict[str, Any], schema: Schema) -> None:
+    """Where one tensor field has to go the plain way, through lists, all of them do."""
+    names = [field.name for field in schema.fields if field.shape and field.name in columns]
+    if any(isinstance(columns[name], list) for name in names):
+        for name in names:
+            column = columns[name]
+            columns[name] = column if isinstance(column, list) else column.tolist()
 
 
 def _cell_misfit(error: Exception, rows: list[dict[str, object]], schema: Schema) -> YardError:
     what, path = place_of(error)
     cell = _CELL.match(path)
     if cell is None:
-        return misfit(path, what, known=_KNOWN)
+        return misfit(path, what, known=())
     row, absent = int(cell["row"]), _ABSENT.match(what)
     if absent:
         field = schema.field(absent["name"])
@@ -245,7 +206,13 @@ def _cell_misfit(error: Exception, rows: list[dict[str, object]], schema: Schema
     field, within = field_of(cell["rest"], schema)
     place = "".join(f"[{index}]" for index in within)
     where = f"$.inputs['{field.name}'].data[{row}]{place}"
-    return value_misfit(where, what, field, rows[row].get(field.name), within)
+    value = rows[row].get(field.name)
+    if isinstance(value, bytes):
+        remedy = f"Send '{field.name}' in a smaller size."
+        return field_misfit(where, f"{len(value):,} bytes", field, remedy)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return value_misfit(where, what, field, value, within)
 
 
 def _refuse(where: str, found: str, expected: str) -> BadData:
