@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+
+import numpy as np
 
 from torchyard.core.errors import BadData
 from torchyard.serve.engine import Engine, Scores
@@ -32,6 +33,17 @@ _CONTENTS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
+}
+
+# where a list holds what the datatype holds and no more; the others are wider
+_EXACT = {
+    "BOOL": np.bool_,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "FP32": np.float32,
+    "FP64": np.float64,
 }
 
 
@@ -96,7 +108,8 @@ def _raw(tensor: Message, content: bytes, where: str) -> Tensor:
     if tensor.datatype not in _CONTENTS and tensor.datatype not in RAW_ALONE:
         raise _unknown(where, (*_CONTENTS, *RAW_ALONE))
     count = _count(tensor, where)
-    return _tensor(tensor, decode(content, tensor.datatype, count=count, where=where))
+    data = decode(content, tensor.datatype, count=count, where=where)
+    return Tensor(tensor.name, list(tensor.shape), tensor.datatype, data)
 
 
 def _typed(tensor: Message, where: str) -> Tensor:
@@ -111,18 +124,9 @@ def _typed(tensor: Message, where: str) -> Tensor:
     if len(values) != count:
         expected = f"{count}, as its shape says"
         raise _refuse(f"{where}.contents.{mine}", f"{len(values)} elements", expected)
-    return _tensor(tensor, list(values))
-
-
-def _tensor(tensor: Message, data: Any) -> Tensor:
-    if tensor.datatype == "BYTES":
-        data = [v.decode() for v in data]
-    return Tensor(
-        tensor.name,
-        list(tensor.shape),
-        tensor.datatype,
-        [x for x in getattr(data, "tolist", lambda: data)()],
-    )
+    dtype = _EXACT.get(tensor.datatype)
+    data = list(values) if dtype is None else np.array(values, dtype)
+    return Tensor(tensor.name, list(tensor.shape), tensor.datatype, data)
 
 
 def _count(tensor: Message, where: str) -> int:

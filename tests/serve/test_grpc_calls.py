@@ -1,0 +1,348 @@
+"""Calls that end otherwise: cancelled, late, at fault, refused, while the worker drains."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import uvloop
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.serve.grpc_clients import PATIENCE_S, late, raw_request, stub
+from tests.support.releases import sample_release
+from torchyard.core.errors import Overloaded
+from torchyard.records.live import ModelState
+from torchyard.serve.app import Application
+from torchyard.serve.calls import Call
+from torchyard.serve.engine import Engine, open_engine
+from torchyard.serve.follow import Served, Table
+from torchyard.serve.ids import Ids
+from torchyard.serve.inference.grpc.port import kept
+from torchyard.serve.inference.grpc.server import GrpcServer
+from torchyard.serve.logs.labels import LabelLog
+from torchyard.serve.logs.predictions import PredictionLog, segments_in
+from torchyard.serve.router import split_of
+from torchyard.serve.settings import Settings
+from torchyard.serve.telemetry.metrics import Metrics
+
+Done = Callable[[Any], None]
+
+
+@dataclass
+class Held:
+    """A queue that answers nobody until it is told to."""
+
+    is_crowded: bool = False
+    waiting: list[tuple[Call, float, Done]] = field(default_factory=list)
+
+    def submit(self, call: Call, rows: list[object], deadline: float, done: Done) -> None:
+        self.waiting.append((call, deadline, done))
+
+    async def holds(self, calls: int) -> None:
+        await until(lambda: len(self.waiting) >= calls)
+
+
+class Bench:
+    """A gRPC server on this loop, over one engine behind a queue that the test answers for."""
+
+    def __init__(self, folder: Path, engines: list[Engine], settings: Settings) -> None:
+        segments = segments_in(folder, worker=0, start=0, most_bytes=1 << 20)
+        loop = asyncio.get_running_loop()
+        self.app = Application(
+            settings=settings,
+            worker=0,
+            loop=loop,
+            lanes=ThreadPoolExecutor(1),
+            ids=Ids("made"),
+            metrics=Metrics(),
+            predictions=PredictionLog(segments, most_rows=10, count_dropped=lambda *_: None),
+            labels=LabelLog(segments, clock=lambda: 0.0),
+            clock=loop.time,
+            wall_clock=lambda: 0.0,
+        )
+        champion, *others = engines
+        state = ModelState(
+            model="demo",
+            champion=champion.release,
+            challenger=others[0].release if others else None,
+            routes={engine.release: 1 / len(engines) for engine in engines},
+            previous=(),
+            last_event=1,
+        )
+        served = Served(state, split_of(state), {engine.release: engine for engine in engines})
+        self.table = Table({"demo": served}, applied_event=1, is_ready=True)
+        self.queue = Held()
+        self.server = GrpcServer(self.app)
+        self.address = f"127.0.0.1:{settings.grpc_port}"
+        self.channel: Any = None
+
+    def serve(self) -> None:
+        self.app.apply(self.table)
+        batchers: Any = self.app._batchers
+        for release in batchers:
+            batchers[release] = self.queue
+
+    def infer(self, distance: float = 1.0, timeout: float = PATIENCE_S, **more: Any) -> Any:
+        call = stub(self.channel, "ModelInfer")
+        return call(raw_request([distance], id=str(distance)), timeout=timeout, **more)
+
+    def seen(self, code: str) -> bool:
+        labels = ("demo", "grpc/ModelInfer", code)
+        return f"'{labels[2]}'" in str(self.app.metrics.snapshot())
+
+
+Scenario = Callable[[Bench], Awaitable[None]]
+Run = Callable[..., None]
+
+
+@pytest.fixture(name="run")
+def _run(tmp_path: Path, engine: Engine) -> Run:
+    """Runs a scenario against a server, with other engines or settings where it gives them."""
+
+    async def everything(scenario: Scenario, engines: list[Engine], settings: Settings) -> None:
+        with kept(settings) as settled:
+            bench = Bench(tmp_path, engines, settled)
+            await bench.server.open()
+            try:
+                async with grpc.aio.insecure_channel(bench.address) as bench.channel:
+                    async with asyncio.timeout(PATIENCE_S):
+                        await scenario(bench)
+            finally:
+                await bench.server.close()
+
+    def run(scenario: Scenario, *engines: Engine, **changes: Any) -> None:
+        settings = Settings(
+            releases=tmp_path,
+            channels_url="",
+            trusted_keys=tmp_path,
+            predictions=tmp_path,
+            labels=tmp_path,
+            state=tmp_path,
+            grpc_port=0,
+            drain_timeout_s=5.0,
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(
+                everything(scenario, list(engines or [engine]), replace(settings, **changes))
+            )
+
+    return run
+
+
+def streams_read() -> list[Any]:
+    """The tasks that read streams."""
+    return [task for task in asyncio.all_tasks() if "_ahead" in str(task.get_coro())]
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        await asyncio.sleep(0.005)
+
+
+async def ended(call: Any) -> Any:
+    with pytest.raises(grpc.RpcError) as caught:
+        await call
+    return caught.value
+
+
+def scores(probability: float) -> list[list[float]]:
+    return [[1 - probability, probability]]
+
+
+def test_a_call_that_is_cancelled_costs_its_neighbours_nothing(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        first, second = bench.infer(1), bench.infer(2)
+        await bench.queue.holds(2)
+        first.cancel()
+        await until(lambda: bench.seen("CANCELLED"))
+        for call, _, done in bench.queue.waiting:
+            done(scores(0.25 if call.size_bytes else 0.75))
+        assert late(await second) == [0.25]
+        assert bench.seen("OK")
+
+    run(scenario)
+
+
+def test_a_call_whose_time_is_over_ends_and_its_late_answer_is_dropped(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        error = await ended(bench.infer(timeout=0.2))
+        await until(lambda: bench.seen("DEADLINE_EXCEEDED") or bench.seen("CANCELLED"))
+        ((_, _, done),) = bench.queue.waiting
+        done(scores(0.5))
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert not bench.seen("OK")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "least_s", "most_s"), [(5, 0, 5), (None, 10, 10), (9_000, 599, 600)]
+)
+def test_the_deadline_is_the_clients(
+    run: Run, timeout: float | None, least_s: float, most_s: float
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        call: Any = bench.infer(timeout=timeout)  # type: ignore[arg-type]
+        await bench.queue.holds(1)
+        ((asked, deadline, done),) = bench.queue.waiting
+        assert least_s <= deadline - asked.arrived <= most_s
+        done(scores(0.5))
+        await call
+
+    run(scenario)
+
+
+def test_who_asks_and_with_what(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        call = bench.infer(3.0, metadata=(("x-request-id", "r-1"), ("x-bin", b"\0")))
+        await bench.queue.holds(1)
+        ((asked, _, done),) = bench.queue.waiting
+        body = raw_request([3.0], id="3.0").SerializeToString()
+        assert (asked.client, asked.route, asked.model) == ("127.0.0.1", "grpc/ModelInfer", "demo")
+        assert (asked.body, asked.size_bytes) == (body, len(body))
+        assert asked.header(b"x-request-id") == b"r-1"
+        assert asked.header(b"x-bin") == b"\0"
+        assert asked.header(b"authorization") is None
+        done(scores(0.5))
+        await call
+
+    run(scenario)
+
+
+def test_a_fault_is_told_without_its_inside(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        call = bench.infer()
+        await bench.queue.holds(1)
+        bench.queue.waiting[0][2](RuntimeError("the secret path /opt/inside"))
+        error = await ended(call)
+        assert error.code() == grpc.StatusCode.INTERNAL
+        assert re.search(r"Look for incident made-\d+ in the server's output", error.details())
+        assert "secret" not in error.details()
+
+    run(scenario)
+
+
+def test_a_refusal_for_lack_of_time_says_when_to_come_again(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        call = bench.infer()
+        await bench.queue.holds(1)
+        bench.queue.waiting[0][2](
+            Overloaded(where="here", found="a", expected="b", remedy="Wait.", retry_after_s=3)
+        )
+        error = await ended(call)
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "3000"
+
+    run(scenario)
+
+
+def test_what_is_not_ready_says_so_until_it_is(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        watch = health_pb2_grpc.HealthStub(bench.channel).Watch(health_pb2.HealthCheckRequest())
+        told = aiter(watch)
+        while (await anext(told)).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+            continue
+        ready = stub(bench.channel, "ServerReady")
+        error = await ended(bench.infer())
+        assert not (await ready(b"")).ready
+        assert error.code() == grpc.StatusCode.UNAVAILABLE
+        assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
+        bench.serve()
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.SERVING
+        assert (await ready(b"")).ready
+        watch.cancel()
+
+    run(scenario)
+
+
+def test_more_calls_than_one_worker_takes_are_refused(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        taken = [bench.infer(number) for number in range(2)]
+        await bench.queue.holds(2)
+        alone = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(bench.address, options=alone) as another:
+            call = stub(another, "ModelInfer")
+            error = await ended(call(raw_request([3.0]), timeout=PATIENCE_S))
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        for _, _, done in bench.queue.waiting:
+            done(scores(0.5))
+        await asyncio.gather(*taken)
+
+    run(scenario, grpc_max_calls=2)
+
+
+def test_a_worker_that_stops_answers_what_it_has_and_takes_no_more(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        taken = bench.infer()
+        await bench.queue.holds(1)
+        closing = asyncio.create_task(bench.server.close())
+        await asyncio.sleep(0)
+        bench.app.loop.call_later(0.05, bench.queue.waiting[0][2], scores(0.25))
+        assert late(await taken) == [0.25]
+        await closing
+        error = await ended(bench.infer())
+        assert error.code() == grpc.StatusCode.UNAVAILABLE
+
+    run(scenario)
+
+
+def test_a_stream_that_is_cancelled_leaves_nothing_behind(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        stream = stub(bench.channel, "ModelStreamInfer")(timeout=PATIENCE_S)
+        for number in range(3):
+            await stream.write(raw_request([number]))
+        await bench.queue.holds(3)
+        assert len(streams_read()) == 1
+        stream.cancel()
+        await until(lambda: not streams_read())
+        for _, _, done in bench.queue.waiting:
+            done(scores(0.5))
+        assert not bench.seen("OK")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("carried", ["parameter", "metadata"])
+def test_a_key_decides_between_releases(
+    run: Run, engine: Engine, tmp_path: Path, carried: str
+) -> None:
+    release = sample_release(
+        tmp_path / "other", change=lambda contents: replace(contents, description="other")
+    )
+    other = open_engine(release, max_rows=100)
+
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        split = bench.table.models["demo"].split
+        for number in range(20):
+            key = f"customer-{number}"
+            request = raw_request([1.0])
+            metadata = ()
+            if carried == "metadata":
+                metadata = (("x-routing-key", key),)
+            else:
+                request.parameters["key"].string_param = key
+            call = stub(bench.channel, "ModelInfer")(request, metadata=metadata)
+            await bench.queue.holds(1)
+            ((_, _, done),) = bench.queue.waiting
+            bench.queue.waiting.clear()
+            done(scores(0.5))
+            assert (await call).parameters["release"].string_param == split.pick(key)
+
+    run(scenario, engine, other)
