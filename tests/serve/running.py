@@ -133,6 +133,7 @@ def start(place: Place, **settings: Any) -> subprocess.Popen[str]:
         "project_name": MODEL,
         "port": 0,
         "workers": 1,
+        "control_apart": False,
         "poll_s": 0.05,
         **place.settings,
         **settings,

@@ -8,7 +8,9 @@ The prediction log is JSON lines, one object per answered row::
 ``at`` is seconds since the epoch; ``row`` holds the raw fields as received, missing ones absent or
 null, texts cut to 20,000 characters; pictures, tensors and personal fields (unless they allow
 ``log``) are left out; ``scores`` are the answer, in the order of the task's outputs: the calibrated
-probability of each class, or value, low and high in the label's unit.
+probability of each class, or value, low and high in the label's unit. A release that may abstain
+writes ``"abstained"``, too: the code of the reason why the row was not answered, null where it was;
+its ``scores`` are what the answer would have been.
 Segments lie in ``predictions/<model>/<worker>-<start>-<number>.jsonl``. The label log has
 ``{"id": str, "label": ..., "at": float}`` in ``labels/<model>/<worker>-<start>-<number>.jsonl``; of
 a binary task a label is true (the second class) or false, of a multiclass one the name of a class,
@@ -139,7 +141,8 @@ class WorkerState:
 class ServerState:
     """A running server: its supervisor's process id and where it listens.
 
-    ``grpc_port`` is None where it does not speak gRPC.
+    ``grpc_port`` is None where it does not speak gRPC, ``control_port`` where operators use the main
+    port.
     """
 
     pid: int
@@ -147,3 +150,5 @@ class ServerState:
     port: int
     workers: int
     grpc_port: int | None = None
+    control_host: str = "127.0.0.1"
+    control_port: int | None = None

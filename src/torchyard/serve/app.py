@@ -153,9 +153,11 @@ class Application:
         if not self.table.is_ready:
             raise NotReady(
                 where=f"worker {self.worker}",
-                found=self.table.problem or "releases that are still being opened",
+                found="a release that cannot be opened"
+                if self.table.problem
+                else "releases that are still being opened",
                 expected="every deployed release opened and its golden requests answered",
-                remedy="Wait until /health/ready answers 200.",
+                remedy="Wait until /health/ready answers 200; torchyard status says why it waits.",
             )
 
     def score(

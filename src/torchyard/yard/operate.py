@@ -66,7 +66,10 @@ def serve(
     from torchyard.serve import Settings, supervise
     from torchyard.serve.configured import given_settings, read_settings
 
-    chosen: dict[str, Any] = {"project_name": workspace.folder.name}
+    chosen: dict[str, Any] = {
+        "project_name": workspace.folder.name,
+        "api_keys": workspace.api_keys,
+    }
     chosen |= read_settings(workspace.settings) | given_settings(settings)
     return supervise(
         Settings(

@@ -77,10 +77,16 @@ def accepted(value: object) -> Answer:
     return answer_json(value, status=202)
 
 
-def refuse(error: YardError) -> Answer:
-    """A refusal in its four parts, under its family's status."""
+def refuse(error: YardError, *, in_words: bool = False) -> Answer:
+    """A refusal in its four parts, under its family's status.
+
+    Args:
+        error: what went wrong.
+        in_words: whether ``error`` is a sentence, as clients of the inference protocol read it, and
+            the code is ``code``.
+    """
     status = _STATUS_OF.get(error.code, 500)
-    body = msgspec.json.encode(error.as_dict())
+    body = _body(error.as_dict(), in_words)
     if isinstance(error, Overloaded):
         return Answer(status, body, headers=_retry(error.retry_after_s))
     return Answer(status, body, headers=_HEADERS.get(status, ()))
@@ -93,29 +99,50 @@ def _retry(seconds: int) -> tuple[tuple[bytes, bytes], ...]:
 
 def refuse_method(pattern: str, allowed: tuple[str, ...]) -> Answer:
     """405: the route exists, for other methods."""
-    names = " or ".join(allowed)
-    body = _parts("method_not_allowed", pattern, "another method", names, f"Send {names}.")
+    names, in_words = " or ".join(allowed), speaks_in_words(pattern.encode())
+    body = _parts(
+        "method_not_allowed", pattern, "another method", names, f"Send {names}.", in_words
+    )
     return Answer(405, body, headers=((b"allow", ", ".join(allowed).encode()),))
 
 
-def refuse_http(status: int, *, found: str, expected: str, remedy: str) -> Answer:
+def refuse_http(
+    status: int, *, found: str, expected: str, remedy: str, in_words: bool = False
+) -> Answer:
     """What is wrong with the HTTP itself: 400, 408, 413, 417, 431 or 501."""
-    return Answer(status, _parts("bad_http", "HTTP request", found, expected, remedy))
+    return Answer(status, _parts("bad_http", "HTTP request", found, expected, remedy, in_words))
 
 
-def fail(incident: str) -> Answer:
+def fail(incident: str, *, in_words: bool = False) -> Answer:
     """500, without a word about the inside; ``incident`` finds it in the server's output."""
     found = f"a fault of the server, incident {incident}"
     remedy = "Look for the incident in the server's output."
-    return Answer(500, _parts("internal", "this worker", found, "an answer", remedy))
+    return Answer(500, _parts("internal", "this worker", found, "an answer", remedy, in_words))
 
 
-def _parts(error: str, where: str, found: str, expected: str, remedy: str) -> bytes:
-    parts: Mapping[str, str] = {
+def speaks_in_words(path: bytes) -> bool:
+    """Whether a path is the inference protocol's, whose ``error`` is a sentence.
+
+    Example:
+        >>> speaks_in_words(b"/v2/models/cats/infer"), speaks_in_words(b"/v1/models")
+        (True, False)
+    """
+    return path.startswith(b"/v2/") or path == b"/v2"
+
+
+def _parts(error: str, where: str, found: str, expected: str, remedy: str, in_words: bool) -> bytes:
+    parts = {
         "error": error,
         "where": where,
         "found": found,
         "expected": expected,
         "remedy": remedy,
     }
+    return _body(parts, in_words)
+
+
+def _body(parts: Mapping[str, str], in_words: bool) -> bytes:
+    if in_words:
+        words = "{where}: found {found}; expected {expected}. {remedy}".format_map(parts)
+        parts = {**parts, "error": words, "code": parts["error"]}
     return msgspec.json.encode(parts)

@@ -11,7 +11,8 @@ from typing import cast, final
 
 from torchyard.core.errors import BadUsage, YardError
 from torchyard.serve.calls import LONGEST_DEADLINE_MS
-from torchyard.serve.http.answers import CONTINUE, Answer, fail, refuse
+from torchyard.serve.guarding.tls import Tls, client_name
+from torchyard.serve.http.answers import CONTINUE, Answer, fail, refuse, speaks_in_words
 from torchyard.serve.http.reading import Head, KnownHeads, RequestReader
 
 MOST_PIPELINED = 64
@@ -29,19 +30,31 @@ class Exchange:
     Attributes:
         body: whole.
         arrived: seconds on the listener's clock when it was complete.
+        client: whom it is from: the name of its key, else the connection's.
         route: set by the application: the route's name, for metrics.
         model: set by the application: the model's name, for metrics.
         is_last: the connection closes after the answer.
         wire: the answer's bytes, once there is one.
     """
 
-    __slots__ = ("_connection", "_head", "arrived", "body", "is_last", "model", "route", "wire")
+    __slots__ = (
+        "_connection",
+        "_head",
+        "arrived",
+        "body",
+        "client",
+        "is_last",
+        "model",
+        "route",
+        "wire",
+    )
 
     def __init__(self, connection: Connection, head: Head, body: bytes, arrived: float) -> None:
         self._connection = connection
         self._head = head
         self.body = body
         self.arrived = arrived
+        self.client = connection.client
         self.is_last = not head.keeps_alive
         self.route = ""
         self.model = ""
@@ -73,11 +86,6 @@ class Exchange:
         return self.headers.get(name)
 
     @property
-    def client(self) -> str:
-        """The other side's address, without its port."""
-        return self._connection.client
-
-    @property
     def deadline_ms(self) -> int | None:
         """How long the client waits, by the header ``X-Deadline-Ms``; None without it.
 
@@ -98,11 +106,11 @@ class Exchange:
 
     def refuse(self, error: YardError) -> None:
         """Answer with a refusal."""
-        self.answer(refuse(error))
+        self.answer(refuse(error, in_words=speaks_in_words(self.path)))
 
     def fail(self, incident: str) -> None:
         """Answer that this worker is at fault."""
-        self.answer(fail(incident))
+        self.answer(fail(incident, in_words=speaks_in_words(self.path)))
 
     def answer(self, answer: Answer) -> None:
         """Answer. Nothing happens when the exchange was answered before."""
@@ -138,6 +146,7 @@ class Listener:
         connections: those that are open.
         is_draining: connections end after the answers they owe.
         heads: those that were read before.
+        tls: what connections are encrypted with, None for plain ones.
     """
 
     handle: Callable[[Exchange], None]
@@ -147,6 +156,7 @@ class Listener:
     connections: set[Connection]
     is_draining: bool = False
     heads: KnownHeads = field(default_factory=KnownHeads)
+    tls: Tls | None = None
 
     @property
     def idle_s(self) -> float:
@@ -172,7 +182,7 @@ class Connection(asyncio.Protocol):
     everything pending has been answered.
 
     Attributes:
-        client: the other side's address, without its port.
+        client: the name in the other side's certificate, else its address, without its port.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -197,7 +207,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: the connection is open."""
         self._transport = cast(asyncio.Transport, transport)
-        self.client = str((transport.get_extra_info("peername") or ("",))[0])
+        address = str((transport.get_extra_info("peername") or ("",))[0])
+        self.client = client_name(transport.get_extra_info("peercert")) or address
         self._listener.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -219,6 +230,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Asyncio: the client sends no more; it may still wait for answers."""
         self._reader.close()
+        if self._transport is None or not self._transport.can_write_eof():
+            return False  # TLS has no connection that is half closed
         return bool(self._pending) and not self._is_lingering
 
     def pause_writing(self) -> None:
@@ -295,7 +308,9 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         transport = self._transport
-        if self._is_lingering and transport is not None and not transport.is_closing():
+        if transport is None or transport.is_closing():
+            return
+        if self._is_lingering and transport.can_write_eof():
             # Closing now, with bytes unread, would reset the connection and take the answer away.
             self._since = self._listener.clock()
             transport.write_eof()

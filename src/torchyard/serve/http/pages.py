@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from torchyard.core.record import to_json
+from contextlib import suppress
+
+from torchyard.core.errors import BadRecord
+from torchyard.core.record import read_record, to_json
+from torchyard.records.live import WorkerState
 from torchyard.serve.app import Application
 from torchyard.serve.follow import Served
 from torchyard.serve.http.answers import answer_json, answer_text
@@ -21,7 +25,7 @@ def index(app: Application, exchange: Exchange) -> None:
                 "torchyard": __version__,
                 "models": {name: f"/v1/models/{name}" for name in app.table.models},
                 "health": "/health/ready",
-                "metrics": "/metrics",
+                **({} if app.settings.control_apart else {"metrics": "/metrics"}),
                 "open_inference": "/v2",
             }
         )
@@ -61,6 +65,15 @@ def show_metrics(app: Application, exchange: Exchange) -> None:
     settings = app.settings
     total = add_up(app.metrics, settings.state, worker=app.worker, workers=settings.workers)
     exchange.answer(answer_text(render(total)))
+
+
+def show_server(app: Application, exchange: Exchange) -> None:
+    """``GET /v1/server``: what every worker says of itself, its problem included."""
+    workers = []
+    for path in sorted(app.settings.state.glob("worker-*.json")):
+        with suppress(BadRecord):  # it starts or stops just now
+            workers.append(to_json(read_record(WorkerState, path)))
+    exchange.answer(answer_json({"workers": workers}))
 
 
 def _described(model: str, served: Served) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import final
 
 import httptools
 
-from torchyard.serve.http.answers import Answer, refuse_http
+from torchyard.serve.http.answers import Answer, refuse_http, speaks_in_words
 
 _END_OF_HEAD = b"\r\n\r\n"
 _SWITCHING = frozenset((b"connection", b"upgrade", b"http2-settings"))
@@ -250,4 +250,8 @@ class RequestReader:
     def _close(self, status: int, found: str, expected: str, remedy: str) -> None:
         if not self.is_closed:
             self.close()
-            self._refuse(refuse_http(status, found=found, expected=expected, remedy=remedy))
+            in_words = speaks_in_words(self._url)
+            answer = refuse_http(
+                status, found=found, expected=expected, remedy=remedy, in_words=in_words
+            )
+            self._refuse(answer)

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from torchyard.core.errors import NotFound
 from torchyard.serve.app import Application
+from torchyard.serve.guarding.keyring import credentials_in
 from torchyard.serve.http import pages, predict
 from torchyard.serve.http.answers import refuse_method
 from torchyard.serve.http.connection import Exchange
-from torchyard.serve.inference import rest
+from torchyard.serve.inference import repository, rest
 
 Handle = Callable[..., None]  # (Application, Exchange, *names taken from the path)
 
 
+Need = Literal["nothing", "predict", "operate"]
+
+SERVING = frozenset[str](("nothing", "predict"))
+CONTROL = frozenset[str](("nothing", "operate"))
+EVERYWHERE = SERVING | CONTROL
+
+
 class Route(NamedTuple):
-    """A path pattern, the one method it answers (besides HEAD for GET), and the function."""
+    """A path pattern, the one method it answers (besides HEAD for GET), and the function.
+
+    ``needs`` is the scope of the key that opens it, and says to which door it belongs: what
+    operates the server is answered on the control port, where there is one, and only there.
+    """
 
     pattern: str
     method: str
     handle: Handle
+    needs: Need = "predict"
 
 
 ROUTES = (
@@ -36,21 +49,35 @@ ROUTES = (
     Route("/v2/models/{}/versions/{}", "GET", rest.metadata),
     Route("/v2/models/{}/ready", "GET", rest.model_ready),
     Route("/v2/models/{}", "GET", rest.metadata),
-    Route("/v2/health/live", "GET", pages.live),
-    Route("/v2/health/ready", "GET", pages.ready),
+    Route("/v2/health/live", "GET", rest.live, "nothing"),
+    Route("/v2/health/ready", "GET", rest.ready, "nothing"),
+    Route("/v2/repository/index", "POST", repository.index),
+    Route("/v2/repository/models/{}/load", "POST", repository.load, "operate"),
+    Route("/v2/repository/models/{}/unload", "POST", repository.unload, "operate"),
     Route("/v2", "GET", rest.server),
-    Route("/health/live", "GET", pages.live),
-    Route("/health/ready", "GET", pages.ready),
-    Route("/metrics", "GET", pages.show_metrics),
+    Route("/health/live", "GET", pages.live, "nothing"),
+    Route("/health/ready", "GET", pages.ready, "nothing"),
+    Route("/v1/server", "GET", pages.show_server, "operate"),
+    Route("/metrics", "GET", pages.show_metrics, "operate"),
     Route("/", "GET", pages.index),
 )
 
 
-def dispatch(app: Application, exchange: Exchange) -> None:
-    """Answer one request now, or have it answered later; never raises."""
+def dispatch(app: Application, exchange: Exchange, leads_to: frozenset[str] = EVERYWHERE) -> None:
+    """Answer one request now, or have it answered later; never raises.
+
+    Args:
+        app: the worker.
+        exchange: the request.
+        leads_to: what the door that it came through is for: ``needs`` of routes.
+    """
     try:
         route, names = find_route(exchange.path)
         exchange.route = route.pattern
+        if route.needs not in leads_to:
+            raise _behind_another_door(route)
+        if app.keyring.is_needed and route.needs != "nothing":
+            exchange.client = app.keyring.check(credentials_in(exchange.headers), route.needs)
         if exchange.method != route.method:
             allowed = ("GET", "HEAD") if route.method == "GET" else (route.method,)
             exchange.answer(refuse_method(route.pattern, allowed))
@@ -85,4 +112,14 @@ def find_route(path: bytes) -> tuple[Route, tuple[str, ...]]:
         found="no route of this path",
         expected="a route of this server",
         remedy="GET / lists where to begin.",
+    )
+
+
+def _behind_another_door(route: Route) -> NotFound:
+    is_control = route.needs == "operate"
+    return NotFound(
+        where="path",
+        found="a route that this port does not have",
+        expected=f"{route.pattern} on the {'control' if is_control else 'main'} port",
+        remedy="Ask there: torchyard status names the server's ports.",
     )

@@ -1,4 +1,4 @@
-"""Whom the guard lets in, for what, and how it follows its file."""
+"""Whom the keyring lets in, for what, and how it follows its file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torchyard.core.errors import Forbidden, NotTrusted, Unauthenticated
 from torchyard.records.keys import Scope
 from torchyard.serve.guarding.exposure import exposed
-from torchyard.serve.guarding.guard import Guard, credentials_in
+from torchyard.serve.guarding.keyring import Keyring, credentials_in
 from torchyard.serve.guarding.keys import make_key, revoke_key
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -28,20 +28,22 @@ def new(file: Path, name: str, *scopes: str, days: int | None = None) -> bytes:
     return make_key(file, name=name, scopes=scopes, days=days, now=NOW)[0].encode()
 
 
-def guard_of(file: Path, *, is_required: bool | None = None, now: float = NOW.timestamp()) -> Guard:
-    return Guard(file, is_required=is_required, clock=lambda: now)
+def keyring_of(
+    file: Path, *, is_required: bool | None = None, now: float = NOW.timestamp()
+) -> Keyring:
+    return Keyring(file, is_required=is_required, clock=lambda: now)
 
 
 def test_without_a_file_nobody_is_asked(file: Path) -> None:
-    assert guard_of(file).check(None, "admin") == ""
-    assert Guard.open().check(b"anything", "predict") == ""
+    assert keyring_of(file).check(None, "admin") == ""
+    assert Keyring.open().check(b"anything", "predict") == ""
 
 
 def test_a_server_may_ask_before_there_is_a_key_or_never(file: Path) -> None:
     with pytest.raises(Unauthenticated, match="header Authorization: found no key"):
-        guard_of(file, is_required=True).check(None, "predict")
+        keyring_of(file, is_required=True).check(None, "predict")
     new(file, "shop", "predict")
-    assert guard_of(file, is_required=False).check(None, "admin") == ""
+    assert keyring_of(file, is_required=False).check(None, "admin") == ""
 
 
 @pytest.mark.parametrize(
@@ -49,9 +51,9 @@ def test_a_server_may_ask_before_there_is_a_key_or_never(file: Path) -> None:
 )
 def test_a_key_lets_its_client_in_by_name(file: Path, form: bytes) -> None:
     key = new(file, "shop", "predict")
-    guard = guard_of(file)
+    keyring = keyring_of(file)
     for _ in range(2):  # the second time from memory
-        assert guard.check(form % key, "predict") == "shop"
+        assert keyring.check(form % key, "predict") == "shop"
 
 
 @pytest.mark.parametrize(
@@ -66,14 +68,14 @@ def test_a_key_lets_its_client_in_by_name(file: Path, form: bytes) -> None:
 def test_scopes_part_what_a_key_is_for(
     file: Path, scopes: tuple[str, ...], let_in: set[str]
 ) -> None:
-    key, guard = new(file, "shop", *scopes), guard_of(file)
+    key, keyring = new(file, "shop", *scopes), keyring_of(file)
     asked: tuple[Scope, ...] = ("predict", "operate", "admin")
     for scope in asked:
         if scope in let_in:
-            assert guard.check(key, scope) == "shop"
+            assert keyring.check(key, scope) == "shop"
         else:
             with pytest.raises(Forbidden, match=f"key shop: found .*expected a key for {scope}"):
-                guard.check(key, scope)
+                keyring.check(key, scope)
 
 
 @settings(max_examples=100, deadline=None)
@@ -82,7 +84,7 @@ def test_only_the_very_key_lets_in(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     file = tmp_path_factory.mktemp("keys") / "api.json"
-    key, guard = new(file, "shop", "admin"), guard_of(file)
+    key, keyring = new(file, "shop", "admin"), keyring_of(file)
     changed = bytearray(key)
     changed[data.draw(st.integers(0, len(key) - 1))] = data.draw(st.integers(0, 255))
     tried = data.draw(st.one_of(st.just(bytes(changed)), st.binary(max_size=80), st.just(key[:-1])))
@@ -90,58 +92,58 @@ def test_only_the_very_key_lets_in(
         if form.strip().removeprefix(b"Bearer ").strip() == key and b"\n" not in form:
             continue
         with pytest.raises(Unauthenticated) as caught:
-            guard.check(form, "predict")
+            keyring.check(form, "predict")
         assert caught.value.found == "a key that is none of this server's"
 
 
 def test_a_key_is_good_until_it_expires(file: Path) -> None:
     key = new(file, "shop", "predict", days=1)
     now = [NOW.timestamp() + 86_399]
-    guard = Guard(file, is_required=None, clock=lambda: now[0])
+    keyring = Keyring(file, is_required=None, clock=lambda: now[0])
 
-    assert guard.check(key, "predict") == "shop"
+    assert keyring.check(key, "predict") == "shop"
     now[0] += 1
     with pytest.raises(Unauthenticated, match="a key whose time is over"):
-        guard.check(key, "predict")
+        keyring.check(key, "predict")
 
 
 def test_the_guard_follows_its_file(file: Path) -> None:
-    guard = guard_of(file)
-    assert guard.check(None, "predict") == ""
+    keyring = keyring_of(file)
+    assert keyring.check(None, "predict") == ""
     first = new(file, "first", "predict")
-    guard.look()
-    assert guard.is_shut
-    assert guard.check(first, "predict") == "first"
+    keyring.look()
+    assert keyring.is_needed
+    assert keyring.check(first, "predict") == "first"
     second = new(file, "second", "operate")
     revoke_key(file, "first")
-    guard.look()
-    assert guard.check(second, "operate") == "second"
+    keyring.look()
+    assert keyring.check(second, "operate") == "second"
     with pytest.raises(Unauthenticated):
-        guard.check(first, "predict")
+        keyring.check(first, "predict")
 
 
 def test_a_server_that_had_keys_does_not_open_when_they_are_gone(file: Path) -> None:
-    key, guard = new(file, "shop", "predict"), guard_of(file)
+    key, keyring = new(file, "shop", "predict"), keyring_of(file)
     revoke_key(file, "shop")
-    guard.look()
-    assert guard.is_shut
+    keyring.look()
+    assert keyring.is_needed
     file.unlink()
-    guard.look()
-    assert guard.is_shut
+    keyring.look()
+    assert keyring.is_needed
     with pytest.raises(Unauthenticated):
-        guard.check(key, "predict")
+        keyring.check(key, "predict")
 
 
 def test_a_file_that_gets_damaged_leaves_the_keys_of_before(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    key, guard = new(file, "shop", "predict"), guard_of(file)
+    key, keyring = new(file, "shop", "predict"), keyring_of(file)
     file.write_text('{"record": "Api')
     with caplog.at_level(logging.ERROR, "torchyard.serve"):
-        guard.look()
-        guard.look()
+        keyring.look()
+        keyring.look()
 
-    assert guard.check(key, "predict") == "shop"
+    assert keyring.check(key, "predict") == "shop"
     assert len(caplog.records) == 1, "said once, not every second"
     assert "the keys of before are kept" in caplog.text
 
@@ -151,7 +153,7 @@ def test_a_file_that_others_may_write_is_not_believed(file: Path, mode: int) -> 
     new(file, "shop", "admin")
     file.chmod(mode)
     with pytest.raises(NotTrusted, match=f"mode {mode:04o}, which others may write.*chmod 600"):
-        guard_of(file)
+        keyring_of(file)
 
 
 def test_a_secret_that_everybody_may_read_is_told(tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_credentials_are_in_one_of_two_headers() -> None:
 
 
 def test_memory_of_the_guard_is_bounded(file: Path) -> None:
-    key, guard = new(file, "shop", "predict"), guard_of(file)
+    key, keyring = new(file, "shop", "predict"), keyring_of(file)
     for spaces in range(5000):
-        guard.check(b"Bearer " + b" " * spaces + key, "predict")
-    assert len(guard._remembered) <= 4096
+        keyring.check(b"Bearer " + b" " * spaces + key, "predict")
+    assert len(keyring._remembered) <= 4096

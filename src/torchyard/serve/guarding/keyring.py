@@ -31,7 +31,7 @@ class _Grant(NamedTuple):
 
 
 @final
-class Guard:
+class Keyring:
     """The keys of one worker's clients. Use from the loop's thread only.
 
     A key is looked up by its SHA-256, so how long that takes says nothing of the keys that are
@@ -46,7 +46,7 @@ class Guard:
         clock: seconds since the epoch.
 
     Attributes:
-        is_shut: whether requests need a key now.
+        is_needed: whether requests need a key now.
 
     Raises:
         BadRecord: the file is damaged.
@@ -62,13 +62,13 @@ class Guard:
         self._grants: dict[str, _Grant] = {}
         self._remembered: dict[bytes, _Grant] = {}
         self._sign: Sign | None = None
-        self.is_shut = is_required is True
+        self.is_needed = is_required is True
         self._read(self._signed())
 
     @staticmethod
-    def open() -> Guard:
-        """A guard that asks for nothing."""
-        return Guard(None, is_required=False, clock=lambda: 0.0)
+    def open() -> Keyring:
+        """A keyring that asks for nothing."""
+        return Keyring(None, is_required=False, clock=lambda: 0.0)
 
     def look(self) -> None:
         """Follow the file if it has changed; call about once a second.
@@ -100,7 +100,7 @@ class Guard:
             Unauthenticated: there is no key, or it is not (or no longer) one of the server's.
             Forbidden: it is for something else.
         """
-        if not self.is_shut:
+        if not self.is_needed:
             return ""
         if credentials is None:
             raise _unauthenticated("no key")
@@ -145,11 +145,11 @@ class Guard:
         self._remembered.clear()
         self._sign = sign
         if self._is_required is None and sign is not None:
-            self.is_shut = True
+            self.is_needed = True
 
 
 def credentials_in(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """What a request's headers or metadata (names in lower case) hold for ``Guard.check``.
+    """What a request's headers or metadata (names in lower case) hold for ``Keyring.check``.
 
     Example:
         >>> credentials_in({b"x-api-key": b"ty_12"})
