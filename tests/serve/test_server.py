@@ -39,6 +39,9 @@ def tensors(*distances: float | None) -> list[dict[str, Any]]:
 def refusal(response: httpx.Response, status: int) -> dict[str, str]:
     assert response.status_code == status, response.text
     parts: dict[str, str] = response.json()
+    if response.url.path.startswith("/v2"):  # its clients show ``error`` to people
+        words, parts["error"] = parts["error"], parts.pop("code")
+        assert words == "{where}: found {found}; expected {expected}. {remedy}".format_map(parts)
     assert set(parts) == ERROR_PARTS
     return parts
 

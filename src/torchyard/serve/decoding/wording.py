@@ -133,7 +133,7 @@ def _numeric_breach(value: float, field: Field) -> str:
         return f"a number above {_plain(field.le)}"
     if isinstance(value, float) and (field.kind == "integer" or field.dtype == "int64"):
         return "a number written with a fraction"
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "a number that is not finite"
     return "a number too large" if abs(value) > _LARGE else "a number"
 

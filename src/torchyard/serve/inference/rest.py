@@ -12,11 +12,12 @@ from torchyard.serve.http.connection import Exchange
 from torchyard.serve.http.predict import routing_key
 from torchyard.serve.inference import binary, choosing
 from torchyard.serve.inference.bodies import InferBody, decode_infer
-from torchyard.serve.inference.outputs import Wish, answer_of, wishes_of
+from torchyard.serve.inference.outputs import answer_of
 from torchyard.serve.inference.tensors import rows_of, rules_of
+from torchyard.serve.inference.wishes import Wish, wishes_of
 from torchyard.version import __version__
 
-EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "statistics")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
 
 
 def server(app: Application, exchange: Exchange) -> None:
@@ -81,7 +82,7 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
         choosing.engine_of(served, version) if version else _split(exchange, served, request, name)
     )
     app.check_room(exchange, engine)
-    wishes = wishes_of(request, engine)
+    wishes = wishes_of(engine, request.parameters, request.outputs)
     rows = rows_of(request.inputs, engine.decoder, max_rows=app.settings.max_rows)
     ids = choosing.ids_of(name, len(rows))
     app.score(exchange, engine, rows, ids, partial(_answer, exchange, engine, name, wishes))
