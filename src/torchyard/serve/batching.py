@@ -128,7 +128,7 @@ class Batcher:
         batch_rows = min(ahead + count, max(self._max_batch_rows, count))
         batch_s = cost.fixed_s + batch_rows * cost.row_s
         left_s = deadline - now
-        if self._is_resting:
+        if not ahead and self._is_resting:
             if left_s <= 0.0:
                 raise _too_late(1)
             start_by = deadline

@@ -18,7 +18,9 @@ import msgspec
 from msgspec import Meta
 
 from torchyard.core.errors import BadProject, BadUsage
+from torchyard.serve.admission.proxies import Proxies
 
+Amount = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -68,8 +70,17 @@ class Settings:
         max_queue_bytes: bytes of the bodies of what may wait for a model in one worker; how many
             requests may wait is decided by time alone.
         deadline_ms: how long a request may wait for its answer unless it says so itself.
+        max_headers: most headers in one request, by different names.
+        max_connections: connections to one worker; as many as its limit of open files allows, if
+            that is less.
+        max_connections_per_client: of one client: an address, or the name in its certificate.
+        trusted_proxies: addresses or networks, such as ``10.0.0.0/8``, whose ``X-Forwarded-For``
+            says who a client is; they may have ``max_connections``.
+        first_byte_timeout_s: how long a new connection may say nothing.
         head_timeout_s: longest time for a request's head to arrive.
         body_timeout_s: longest time for a request's body to arrive.
+        min_body_bytes_per_s: slowest pace of a body, on average, from its fifth second on; 0 for
+            none.
         idle_timeout_s: how long a connection may stay open without a request.
         drain_timeout_s: how long stopping waits for requests in flight.
         poll_s: seconds between looks at the channel log.
@@ -106,8 +117,14 @@ class Settings:
     max_rows: Count = 10_000
     max_queue_bytes: Count = 256 << 20
     deadline_ms: Count = 10_000
+    max_headers: Count = 100
+    max_connections: Count = 10_000
+    max_connections_per_client: Count = 1_000
+    trusted_proxies: tuple[str, ...] = ()
+    first_byte_timeout_s: Seconds = 10.0
     head_timeout_s: Seconds = 10.0
     body_timeout_s: Seconds = 60.0
+    min_body_bytes_per_s: Amount = 1024
     idle_timeout_s: Seconds = 75.0
     drain_timeout_s: Seconds = 10.0
     poll_s: Seconds = 0.2
@@ -119,6 +136,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in settable():
             check(name, getattr(self, name), where=f"serve setting {name}")
+        Proxies(self.trusted_proxies)  # refuses what is no address
 
 
 def settable() -> Mapping[str, object]:
@@ -173,6 +191,8 @@ def _words(kind: Any) -> str:
         return " or ".join(map(repr, parts))
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(_words(part) for part in parts if part is not NoneType)
+    if get_origin(kind) is tuple:
+        return "a list of texts"
     if hasattr(kind, "__metadata__"):
         return ", ".join([_words(parts[0]), *(_range(note) for note in parts[1:])])
     return _KINDS.get(kind, str(kind))

@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from torchyard.core.errors import YardError
+from torchyard.serve.admission.crowd import Crowd, room_for
+from torchyard.serve.admission.proxies import Proxies
 from torchyard.serve.app import Application
 from torchyard.serve.following import keep_following
 from torchyard.serve.guarding.keyring import Keyring
@@ -182,6 +184,15 @@ def _listener(app: Application, tls: Tls | None, *, leads_to: frozenset[str]) ->
         clock=app.clock,
         connections=set(),
         tls=tls,
+        crowd=_crowd(app.settings),
+        proxies=Proxies(app.settings.trusted_proxies),
+    )
+
+
+def _crowd(settings: Settings) -> Crowd:
+    return Crowd(
+        most=room_for(settings.max_connections),
+        most_per_client=settings.max_connections_per_client,
     )
 
 
@@ -197,6 +208,9 @@ def _limits(settings: Settings) -> Limits:
         head_s=settings.head_timeout_s,
         body_s=settings.body_timeout_s,
         idle_s=settings.idle_timeout_s,
+        first_byte_s=settings.first_byte_timeout_s,
+        body_bytes_per_s=settings.min_body_bytes_per_s,
+        headers=settings.max_headers,
     )
 
 

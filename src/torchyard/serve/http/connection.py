@@ -7,16 +7,20 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import inf
 from typing import cast, final
 
-from torchyard.core.errors import BadUsage, YardError
+from torchyard.core.errors import BadUsage, Overloaded, YardError
+from torchyard.serve.admission.crowd import Crowd
+from torchyard.serve.admission.proxies import Proxies
 from torchyard.serve.calls import LONGEST_DEADLINE_MS
 from torchyard.serve.guarding.tls import Tls, client_name
 from torchyard.serve.http.answers import CONTINUE, Answer, fail, refuse, speaks_in_words
-from torchyard.serve.http.reading import Head, KnownHeads, RequestReader
+from torchyard.serve.http.reading import MOST_HEADERS, Head, KnownHeads, RequestReader
 
 MOST_PIPELINED = 64
 LINGER_S = 2.0  # how long a refused client may go on sending before its connection is cut
+BODY_GRACE_S = 5.0  # before the pace of a body counts
 DRAIN_IDLE_S = 0.3  # how long a stopping worker still takes requests from a connection at rest
 
 _UNREAD = Head("", b"", {}, keeps_alive=False)
@@ -132,6 +136,9 @@ class Limits:
     head_s: float
     body_s: float
     idle_s: float
+    first_byte_s: float = inf
+    body_bytes_per_s: int = 0
+    headers: int = MOST_HEADERS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,6 +154,8 @@ class Listener:
         is_draining: connections end after the answers they owe.
         heads: those that were read before.
         tls: what connections are encrypted with, None for plain ones.
+        crowd: counts them; unbounded unless told otherwise.
+        proxies: whose word about their clients is believed.
     """
 
     handle: Callable[[Exchange], None]
@@ -157,6 +166,8 @@ class Listener:
     is_draining: bool = False
     heads: KnownHeads = field(default_factory=KnownHeads)
     tls: Tls | None = None
+    crowd: Crowd = field(default_factory=Crowd)
+    proxies: Proxies = field(default_factory=Proxies)
 
     @property
     def idle_s(self) -> float:
@@ -195,10 +206,13 @@ class Connection(asyncio.Protocol):
             go_on=self._go_on,
             head_bytes=listener.limits.head_bytes,
             body_bytes=listener.limits.body_bytes,
+            most_headers=listener.limits.headers,
             heads=listener.heads,
         )
         self._pending: deque[Exchange] = deque()
         self._since = listener.clock()
+        self._is_silent = True  # nothing was ever read from it
+        self._is_proxy = False
         self._is_lingering = False
         self._is_paused = False
         self._is_blocked = False  # the client does not take its answers
@@ -209,20 +223,27 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         address = str((transport.get_extra_info("peername") or ("",))[0])
         self.client = client_name(transport.get_extra_info("peercert")) or address
+        self._is_proxy = self._listener.proxies.trusts(address)
         self._listener.connections.add(self)
+        refusal = self._listener.crowd.enter(self.client, is_proxy=self._is_proxy)
+        if refusal is not None:
+            self._turn_away(refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio: the connection is gone; answers still to come are dropped."""
         self._transport = None
         self._reader.close()
         self._pending.clear()
-        self._listener.connections.discard(self)
+        if self in self._listener.connections:
+            self._listener.connections.discard(self)
+            self._listener.crowd.leave(self.client)
 
     def data_received(self, data: bytes) -> None:
         """Asyncio: the client sent something."""
         reader = self._reader
         if not reader.is_inside and not self._is_lingering:
             self._since = self._listener.clock()
+            self._is_silent = False
         reader.feed(data)
         if len(self._pending) >= MOST_PIPELINED:
             self._pause()
@@ -280,18 +301,41 @@ class Connection(asyncio.Protocol):
             if waited_s > (LINGER_S if self._is_lingering else limits.body_s):
                 self._abort()
         elif self._reader.is_inside:
-            if waited_s > (limits.body_s if self._reader.is_in_body else limits.head_s):
+            if self._is_slow(waited_s):
                 self._reader.give_up()
-        elif not self._pending and waited_s > self._listener.idle_s:
+        elif not self._pending and waited_s > self._rest_s():
             self._close()
 
     def _take(self, head: Head, body: bytes) -> None:
         listener = self._listener
         exchange = Exchange(self, head, body, listener.clock())
+        if self._is_proxy:
+            exchange.client = listener.proxies.client(head.headers, self.client)
         if not head.keeps_alive:
             self._reader.close()
         self._pending.append(exchange)
         listener.handle(exchange)
+
+    def _turn_away(self, refusal: Overloaded) -> None:
+        """End a connection that is one too many: with a word, while there is room for that."""
+        self._reader.close()
+        if self._listener.crowd.is_overfull:
+            self._abort()
+        else:
+            self._refuse(refuse(refusal))
+
+    def _is_slow(self, waited_s: float) -> bool:
+        """Whether the rest of a request takes too long, in all or for what there is of its body."""
+        limits, reader = self._listener.limits, self._reader
+        if not reader.is_in_body:
+            return waited_s > limits.head_s
+        least_bytes = (waited_s - BODY_GRACE_S) * limits.body_bytes_per_s
+        return waited_s > limits.body_s or reader.received_bytes < least_bytes
+
+    def _rest_s(self) -> float:
+        """How long the connection may say nothing."""
+        idle_s = self._listener.idle_s
+        return min(idle_s, self._listener.limits.first_byte_s) if self._is_silent else idle_s
 
     def _refuse(self, answer: Answer) -> None:
         exchange = Exchange(self, _UNREAD, b"", self._listener.clock())

@@ -15,6 +15,8 @@ import httptools
 
 from torchyard.serve.http.answers import Answer, refuse_http, speaks_in_words
 
+MOST_HEADERS = 100
+
 _END_OF_HEAD = b"\r\n\r\n"
 _SWITCHING = frozenset((b"connection", b"upgrade", b"http2-settings"))
 # a head with one of them is read each time: its message is more than a head and a counted body
@@ -88,6 +90,7 @@ class RequestReader:
         go_on: the client waits for ``100 Continue`` before it sends its body.
         head_bytes: largest request line and headers together.
         body_bytes: largest body.
+        most_headers: most headers, by different names.
         heads: those that were read before, on any connection with the same limits; None to read
             every one.
     """
@@ -100,6 +103,7 @@ class RequestReader:
         go_on: Callable[[], None],
         head_bytes: int,
         body_bytes: int,
+        most_headers: int = MOST_HEADERS,
         heads: KnownHeads | None = None,
     ) -> None:
         self._take = take
@@ -107,6 +111,7 @@ class RequestReader:
         self._go_on = go_on
         self._most_head_bytes = head_bytes
         self._most_body_bytes = body_bytes
+        self._most_headers = most_headers
         self._known = heads
         self._parser = httptools.HttpRequestParser(self)
         self._taken: list[Head] = []  # while what may be one ordinary request is read
@@ -153,6 +158,11 @@ class RequestReader:
         if self.is_inside and self._unproductive_bytes > self._most_head_bytes:
             self._close_for_head()
 
+    @property
+    def received_bytes(self) -> int:
+        """Of the body of the request that is being read."""
+        return self._body_bytes
+
     def close(self) -> None:
         """Read nothing more."""
         self.is_closed, self.is_inside = True, False
@@ -185,6 +195,9 @@ class RequestReader:
             return
         if self._head_bytes + len(self._url) > self._most_head_bytes:
             self._close_for_head()
+            return
+        if len(self._headers) > self._most_headers:
+            self._close_for_headers()
             return
         length = int(self._headers.get(b"content-length", b"0"))
         if length > self._most_body_bytes:
@@ -242,6 +255,10 @@ class RequestReader:
         most = self._most_head_bytes
         found, remedy = f"over {most} bytes of headers", "Send fewer or shorter headers."
         self._close(431, found, f"at most {most}", remedy)
+
+    def _close_for_headers(self) -> None:
+        most = self._most_headers
+        self._close(431, f"over {most} headers", f"at most {most}", "Send fewer headers.")
 
     def _close_for_body(self, found: str) -> None:
         expected = f"at most {self._most_body_bytes} bytes"
