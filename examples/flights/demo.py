@@ -135,6 +135,14 @@ async def first_requests(port, row):
     _, answer = await ask(port, path, {"rows": [row]})
     screen.print(f"  [bold]POST {path}[/] {json.dumps(row)[:88]}...")
     screen.print(f"  200 {json.dumps(answer['predictions'][0])}")
+    _, silent = await ask(port, path, {"rows": [{**row, "dest": "XYZ"}]})
+    screen.print(f"  and to an airport that opened yesterday: label null, "
+                 f"{silent['predictions'][0]['reason']}")  # fmt: skip
+    _, explained = await ask(port, path, {"rows": [row], "explain": True})
+    made = itertools.islice(explained["predictions"][0]["explanation"].items(), 3)
+    screen.print(
+        f'  and with "explain": true: {", ".join(f"{n} {by:+.3f}" for n, by in made)}, ...'
+    )
     status, refusal = await ask(port, path, {"rows": [{**row, "distance": -3}]})
     screen.print(f"  and with distance -3: {status} {refusal['where']}: found {refusal['found']}; "
                  f"expected {refusal['expected']}")  # fmt: skip

@@ -41,6 +41,7 @@ project = ty.Project(
     training=ty.Training(max_epochs=8, batch_size=1024, learning_rate=2e-3, seed=7),
     slices=["carrier"],
     staleness=ty.Staleness(every="30d", models=2),
+    abstain=ty.Abstain(outside_training=True),
     behaviours=[
         ty.invariant("wind_speed", change=+0.1, tolerance=0.01),
         ty.directional("precip", change=+0.5, expect="up", tolerance=0.02),
@@ -58,6 +59,7 @@ project = ty.Project(
         ty.gate("log_loss", against="linear", drop_at_most=0.0),
         ty.gate("auroc", against="trees", drop_at_most=0.0, required=False),
         ty.gate("agreement", at_least=0.99),
+        ty.gate("coverage", at_least=0.99),
     ],
     objective=ty.Objective(p99_ms=20, max_size_mb=50),
 )

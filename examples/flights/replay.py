@@ -40,7 +40,8 @@ async def send(port, model, rows, ids, per_second=None):
             status, answer = await post(reader, writer, f"/v1/models/{model}/predict", body)
             sent.latencies.append(time.perf_counter() - tick)
             if status == 200:
-                late = answer["predictions"][0]["probabilities"]["late"]
+                prediction = answer["predictions"][0]
+                late = (prediction["probabilities"] or {}).get("late")  # None: it abstains
                 sent.answers[identity] = (answer["release"], late)
             else:
                 sent.failures.append(f"{status}: {answer}")

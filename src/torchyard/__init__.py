@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torchyard.yard import Yard
 
 __all__ = [
+    "Abstain",
     "Checks",
     "Features",
     "Fitting",

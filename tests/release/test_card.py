@@ -23,8 +23,8 @@ from torchyard.release.limits import find_limits
 
 TITLES = [
     "In plain words", "What it predicts", "Intended use", "Data", "Quality", "Calibration",
-    "Fairness", "Slices", "Fields", "Ageing", "Behaviours", "Variants", "Gates", "Limits",
-    "Lineage",
+    "Abstaining", "Fairness", "Slices", "Fields", "Ageing", "Behaviours", "Variants", "Gates",
+    "Limits", "Lineage",
 ]  # fmt: skip
 NASTY = '<script>alert(1)</script> | `x` [y](javascript:z) "quoted" & *bold*\n# heading'
 

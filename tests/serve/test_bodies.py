@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchyard.records.schema import Task
+from torchyard.serve.abstaining import Abstained, JudgedScores
 from torchyard.serve.http.bodies import body_encoder
 from torchyard.serve.predictions import predictions
 
@@ -16,12 +17,24 @@ SHARES = st.floats(0, 1, width=32)
 KINDS = ("binary_classification", "multiclass_classification", "multilabel_classification")
 
 
+WHYS = (
+    None,
+    Abstained("unsure", "The probability of the answer is below 0.7."),
+    Abstained("outside_training", "x lies outside of what training had."),
+)
+
+
 def _agree(task: Task, scores: list[list[float]]) -> None:
     ids = [f"row-{place}" for place in range(len(scores))]
-    body = body_encoder(task, release="sha256:0", variant="v")(ids, scores)
-    assert body == msgspec.json.encode(
-        {"predictions": predictions(task, ids, scores), "release": "sha256:0", "variant": "v"}
-    )
+    judged = JudgedScores(scores, [WHYS[place % 3] for place in range(len(scores))])
+    for some in (scores, judged):
+        encode = body_encoder(
+            task, release="sha256:0", variant="v", abstains=isinstance(some, JudgedScores)
+        )
+        plain = {"predictions": predictions(task, ids, some)}
+        assert encode(ids, some) == msgspec.json.encode(
+            {**plain, "release": "sha256:0", "variant": "v"}
+        )
 
 
 @given(st.data())

@@ -35,7 +35,7 @@ class AirNet(nn.Module):
 project = ty.Project(
     name="air-time",
     description="Tells dispatchers how long a flight will be in the air, before it leaves.",
-    task=ty.regression("air_time", unit="minutes", coverage=0.9),
+    task=ty.regression("air_time", unit="minutes", coverage=0.9, ge=0, le=1200),
     schema=ty.Schema(
         scheduled=ty.timestamp(description="departure, local time"),
         carrier=ty.category(),

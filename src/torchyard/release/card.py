@@ -22,6 +22,7 @@ from torchyard.pages import (
     render_html,
     render_markdown,
 )
+from torchyard.pages.abstaining import abstaining_blocks
 from torchyard.pages.calibration import calibration_blocks
 from torchyard.pages.numbers import shown
 from torchyard.pages.trade_offs import trade_offs
@@ -63,6 +64,7 @@ def compose_card(contents: Contents) -> Page:
         Section(title="Data", blocks=_data(contents, report)),
         Section(title="Quality", blocks=_quality(report, find_baselines(contents))),
         Section(title="Calibration", blocks=calibration_blocks(evidence.calibration, report)),
+        Section(title="Abstaining", blocks=_abstaining(report)),
         Section(title="Fairness", blocks=_fairness(report)),
         Section(title="Slices", blocks=(*_slices(report), *weaknesses(contents))),
         Section(title="Fields", blocks=tuple(fields_used(evidence))),
@@ -252,6 +254,11 @@ def _metrics(report: Report, baselines: Mapping[str, Mapping[str, Measured]]) ->
     )
     lead = f"'{report.model}' on {report.rows:,} {report.split} rows, beside other models."
     return Table(lead, ("metric", report.model, *baselines, "interval"), rows)
+
+
+def _abstaining(report: Report) -> tuple[Block, ...]:
+    always = (Text("Every row that its schema allows is answered."),)
+    return abstaining_blocks(report) if report.selective else (*always, *abstaining_blocks(report))
 
 
 def _fairness(report: Report) -> tuple[Block, ...]:

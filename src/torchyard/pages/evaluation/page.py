@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torchyard.pages.abstaining import abstaining_blocks
 from torchyard.pages.blocks import Block, Bullets, Mark, Page, Section, Text, Tile, Tiles
 from torchyard.pages.evaluation import parts
 from torchyard.pages.evaluation.plain import (
@@ -54,6 +55,7 @@ def evaluation_page(paper: Evaluation) -> Page:
         Section(title="Quality", blocks=tuple(parts.quality(report))),
         Section(title="Simple models", blocks=tuple(parts.rivals(report))),
         Section(title="Calibration", blocks=tuple(parts.calibration(report, paper.calibration))),
+        Section(title="Abstaining", blocks=abstaining_blocks(report)),
         Section(title="Groups", blocks=tuple(parts.groups(report))),
         Section(title="Slices", blocks=tuple(parts.slices(report))),
         Section(title="Where it is weak", blocks=tuple(parts.weaknesses(report, paper.schema))),
