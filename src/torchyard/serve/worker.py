@@ -80,7 +80,7 @@ async def serve(start: WorkerStart) -> None:
     control = _listener(app, tls, leads_to=CONTROL)
     app.predictions.start()
     app.labels.start()
-    over_grpc = await _over_grpc(app)
+    over_grpc = await _over_grpc(app, tls)
     stopped = threading.Event()
     following = threading.Thread(
         target=keep_following, args=(app, stopped), name="follow", daemon=True
@@ -116,13 +116,13 @@ async def serve(start: WorkerStart) -> None:
     app.lines.close()
 
 
-async def _over_grpc(app: Application) -> Callable[[], Awaitable[None]]:
+async def _over_grpc(app: Application, tls: Tls | None) -> Callable[[], Awaitable[None]]:
     """Serve gRPC where it is asked for; what drains it."""
     if app.settings.grpc_port is None:
         return partial(asyncio.sleep, 0)
     from torchyard.serve.inference.grpc.server import GrpcServer  # grpcio takes its time to load
 
-    server = GrpcServer(app)
+    server = GrpcServer(app, tls)
     await server.open()
     return server.close
 

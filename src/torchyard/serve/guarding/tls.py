@@ -98,6 +98,7 @@ class Tls:
         files: of the server's TLS.
 
     Attributes:
+        files: where they lie.
         context: for connections from now on; those that are open keep theirs.
 
     Raises:
@@ -105,7 +106,7 @@ class Tls:
     """
 
     def __init__(self, files: TlsFiles) -> None:
-        self._files = files
+        self.files = files
         self._sign = _signed(files)
         self._failed: _Sign | None = None
         self.context = server_context(files)
@@ -116,11 +117,11 @@ class Tls:
         Files are replaced one after the other, so that for a moment they do not fit together: what
         was there before goes on, and only what stays so is told, once.
         """
-        sign = _signed(self._files)
+        sign = _signed(self.files)
         if sign == self._sign:
             return
         try:
-            self.context = server_context(self._files)
+            self.context = server_context(self.files)
         except BadUsage as error:
             if self._failed == sign:
                 self._sign = sign

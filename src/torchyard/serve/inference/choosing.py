@@ -16,7 +16,6 @@ from torchyard.serve.inference.tensors import datatypes_of, shape_of
 from torchyard.serve.predictions import Output, outputs_of
 
 PLATFORM = "onnx_onnxruntime"
-EXTENSIONS: tuple[str, ...] = ()
 
 
 class Described(NamedTuple):

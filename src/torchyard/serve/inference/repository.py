@@ -50,18 +50,34 @@ def index(app: Application, exchange: Exchange) -> None:
 
 def load(app: Application, exchange: Exchange, model: str) -> None:
     """``POST /v2/repository/models/{}/load``: done where the model is served, else refused."""
-    if model not in app.table.models:
-        app.check_ready()
-        raise _undecided("a model that no release is deployed of", "torchyard deploy RELEASE")
+    check_load(app, model)
     exchange.model = model
     exchange.answer(answer_json({}))
 
 
 def unload(app: Application, exchange: Exchange, model: str) -> None:
     """``POST /v2/repository/models/{}/unload``: refused."""
-    app.served(model)
-    exchange.model = model
-    raise _undecided("a request to serve a model no more", "torchyard rollback, or stop the server")
+    exchange.model = app.served(model).state.model
+    raise kept()
+
+
+def check_load(app: Application, model: str) -> None:
+    """Refuse to load what is not served already.
+
+    Raises:
+        BadUsage: no release of that model is deployed.
+        NotReady: that is not known yet.
+    """
+    if model not in app.table.models:
+        app.check_ready()
+        raise _undecided("a model that no release is deployed of", "torchyard deploy RELEASE")
+
+
+def kept() -> BadUsage:
+    """The refusal to unload a model that is served."""
+    return _undecided(
+        "a request to serve a model no more", "torchyard rollback, or stop the server"
+    )
 
 
 def served_entries(table: Table) -> list[Entry]:

@@ -24,10 +24,11 @@ class GrpcCall:
         arrived: seconds on the worker's clock when it was whole.
 
     Attributes:
+        client: whom it is from: the name of its key, else in its certificate, else its address.
         model: set by the service: the model's name, for metrics.
     """
 
-    __slots__ = ("_context", "arrived", "body", "model", "reply", "route", "size_bytes")
+    __slots__ = ("_context", "arrived", "body", "client", "model", "reply", "route", "size_bytes")
 
     def __init__(
         self,
@@ -45,14 +46,20 @@ class GrpcCall:
         self.size_bytes = len(body)
         self.arrived = arrived
         self.model = ""
+        self.client = client_of(context)
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The metadata beside the request, names in lower case; of two of one name the first."""
+        headers: dict[bytes, bytes] = {}
+        for name, value in self._context.invocation_metadata() or ():
+            content = value if isinstance(value, bytes) else str(value).encode()
+            headers.setdefault(name.encode(), content)
+        return headers
 
     def header(self, name: bytes) -> bytes | None:
         """What the metadata beside the request say, by lower-case name."""
-        wanted = name.decode()
-        for key, value in self._context.invocation_metadata() or ():
-            if key == wanted:
-                return value if isinstance(value, bytes) else str(value).encode()
-        return None
+        return self.headers.get(name)
 
     @property
     def deadline_ms(self) -> int | None:
@@ -71,11 +78,6 @@ class GrpcCall:
         left_s = self._context.time_remaining()
         return left_s is not None and left_s <= 0
 
-    @property
-    def client(self) -> str:
-        """The other side's address, without its port."""
-        return address_of(self._context.peer())
-
     def answer(self, message: Message) -> None:
         """Answer. Nothing happens when the call has ended, by its client or by an answer."""
         self._end(message)
@@ -92,6 +94,12 @@ class GrpcCall:
         if not self.reply.done():
             self.reply.set_result(reply)
             self.body = b""  # a stream's calls wait for those before them, and may be many
+
+
+def client_of(context: Any) -> str:
+    """The name in the other side's verified certificate, else its address, without its port."""
+    names = context.auth_context().get("x509_common_name") or ()
+    return b"".join(names).decode(errors="replace") or address_of(context.peer())
 
 
 def address_of(peer: str) -> str:

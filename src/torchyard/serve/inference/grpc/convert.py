@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from torchyard.core.errors import BadData
 from torchyard.serve.engine import Engine, Scores
-from torchyard.serve.inference.binary import RAW_ALONE, decode, encode
+from torchyard.serve.inference.binary import DATATYPES, RAW_ALONE, decode, encode
+from torchyard.serve.inference.bodies import MOST_DIMENSIONS, Parameters, Wanted
 from torchyard.serve.inference.choosing import answer_parameters
 from torchyard.serve.inference.grpc.messages import Message, ModelInferResponse
 from torchyard.serve.inference.tensors import Tensor
-from torchyard.serve.predictions import Output, tensor_data
-
-MOST_DIMENSIONS = 32
+from torchyard.serve.inference.wishes import Wish, given, wishes_of
 
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -66,47 +66,62 @@ def tensors_of(request: Message) -> list[Tensor]:
     ]
 
 
-def parameter(value: Message) -> str | int | float | bool:
-    """What an ``InferParameter`` holds, an empty text where it holds nothing."""
-    choice = value.WhichOneof("parameter_choice")
-    held: str | int | float | bool = getattr(value, choice) if choice else ""
-    return held
+def wishes_in(request: Message, engine: Engine) -> list[Wish]:
+    """The outputs that a ``ModelInferRequest`` wants.
+
+    Raises:
+        BadData: there is no such output, or it is to go where it cannot.
+    """
+    wanted = [Wanted(output.name, parameters_of(output)) for output in request.outputs]
+    for place, output in enumerate(wanted):
+        if any(name.startswith("shared_memory") for name in output.parameters or ()):
+            where = f"$.outputs[{place}].parameters"
+            raise _refuse(where, "shared memory", "none, as the answer has the elements")
+    return wishes_of(engine, None, wanted)
+
+
+def parameters_of(message: Message) -> Parameters:
+    """The parameters of a request, an input or an output; those without a value are left out."""
+    chosen = {
+        name: value.WhichOneof("parameter_choice") for name, value in message.parameters.items()
+    }
+    return {
+        name: getattr(message.parameters[name], choice) for name, choice in chosen.items() if choice
+    }
 
 
 def response(
-    engine: Engine, name: str, wanted: Sequence[Output], scores: Scores, *, is_raw: bool
+    engine: Engine, name: str, wishes: Sequence[Wish], scores: Scores, *, is_raw: bool
 ) -> Message:
     """The ``ModelInferResponse`` that says some scores.
 
     Args:
         engine: who answered.
         name: the request's id.
-        wanted: the outputs to give, in this order.
+        wishes: the outputs, in the order in which they are given.
         scores: one list for each row.
         is_raw: whether elements go as raw bytes, not as lists of their type.
     """
     answer = ModelInferResponse(model_name=engine.model, model_version=engine.version, id=name)
     for key, text in answer_parameters(engine).items():
         answer.parameters[key].string_param = text
-    for output in wanted:
-        values = tensor_data(engine.task, output, scores)
-        tensor = answer.outputs.add(
-            name=output.name, datatype=output.datatype, shape=[len(scores), *output.shape]
-        )
+    for wish in wishes:
+        datatype, shape, values = given(engine, wish, scores)
+        tensor = answer.outputs.add(name=wish.output.name, datatype=datatype, shape=shape)
         if is_raw:
-            answer.raw_output_contents.append(encode(values, output.datatype))
-        elif output.datatype == "BYTES":
+            answer.raw_output_contents.append(encode(values, datatype))
+        elif datatype == "BYTES":
             tensor.contents.bytes_contents.extend(str(value).encode() for value in values)
         else:
-            getattr(tensor.contents, _CONTENTS[output.datatype]).extend(values)
+            getattr(tensor.contents, _CONTENTS[datatype]).extend(values)
     return answer
 
 
 def _raw(tensor: Message, content: bytes, where: str) -> Tensor:
     if tensor.HasField("contents"):
         raise _refuse(f"{where}.contents", "contents", "none, as the request has raw contents")
-    if tensor.datatype not in _CONTENTS and tensor.datatype not in RAW_ALONE:
-        raise _unknown(where, (*_CONTENTS, *RAW_ALONE))
+    if tensor.datatype not in DATATYPES:
+        raise _unknown(where, DATATYPES)
     count = _count(tensor, where)
     data = decode(content, tensor.datatype, count=count, where=where)
     return Tensor(tensor.name, list(tensor.shape), tensor.datatype, data)
@@ -114,7 +129,7 @@ def _raw(tensor: Message, content: bytes, where: str) -> Tensor:
 
 def _typed(tensor: Message, where: str) -> Tensor:
     if tensor.datatype not in _CONTENTS:
-        raise _unknown(where, tuple(_CONTENTS))
+        raise _unknown(where, [name for name in DATATYPES if name not in RAW_ALONE])
     mine, count = _CONTENTS[tensor.datatype], _count(tensor, where)
     for field, _ in tensor.contents.ListFields():
         if field.name != mine:
@@ -125,7 +140,7 @@ def _typed(tensor: Message, where: str) -> Tensor:
         expected = f"{count}, as its shape says"
         raise _refuse(f"{where}.contents.{mine}", f"{len(values)} elements", expected)
     dtype = _EXACT.get(tensor.datatype)
-    data = list(values) if dtype is None else np.array(values, dtype)
+    data: Any = list(values) if dtype is None else np.array(values, dtype)
     return Tensor(tensor.name, list(tensor.shape), tensor.datatype, data)
 
 

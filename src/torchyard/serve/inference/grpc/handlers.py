@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from torchyard.core.errors import BadUsage
 from torchyard.serve.app import Application
+from torchyard.serve.guarding.keyring import credentials_in
 from torchyard.serve.inference.grpc.call import GrpcCall
 from torchyard.serve.inference.grpc.messages import (
     SERVICE,
@@ -20,7 +21,7 @@ from torchyard.serve.inference.grpc.messages import (
     ModelStreamInferResponse,
     methods,
 )
-from torchyard.serve.inference.grpc.service import HANDLES
+from torchyard.serve.inference.grpc.service import CALLS
 from torchyard.serve.inference.grpc.status import Status
 
 MOST_STREAMED = 64  # requests of one stream that may wait for their answers
@@ -55,13 +56,15 @@ def _handler(app: Application, method: Method) -> Any:
 
 
 def _beginning(app: Application, method: Method) -> Begin:
-    handle, route = HANDLES[method.name], f"grpc/{method.name}"
-    loop, clock = app.loop, app.clock
+    handle, need = CALLS[method.name]
+    route, loop, clock = f"grpc/{method.name}", app.loop, app.clock
 
     def begin(body: bytes, context: Context) -> GrpcCall:
         reply = loop.create_future()
         call = GrpcCall(context, reply, route=route, body=body, arrived=clock())
         try:
+            if app.keyring.is_needed and need != "nothing":
+                call.client = app.keyring.check(credentials_in(call.headers), need)
             handle(app, call, _read(method, body))
         except Exception as error:  # the edge of the process: every call is answered
             app.refuse(call, error)

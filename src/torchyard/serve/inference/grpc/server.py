@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from torchyard.core.errors import BadUsage
 from torchyard.serve.app import Application
+from torchyard.serve.guarding.tls import Tls, read_pems
 from torchyard.serve.inference.grpc.handlers import handlers
 from torchyard.serve.inference.grpc.messages import POOL, SERVICE
 from torchyard.serve.settings import Settings
@@ -30,11 +31,17 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 @final
 class GrpcServer:
-    """One worker's gRPC server. Make and use it on the worker's loop."""
+    """One worker's gRPC server. Make and use it on the worker's loop.
 
-    def __init__(self, app: Application) -> None:
+    Args:
+        app: what answers.
+        tls: the worker's TLS, None for none.
+    """
+
+    def __init__(self, app: Application, tls: Tls | None = None) -> None:
         settings = app.settings
         self._app = app
+        self._tls = tls
         self._server = grpc.aio.server(
             options=options(settings), maximum_concurrent_rpcs=settings.grpc_max_calls
         )
@@ -54,7 +61,10 @@ class GrpcServer:
         settings = self._app.settings
         address = address_to(settings.host, settings.grpc_port or 0)
         try:
-            self._server.add_insecure_port(address)
+            if self._tls is None:
+                self._server.add_insecure_port(address)
+            else:
+                self._server.add_secure_port(address, credentials(self._tls))
         except RuntimeError as error:
             raise BadUsage(
                 where=f"gRPC at {address}",
@@ -103,6 +113,26 @@ def options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(_MOST_PINGS_S)),
         ("grpc.http2.max_ping_strikes", _STRIKES),
     ]
+
+
+def credentials(tls: Tls) -> Any:
+    """TLS in gRPC's words; files that were renewed are shown from the next connection on."""
+    shown = tls.context
+
+    def read() -> Any:
+        key, certificates, authorities = read_pems(tls.files)
+        return grpc.ssl_server_certificate_configuration([(key, certificates)], authorities)
+
+    def renewed() -> Any:  # called by gRPC's threads at every handshake; None changes nothing
+        nonlocal shown
+        if tls.context is shown:
+            return None
+        shown = tls.context
+        return read()
+
+    return grpc.dynamic_ssl_server_credentials(
+        read(), renewed, require_client_authentication=tls.files.client_ca is not None
+    )
 
 
 def address_to(host: str, port: int) -> str:

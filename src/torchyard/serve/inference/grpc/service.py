@@ -5,25 +5,30 @@ Not here: sockets, limits, waiting; see ``server`` and ``handlers``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from asyncio import Future
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Literal
 
-from torchyard.core.errors import BadData, BadUsage, NotFound
+from torchyard.core.errors import BadData, NotFound
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.follow import Served
-from torchyard.serve.inference import choosing
+from torchyard.serve.inference import choosing, repository
 from torchyard.serve.inference.grpc import messages
 from torchyard.serve.inference.grpc.call import GrpcCall
-from torchyard.serve.inference.grpc.convert import parameter, response, tensors_of
+from torchyard.serve.inference.grpc.convert import parameters_of, response, tensors_of, wishes_in
 from torchyard.serve.inference.grpc.messages import Message
+from torchyard.serve.inference.repository import Entry
 from torchyard.serve.inference.tensors import rows_of
-from torchyard.serve.predictions import Output
+from torchyard.serve.inference.wishes import Wish
 from torchyard.version import __version__
 
 Handle = Callable[[Application, GrpcCall, Message], None]
+Need = Literal["nothing", "predict", "operate"]  # the scope of the key that a call asks for
 
 LONGEST_ID = 200
+EXTENSIONS = ("classification", "model_repository")
 
 
 def server_live(app: Application, call: GrpcCall, request: Message) -> None:
@@ -48,7 +53,7 @@ def server_metadata(app: Application, call: GrpcCall, request: Message) -> None:
     """``ServerMetadata``."""
     call.answer(
         messages.ServerMetadataResponse(
-            name=app.settings.project_name, version=__version__, extensions=choosing.EXTENSIONS
+            name=app.settings.project_name, version=__version__, extensions=EXTENSIONS
         )
     )
 
@@ -79,54 +84,49 @@ def model_infer(app: Application, call: GrpcCall, request: Message) -> None:
     served = app.served(request.model_name)
     call.model = request.model_name
     name = _checked_id(request.id) or app.ids.make(1)[0]
-    if request.model_version:
-        engine = choosing.engine_of(served, request.model_version)
-    else:
-        engine = choosing.split_engine(served, _key(call, request) or name)
+    version = request.model_version
+    engine = choosing.engine_of(served, version) if version else _split(call, served, request, name)
     app.check_room(call, engine)
-    wanted = choosing.wanted_outputs(engine, [output.name for output in request.outputs])
-    tensors = tensors_of(request)
-    rows = rows_of(tensors, engine.decoder, max_rows=app.settings.max_rows)
+    wishes = wishes_in(request, engine)
+    rows = rows_of(tensors_of(request), engine.decoder, max_rows=app.settings.max_rows)
     ids = choosing.ids_of(name, len(rows))
     is_raw = bool(request.raw_input_contents)
-    app.score(call, engine, rows, ids, partial(_answer, call, engine, name, wanted, is_raw))
+    app.score(call, engine, rows, ids, partial(_answer, call, engine, name, wishes, is_raw))
 
 
 def repository_index(app: Application, call: GrpcCall, request: Message) -> None:
-    """``RepositoryIndex``: every version that is served."""
-    entry = messages.RepositoryIndexResponse.ModelIndex
-    call.answer(
-        messages.RepositoryIndexResponse(
-            models=[
-                entry(name=name, version=version, state="READY")
-                for name, served in app.table.models.items()
-                for version in choosing.versions_of(served)
-            ]
-        )
-    )
+    """``RepositoryIndex``: every release, or those alone that are served."""
+    if request.ready:
+        _list(call, repository.served_entries(app.table))
+        return
+    sealed = app.loop.run_in_executor(None, repository.sealed_entries, app.settings.releases)
+    sealed.add_done_callback(partial(_list_all, app, call))
 
 
-def repository_change(app: Application, call: GrpcCall, request: Message) -> None:
-    """``RepositoryModelLoad`` and ``RepositoryModelUnload``: refused, people decide what serves."""
-    raise BadUsage(
-        where=call.route,
-        found="a request to change what is served",
-        expected="channel events, which say who decided and why",
-        remedy="Run torchyard deploy, torchyard promote or torchyard rollback.",
-    )
+def repository_load(app: Application, call: GrpcCall, request: Message) -> None:
+    """``RepositoryModelLoad``: done where the model is served, else refused."""
+    repository.check_load(app, request.model_name)
+    call.model = request.model_name
+    call.answer(messages.RepositoryModelLoadResponse())
 
 
-HANDLES: dict[str, Handle] = {
-    "ServerLive": server_live,
-    "ServerReady": server_ready,
-    "ModelReady": model_ready,
-    "ServerMetadata": server_metadata,
-    "ModelMetadata": model_metadata,
-    "ModelInfer": model_infer,
-    "ModelStreamInfer": model_infer,
-    "RepositoryIndex": repository_index,
-    "RepositoryModelLoad": repository_change,
-    "RepositoryModelUnload": repository_change,
+def repository_unload(app: Application, call: GrpcCall, request: Message) -> None:
+    """``RepositoryModelUnload``: refused."""
+    call.model = app.served(request.model_name).state.model
+    raise repository.kept()
+
+
+CALLS: dict[str, tuple[Handle, Need]] = {
+    "ServerLive": (server_live, "nothing"),
+    "ServerReady": (server_ready, "nothing"),
+    "ModelReady": (model_ready, "predict"),
+    "ServerMetadata": (server_metadata, "predict"),
+    "ModelMetadata": (model_metadata, "predict"),
+    "ModelInfer": (model_infer, "predict"),
+    "ModelStreamInfer": (model_infer, "predict"),
+    "RepositoryIndex": (repository_index, "operate"),
+    "RepositoryModelLoad": (repository_load, "operate"),
+    "RepositoryModelUnload": (repository_unload, "operate"),
 }
 
 
@@ -151,9 +151,16 @@ def _checked_id(name: str) -> str:
     return name
 
 
+def _split(call: GrpcCall, served: Served, request: Message, name: str) -> Engine:
+    if len(served.engines) == 1:
+        return served.champion
+    return choosing.split_engine(served, _key(call, request) or name)
+
+
 def _key(call: GrpcCall, request: Message) -> str | None:
-    if "key" in request.parameters:
-        return str(parameter(request.parameters["key"]))
+    key = parameters_of(request).get("key")
+    if key is not None:
+        return str(key)
     header = call.header(b"x-routing-key")
     return None if header is None else header.decode("latin-1")
 
@@ -162,8 +169,22 @@ def _answer(
     call: GrpcCall,
     engine: Engine,
     name: str,
-    wanted: Sequence[Output],
+    wishes: list[Wish],
     is_raw: bool,
     scores: Scores,
 ) -> None:
-    call.answer(response(engine, name, wanted, scores, is_raw=is_raw))
+    call.answer(response(engine, name, wishes, scores, is_raw=is_raw))
+
+
+def _list_all(app: Application, call: GrpcCall, sealed: Future[list[Entry]]) -> None:
+    try:
+        entries = repository.all_entries(app.table, sealed.result())
+    except Exception as error:  # the edge of this call
+        app.refuse(call, error)
+    else:
+        _list(call, entries)
+
+
+def _list(call: GrpcCall, entries: Iterable[Entry]) -> None:
+    models = [messages.RepositoryIndexResponse.ModelIndex(**entry._asdict()) for entry in entries]
+    call.answer(messages.RepositoryIndexResponse(models=models))
