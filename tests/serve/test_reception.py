@@ -18,7 +18,7 @@ from torchyard.serve.processes.choosing import Candidate, choose
 from torchyard.serve.processes.loads import Load, Loads, memory
 from torchyard.serve.processes.reception import LATE_S, MOST_UNTAKEN, NO_ROOM, TAKEN, Reception
 
-IDLE = Candidate(is_ready=True, is_late=False, load=0)
+IDLE = Candidate(is_ready=True, is_late=False, connections=0, rows=0)
 
 
 class Worker:
@@ -65,7 +65,11 @@ class Scene:
             door, self.loads, workers=workers, tell=self.told.append, clock=lambda: self.now
         )
 
-        stack.callback(lambda: door.fileno() == -1 or self.reception.close(0))
+        stack.callback(self.close, door)
+
+    def close(self, door: socket.socket) -> None:
+        if door.fileno() != -1:
+            self.reception.close(0)
 
     def connect(self, count: int = 1) -> list[socket.socket]:
         return [
@@ -102,7 +106,7 @@ def is_open(client: socket.socket, taken: list[socket.socket]) -> bool:
 @settings(deadline=None, max_examples=60)
 def test_the_least_loaded_is_chosen_and_equals_take_turns(loads: list[int], after: int) -> None:
     after %= len(loads)
-    chosen = choose([Candidate(True, False, load) for load in loads], after)
+    chosen = choose([Candidate(True, False, load, 0) for load in loads], after)
 
     assert chosen is not None
     least = [place for place, load in enumerate(loads) if load == min(loads)]
@@ -111,10 +115,15 @@ def test_the_least_loaded_is_chosen_and_equals_take_turns(loads: list[int], afte
 
 def test_late_and_unready_workers_come_last() -> None:
     late, new = IDLE._replace(is_late=True), IDLE._replace(is_ready=False)
-    assert choose([late, new, IDLE._replace(load=99)], 0) == 2
+    assert choose([late, new, IDLE._replace(connections=99)], 0) == 2
     assert choose([late, new], 0) == 1
     assert choose([late, None], 0) == 0
     assert choose([None, None], 0) is None
+
+
+def test_of_equally_many_connections_the_fewest_waiting_rows_decide() -> None:
+    assert choose([IDLE._replace(rows=5), IDLE._replace(rows=2), IDLE._replace(rows=5)], 0) == 1
+    assert choose([IDLE._replace(rows=5000), IDLE._replace(connections=1)], 0) == 0
 
 
 def test_a_slot_holds_what_its_worker_wrote() -> None:

@@ -1,8 +1,9 @@
 """Which worker gets the next connection. Nothing here knows of sockets or processes.
 
-The least loaded one: a connection counts one, open or just handed over, and so does every row that
-waits for its answer. So workers end up with equally many connections, and one that is behind gets
-fewer. ``benchmarks/handing.py`` holds this against chance and against taking turns.
+The one with the fewest connections, open or just handed over; of equals the one with the fewest
+rows waiting. Rows come second because they come and go within milliseconds and a connection stays:
+counted alike, the first large requests decided where all connections of the next hour went.
+``benchmarks/handing.py`` holds this against chance and against taking turns.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ class Candidate(NamedTuple):
     """A worker that may be given a connection.
 
     ``is_ready``: it can answer; ``is_late``: it was handed one long ago and has not taken it;
-    ``load``: see this module.
+    ``connections`` and ``rows``: what it carries.
     """
 
     is_ready: bool
     is_late: bool
-    load: int
+    connections: int
+    rows: int
 
 
 def choose(candidates: Sequence[Candidate | None], after: int) -> int | None:
@@ -35,18 +37,18 @@ def choose(candidates: Sequence[Candidate | None], after: int) -> int | None:
         is no other.
 
     Example:
-        >>> busy, idle, new = (Candidate(True, False, 9), Candidate(True, False, 2),
-        ...                    Candidate(False, False, 0))
+        >>> busy, idle, new = (Candidate(True, False, 9, 0), Candidate(True, False, 2, 0),
+        ...                    Candidate(False, False, 0, 0))
         >>> choose([busy, idle, new, idle], after=1)
         3
     """
-    best, best_rank = None, (True, True, 0)
+    best, best_rank = None, (True, True, 0, 0)
     for step in range(1, len(candidates) + 1):
         place = (after + step) % len(candidates)
         candidate = candidates[place]
         if candidate is None:
             continue
-        rank = (candidate.is_late, not candidate.is_ready, candidate.load)
+        rank = (candidate.is_late, not candidate.is_ready, candidate.connections, candidate.rows)
         if best is None or rank < best_rank:
             best, best_rank = place, rank
     return best

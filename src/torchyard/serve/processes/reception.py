@@ -190,7 +190,7 @@ class Reception:
         load = self._loads.read(place)
         untaken = channel.untaken
         is_late = bool(untaken) and now - untaken[0][1] > LATE_S
-        return Candidate(load.is_ready, is_late, load.connections + load.rows + len(untaken))
+        return Candidate(load.is_ready, is_late, load.connections + len(untaken), load.rows)
 
     def _hand(self, place: int, connection: socket.socket) -> bool:
         channel = self._channels[place]
