@@ -23,7 +23,7 @@ from torchyard.evaluate.metrics.kinds import BINARY, MULTICLASS, MULTILABEL, REG
 from torchyard.records.training import Training
 from torchyard.records.verdicts import Objective
 from torchyard.serve.calls import LONGEST_DEADLINE_MS
-from torchyard.serve.http import answers, reading
+from torchyard.serve.http import answers, heads, reading
 from torchyard.serve.http.routes import ROUTES
 from torchyard.serve.settings import Settings
 from torchyard.serve.telemetry.exposition import render
@@ -110,7 +110,7 @@ def test_the_servers_limits_are_those_of_its_settings() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+ ?\w*)", page("http.md"), flags=re.MULTILINE))
     defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
     units = {"MiB": 1 << 20, "KiB": 1 << 10}
-    assert len([name for name in rows if name in defaults]) == 10
+    assert len([name for name in rows if name in defaults]) == 14
     for name, text in rows.items():
         if name in defaults:
             number, _, unit = text.partition(" ")
@@ -140,6 +140,7 @@ def test_every_status_of_unreadable_http_is_told() -> None:
     source = inspect.getsource(reading)
     row = next(line for line in page("errors.md").splitlines() if line.startswith("| `bad_http`"))
     used = set(re.findall(r"self\._close\((\d{3})", source))
+    used |= set(re.findall(r"= Fault\(\s*(\d{3})", inspect.getsource(heads)))
     assert len(used) > 4
     assert set(re.findall(r"\d{3}", row.split("|")[-2])) == used
 
