@@ -46,13 +46,20 @@ class JudgedScores(Sequence[list[float]]):
     Attributes:
         scores: what the model answers to each row, abstained or not.
         abstained: for each row why it is not answered, or None.
+        explanations: for each row what its fields make of the answer; empty where nobody asked.
     """
 
-    __slots__ = ("abstained", "scores")
+    __slots__ = ("abstained", "explanations", "scores")
 
-    def __init__(self, scores: list[list[float]], abstained: Sequence[Abstained | None]) -> None:
+    def __init__(
+        self,
+        scores: list[list[float]],
+        abstained: Sequence[Abstained | None],
+        explanations: Sequence[object] = (),
+    ) -> None:
         self.scores = scores
         self.abstained = abstained
+        self.explanations = explanations
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -66,7 +73,7 @@ class JudgedScores(Sequence[list[float]]):
     def __getitem__(self, place: slice) -> JudgedScores: ...
     def __getitem__(self, place: int | slice) -> list[float] | JudgedScores:
         if isinstance(place, slice):
-            return JudgedScores(self.scores[place], self.abstained[place])
+            return JudgedScores(self.scores[place], self.abstained[place], self.explanations[place])
         return self.scores[place]
 
 

@@ -76,6 +76,24 @@ def explain(
     app.score(call, engine, rows, ids, finish, beside=copies)
 
 
+def explain_tensors(
+    app: Application,
+    call: Call,
+    engine: Engine,
+    rows: list[object],
+    ids: list[str],
+    answer: Callable[[Scores], None],
+) -> None:
+    """Answer a call as ``explain`` does, its explanations among the scores, for their tensor."""
+
+    def finish(scores: Scores, explanations: list[Explanation]) -> None:
+        silent = scores.abstained if isinstance(scores, JudgedScores) else [None] * len(scores)
+        named = [None if one is None else {METHOD: one} for one in explanations]
+        answer(JudgedScores(list(scores), silent, named))
+
+    explain(app, call, engine, rows, ids, finish)
+
+
 @final
 class Occluder:
     """Makes copies of rows, a field usual in each, and reads what became of their answers.

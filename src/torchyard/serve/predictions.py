@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from math import nan, prod
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from torchyard.records.schema import Task
 from torchyard.serve.abstaining import Abstained, JudgedScores
 from torchyard.serve.engine import Scores
@@ -25,6 +27,7 @@ class Output(NamedTuple):
 
 
 ABSTAINED = Output("abstained", "BYTES", ())
+EXPLANATION = Output("explanation", "BYTES", ())  # only where a request asks for it
 
 _NOTHING: dict[Datatype, tuple[object, ...]] = {"FP32": (nan,), "BOOL": (False,), "BYTES": ("",)}
 
@@ -152,6 +155,9 @@ def tensor_data(task: Task, output: Output, scores: Scores) -> list[object]:
 def _judged_data(task: Task, output: Output, judged: JudgedScores) -> list[object]:
     if output == ABSTAINED:
         return ["" if why is None else why.code for why in judged.abstained]
+    if output == EXPLANATION:
+        encode = msgspec.json.encode
+        return ["" if one is None else encode(one).decode() for one in judged.explanations]
     nothing = list(_NOTHING[output.datatype] * prod(output.shape))
     return [
         element

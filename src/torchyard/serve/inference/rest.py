@@ -6,6 +6,7 @@ from functools import partial
 
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, Scores
+from torchyard.serve.explaining import explain_tensors
 from torchyard.serve.follow import Served
 from torchyard.serve.http.answers import answer_json
 from torchyard.serve.http.connection import Exchange
@@ -14,7 +15,8 @@ from torchyard.serve.inference import binary, choosing
 from torchyard.serve.inference.bodies import InferBody, decode_infer
 from torchyard.serve.inference.outputs import answer_of
 from torchyard.serve.inference.tensors import rows_of, rules_of
-from torchyard.serve.inference.wishes import Wish, wishes_of
+from torchyard.serve.inference.wishes import Wish, explanation_of, wishes_of
+from torchyard.serve.predictions import EXPLANATION
 from torchyard.version import __version__
 
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
@@ -72,7 +74,8 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
     """``POST /v2/models/{model}/infer`` and ``.../versions/{version}/infer``.
 
     A single row has the request's ``id`` as its id; row ``i`` of several has ``id-i``. The split
-    goes by ``parameters.key``, else by the header ``X-Routing-Key``, else by the id.
+    goes by ``parameters.key``, else by the header ``X-Routing-Key``, else by the id. With
+    ``parameters.explain`` the answer also says what each field makes of it.
     """
     served = app.served(model)
     exchange.model = model
@@ -83,9 +86,14 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
     )
     app.check_room(exchange, engine)
     wishes = wishes_of(engine, request.parameters, request.outputs)
+    wishes += explanation_of(request.parameters)
     rows = rows_of(request.inputs, engine.decoder, max_rows=app.settings.max_rows)
     ids = choosing.ids_of(name, len(rows))
-    app.score(exchange, engine, rows, ids, partial(_answer, exchange, engine, name, wishes))
+    answer = partial(_answer, exchange, engine, name, wishes)
+    if any(wish.output is EXPLANATION for wish in wishes):
+        explain_tensors(app, exchange, engine, rows, ids, answer)
+    else:
+        app.score(exchange, engine, rows, ids, answer)
 
 
 def _split(exchange: Exchange, served: Served, request: InferBody, name: str) -> Engine:

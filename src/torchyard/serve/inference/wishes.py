@@ -14,7 +14,7 @@ from torchyard.core.errors import BadData
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.inference.bodies import Parameters, Wanted
 from torchyard.serve.inference.choosing import wanted_outputs
-from torchyard.serve.predictions import Output, tensor_data
+from torchyard.serve.predictions import EXPLANATION, Output, tensor_data
 
 
 class Wish(NamedTuple):
@@ -60,6 +60,16 @@ def wishes_of(
         most = _most(wanted.parameters, output, engine, where)
         wishes.append(Wish(output, is_binary if own is None else own, most))
     return wishes
+
+
+def explanation_of(parameters: Parameters | None, *, is_binary: bool = False) -> list[Wish]:
+    """The output that ``parameters.explain`` asks for, beside those that are named.
+
+    Raises:
+        BadData: the parameter is not what it should be.
+    """
+    wanted = _flag(parameters, "explain", "$.parameters")
+    return [Wish(EXPLANATION, is_binary)] if wanted else []
 
 
 def given(engine: Engine, wish: Wish, scores: Scores) -> Given:
