@@ -18,7 +18,7 @@ from torchyard.serve.inference.bodies import MOST_DIMENSIONS, Parameters, Wanted
 from torchyard.serve.inference.choosing import answer_parameters
 from torchyard.serve.inference.grpc.messages import Message, ModelInferResponse
 from torchyard.serve.inference.tensors import Tensor
-from torchyard.serve.inference.wishes import Wish, given, wishes_of
+from torchyard.serve.inference.wishes import Wish, explanation_of, given, wishes_of
 
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -77,7 +77,7 @@ def wishes_in(request: Message, engine: Engine) -> list[Wish]:
         if any(name.startswith("shared_memory") for name in output.parameters or ()):
             where = f"$.outputs[{place}].parameters"
             raise _refuse(where, "shared memory", "none, as the answer has the elements")
-    return wishes_of(engine, None, wanted)
+    return wishes_of(engine, None, wanted) + explanation_of(parameters_of(request))
 
 
 def parameters_of(message: Message) -> Parameters:

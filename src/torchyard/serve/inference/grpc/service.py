@@ -13,6 +13,7 @@ from typing import Literal
 from torchyard.core.errors import BadData, NotFound
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, Scores
+from torchyard.serve.explaining import explain_tensors
 from torchyard.serve.follow import Served
 from torchyard.serve.inference import choosing, repository
 from torchyard.serve.inference.grpc import messages
@@ -22,6 +23,7 @@ from torchyard.serve.inference.grpc.messages import Message
 from torchyard.serve.inference.repository import Entry
 from torchyard.serve.inference.tensors import rows_of
 from torchyard.serve.inference.wishes import Wish
+from torchyard.serve.predictions import EXPLANATION
 from torchyard.version import __version__
 
 Handle = Callable[[Application, GrpcCall, Message], None]
@@ -79,7 +81,8 @@ def model_infer(app: Application, call: GrpcCall, request: Message) -> None:
     """``ModelInfer``, and each request of ``ModelStreamInfer``.
 
     A single row has the request's ``id`` as its id; row ``i`` of several has ``id-i``. The split
-    goes by the parameter ``key``, else by the metadata ``x-routing-key``, else by the id.
+    goes by the parameter ``key``, else by the metadata ``x-routing-key``, else by the id. With the
+    parameter ``explain`` the answer also says what each field makes of it.
     """
     served = app.served(request.model_name)
     call.model = request.model_name
@@ -91,7 +94,11 @@ def model_infer(app: Application, call: GrpcCall, request: Message) -> None:
     rows = rows_of(tensors_of(request), engine.decoder, max_rows=app.settings.max_rows)
     ids = choosing.ids_of(name, len(rows))
     is_raw = bool(request.raw_input_contents)
-    app.score(call, engine, rows, ids, partial(_answer, call, engine, name, wishes, is_raw))
+    answer = partial(_answer, call, engine, name, wishes, is_raw)
+    if any(wish.output is EXPLANATION for wish in wishes):
+        explain_tensors(app, call, engine, rows, ids, answer)
+    else:
+        app.score(call, engine, rows, ids, answer)
 
 
 def repository_index(app: Application, call: GrpcCall, request: Message) -> None:
