@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import select
 import warnings
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchyard.serve.telemetry.captured import capture
-from torchyard.serve.telemetry.lines import Line, Lines, readable, to_json
+from torchyard.serve.telemetry.lines import Line, Lines, readable, to_json, whole
 from torchyard.serve.telemetry.request_ids import well_formed
 
 ANYTHING = st.text() | st.sampled_from(["\n", "\r\nFAKE", "\x1b[2J", "\u2028", "\x85"])
@@ -139,3 +140,28 @@ def test_what_python_says_becomes_lines_without_arguments() -> None:
         ("error", "fault", "Exception in callback f: ValueError"),
     ]
     assert "secret" not in str(found)
+
+
+@given(st.lists(st.integers(1, 3000), max_size=50))
+@settings(deadline=None, max_examples=50)
+def test_lines_of_several_workers_on_one_pipe_stay_whole(lengths: list[int]) -> None:
+    lines = [b"x" * length + b"\n" for length in lengths]
+    pieces = list(whole(lines))
+    assert b"".join(pieces) == b"".join(lines)
+    assert all(len(piece) <= select.PIPE_BUF and piece.endswith(b"\n") for piece in pieces)
+
+
+def test_the_longest_line_is_written_in_one_piece() -> None:
+    def deep(levels: int) -> None:
+        if levels:
+            deep(levels - 1)
+        raise ValueError
+
+    lines = Lines(worker=0)
+    try:
+        deep(30)
+    except ValueError as error:
+        lines.tell("error", "fault", text="x" * 5000, fault=error, client="y" * 100)
+    (line,) = lines.taken()
+    assert len(to_json(line)) < select.PIPE_BUF
+    assert line.stack[-1] == "ValueError"

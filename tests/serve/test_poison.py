@@ -20,14 +20,14 @@ _DEADLY = f"""
 import os, signal
 from torchyard.serve.engine import Engine
 
-real = Engine.score
+real = Engine.answer
 
-def score(self, rows):
-    if any(row.distance == {POISON} for row in rows):
+def answer(self, columns, rows):
+    if (columns["distance"] == {POISON}).any():
         os.kill(os.getpid(), signal.{{signal}})
-    return real(self, rows)
+    return real(self, columns, rows)
 
-Engine.score = score
+Engine.answer = answer
 """
 
 

@@ -13,7 +13,7 @@ from torchyard.serve.engine import Engine
 from torchyard.serve.running import Ran, Waiting
 from torchyard.serve.telemetry.lines import Line, Lines
 from torchyard.serve.telemetry.metrics import Metrics
-from torchyard.serve.telemetry.requests import RequestWatch
+from torchyard.serve.telemetry.requests import MOST_A_SECOND, RequestWatch
 
 
 class Bench:
@@ -146,3 +146,16 @@ def test_nothing_that_is_seen_is_kept(rows: int, engine: Engine) -> None:
         series.pending for family in bench.metrics.histograms.values() for series in family.values()
     ]
     assert not any(pending)
+
+
+def test_a_flood_of_refusals_costs_few_lines_and_says_how_many_there_were() -> None:
+    bench = Bench()
+    for _ in range(MOST_A_SECOND + 50):
+        bench.watch.answered(Asked(), "405")
+    assert len(bench.told()) == MOST_A_SECOND
+    bench.now += 1
+    bench.watch.answered(Asked(arrived=bench.now), "405")
+    more, last = bench.told()
+    assert (more.event, more.text) == ("more", "50 more refused or slow requests")
+    assert last.event == "refused"
+    assert bench.metrics.counters["refusals"]["demo", "method_not_allowed"] == MOST_A_SECOND + 51

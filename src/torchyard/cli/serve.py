@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
 
 from torchyard.cli.options import HERE, AsJson, ProjectFolder
 from torchyard.cli.screen import err, show_json
+from torchyard.cli.server_watch import ServerWatch
 
 _DEFAULT = "torchyard.toml's, else {}"
 
@@ -49,4 +51,10 @@ def serve(
 
     options = {"host": host, "port": port, "workers": workers}
     given = {name: value for name, value in options.items() if value is not None}
-    raise typer.Exit(Yard(project).serve(announce=announce, **given))
+    yard = Yard(project)
+    if as_json or not err.is_terminal or err.is_dumb_terminal:
+        raise typer.Exit(yard.serve(announce=announce, **given))
+    watch = ServerWatch(yard.watch(clock=time.monotonic), yard.server_output)
+    with watch.showing():
+        status = yard.serve(announce=watch.announce, **given)
+    raise typer.Exit(status)

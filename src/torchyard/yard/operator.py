@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from torchyard.records.keys import ApiKey
 from torchyard.records.live import MonitorReport
 from torchyard.release import Release
-from torchyard.yard import keys, operate
+from torchyard.yard import keys, operate, watching
 from torchyard.yard.operate import Decision
 from torchyard.yard.workspace import Workspace
 
 if TYPE_CHECKING:
     from torchyard.package import OnnxPackage
     from torchyard.yard.predicting import PredictedTable
+    from torchyard.yard.watching import View
 
 
 class Operator:
@@ -91,6 +92,15 @@ class Operator:
             False where MLflow is not installed.
         """
         return operate.mirror_names(self.workspace, model)
+
+    def watch(self, *, clock: Callable[[], float]) -> Callable[[], View]:
+        """A function that looks at the running server, to be called some times a second."""
+        return watching.watch(self.workspace, clock=clock)
+
+    @property
+    def server_output(self) -> Path:
+        """Where a server's output goes while a screen shows it."""
+        return watching.output_file(self.workspace)
 
     def status(self) -> operate.Status:
         """Who serves what share of each model's traffic, and the server, if one runs."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, final
 
 import msgspec
@@ -23,8 +24,8 @@ Level = Literal["info", "warning", "error"]
 MOST_WAITING = 10_000
 FLUSH_S = 0.05
 _LAST_WORDS_S = 1.0
-_MOST_AT_ONCE = 64 << 10
-_LONGEST_TEXT = 2000
+_LONGEST_TEXT = 1000
+_LONGEST_STACK = 2000
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _ENCODER = msgspec.json.Encoder()
 _BESIDES = ("route", "model", "code", "rows", "client", "request_id", "incident")
@@ -160,12 +161,27 @@ class Lines:
         self._write()
 
     def _write(self) -> None:
-        content = b"".join([self._put(line) for line in self.taken()])
-        try:
-            while content:
-                content = content[os.write(self._descriptor, content[:_MOST_AT_ONCE]) :]
-        except OSError:  # nobody reads any more: lines are for readers
-            self.dropped += content.count(b"\n")
+        for content in whole([self._put(line) for line in self.taken()]):
+            try:
+                os.write(self._descriptor, content)
+            except OSError:  # nobody reads any more: lines are for readers
+                self.dropped += content.count(b"\n")
+
+
+def whole(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines put together as far as a pipe takes them in one piece.
+
+    So the lines of several workers on one pipe do not run into each other (POSIX, ``write``:
+    up to ``PIPE_BUF`` bytes are not interleaved).
+    """
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += line
+    if piece:
+        yield piece
 
 
 def to_json(line: Line) -> bytes:
@@ -213,6 +229,8 @@ def stack_of(fault: BaseException) -> tuple[str, ...]:
         places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         chain = [*places, type(seen).__name__, *chain]
         seen = seen.__cause__ or seen.__context__
+    while sum(map(len, chain)) > _LONGEST_STACK:
+        del chain[0]
     return tuple(chain)
 
 

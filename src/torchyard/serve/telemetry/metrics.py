@@ -118,7 +118,7 @@ class Metrics:
                 one.fold()
 
     def serving(self, releases: Iterable[Labels]) -> None:
-        """Say which models are served now: each release of theirs, with the variant that answers."""
+        """Say what is served now: models, their releases, the variants that answer."""
         self.gauges["release_workers"] = dict.fromkeys(releases, 1.0)
 
     def snapshot(self) -> Snapshot:

@@ -22,6 +22,7 @@ from torchyard.serve.telemetry.request_ids import NAME, well_formed
 
 Observe = Callable[[Sequence[Waiting], Ran, float], None]
 
+MOST_A_SECOND = 100  # lines of refused and slow requests: a flood of them is not to cost service
 _FINE = frozenset(("200", "202", "OK"))
 # refused before any route is known, so that nobody told ``refused``
 _REASONS = {"405": "method_not_allowed"}
@@ -49,6 +50,8 @@ class RequestWatch:
     access_share: float
     _answered: dict[Labels, Series] = field(default_factory=dict)
     _tell_s: float = field(init=False)
+    _second: int = 0
+    _told: int = 0  # lines of unusual requests in this second
     _chance: random.Random = field(default_factory=random.Random)  # a sample of lines, no result
 
     def __post_init__(self) -> None:
@@ -117,7 +120,7 @@ class RequestWatch:
     def _unusual(self, call: Call, code: str, seconds: float) -> None:
         if code in _FINE:
             is_slow = seconds > self.slow_s
-            if is_slow or self._chance.random() < self.access_share:
+            if (is_slow and self._has_room()) or self._chance.random() < self.access_share:
                 self.lines.tell(
                     "warning" if is_slow else "info", "slow" if is_slow else "answered",
                     route=call.route, model=call.model, code=code, ms=1000 * seconds,
@@ -128,10 +131,24 @@ class RequestWatch:
 
     def _refused(self, call: Call, reason: str) -> None:
         self.metrics.count("refusals", (call.model, reason))
+        if not self._has_room():
+            return
         self.lines.tell(
             "warning", "refused", route=call.route, model=call.model, code=reason,
             ms=self._ms(call), client=call.client, request_id=self._name(call),
         )  # fmt: skip
+
+    def _has_room(self) -> bool:
+        """Whether another unusual request may have a line; how many had none is told after."""
+        second = int(self.clock())
+        if second != self._second:
+            left_out = self._told - MOST_A_SECOND
+            self._second, self._told = second, 0
+            if left_out > 0:
+                text = f"{left_out} more refused or slow requests"
+                self.lines.tell("warning", "more", text=text)
+        self._told += 1
+        return self._told <= MOST_A_SECOND
 
     def _ms(self, call: Call) -> float:
         return 1000 * (self.clock() - call.arrived)
