@@ -25,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_WHOLE = 2**53  # beyond it a double, which is what enters the graph, skips whole numbers
 _FLAGS = re.compile(r"\(\?[aimsux]+\)")
 _INT64 = np.iinfo(np.int64)
-_LARGEST = np.finfo(np.float32).max
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def json_type(field: Field) -> Any:
@@ -83,9 +83,8 @@ def _limits(field: Field) -> tuple[Any, Any]:
     )
 
 
-def _rounded(bound: float) -> np.float32:
-    with np.errstate(over="ignore"):
-        return np.float32(bound)
+def _rounded(bound: float) -> float:
+    return float(np.float32(bound)) if abs(bound) <= _LARGEST else math.copysign(math.inf, bound)
 
 
 def _required_type(field: Field) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,7 +22,15 @@ from torchyard.serve.decoding.numbers import Array, read_numbers
 from torchyard.serve.decoding.wording import kind_of
 from torchyard.serve.inference.binary import WHOLE
 
-_RANGES = {name: np.iinfo(name.lower()) for name in WHOLE}
+
+class _Range(NamedTuple):
+    min: int
+    max: int
+
+
+_RANGES = {
+    name: _Range(int(np.iinfo(name.lower()).min), int(np.iinfo(name.lower()).max)) for name in WHOLE
+}
 _EPOCH = datetime(1970, 1, 1)
 _LIST = msgspec.json.Decoder(list[Any])
 
@@ -42,11 +50,14 @@ def scalars(data: Any, datatype: str, field: Field, count: int, where: str) -> l
         BadData: there are not as many values, or one is not of its datatype.
     """
     values = _list_of(data, where)
-    if any(isinstance(value, list) for value in values):
+    kinds = set(map(type, values))
+    if list in kinds:
         values = [
             value[0] if isinstance(value, list) and len(value) == 1 else value for value in values
         ]
     _check_count(values, count, where)
+    if _are_plain(values, kinds, datatype, field):
+        return values
     return [
         _value(value, datatype, field, f"{where}[{place}]") for place, value in enumerate(values)
     ]
@@ -73,6 +84,24 @@ def arrays(data: Any, datatype: str, field: Field, count: int, where: str) -> Ar
         for place, value in enumerate(_flat(values)):
             _check_whole(value, datatype, f"{where}[{place // math.prod(field.shape)}]")
     return _nested(values, shape, where)
+
+
+def _are_plain(values: list[Any], kinds: set[type], datatype: str, field: Field) -> bool:
+    """Whether all values stand as they are, which is usual and quick to see."""
+    if datatype == "BYTES":
+        return kinds == {str} and all(values)
+    if datatype == "BOOL":
+        return kinds == {bool}
+    if datatype in _RANGES:
+        limits = _RANGES[datatype]
+        return (
+            kinds == {int}
+            and field.kind != "timestamp"
+            and min(values) >= limits.min
+            and max(values) <= limits.max
+        )
+    # a sum is finite only where all its terms are
+    return kinds == {float} and field.kind == "number" and math.isfinite(sum(values))
 
 
 def _list_of(data: Any, where: str) -> list[Any]:

@@ -11,8 +11,9 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -39,6 +40,8 @@ _DATATYPES: dict[FieldKind, tuple[str, ...]] = {
     "boolean": ("BOOL",),
     "timestamp": ("BYTES", "INT64"),
 }
+
+_MOST_PLANS = 64  # decoders, of releases that are served or were
 
 _CELL = re.compile(r"^\$\[(?P<row>\d+)\](?:\.(?P<rest>.*))?$", re.DOTALL)
 _ABSENT = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
@@ -121,46 +124,66 @@ def rows_of(inputs: Sequence[Tensor], decoder: RowDecoder, *, max_rows: int) -> 
         BadData: an input is unknown, doubled or missing, or has another shape or datatype than its
             field allows, or a value breaks its field's rules.
     """
-    schema = decoder.schema
-    tensors = _by_field(inputs, decoder)
+    plan = _plan(decoder)
+    tensors = _by_field(inputs, plan, decoder)
     count = _row_count(inputs, max_rows)
     columns: dict[str, Any] = {}
-    for field in schema.fields:
-        if tensor := tensors.get(field.name):
-            _check_form(tensor, field, count)
-            where = f"$.inputs['{field.name}'].data"
-            elements = arrays if field.shape else scalars
-            columns[field.name] = elements(tensor.data, tensor.datatype, field, count, where)
-    _make_alike(columns, schema)
-    rows: list[dict[str, object]] = [{} for _ in range(count)]
-    for name, column in columns.items():
-        for row, value in zip(rows, column, strict=True):
-            if value is not None:
-                row[name] = value
+    for name, tensor in tensors.items():
+        read = plan[name]
+        _check_form(tensor, read, count)
+        elements = arrays if read.field.shape else scalars
+        columns[name] = elements(tensor.data, tensor.datatype, read.field, count, read.where)
+    _make_alike(columns, decoder.schema)
+    rows = _rows(columns, count)
     try:
         return decoder.convert(rows)
     except msgspec.ValidationError as error:
-        raise _cell_misfit(error, rows, schema) from error
+        raise _cell_misfit(error, rows, decoder.schema) from error
 
 
-def _by_field(inputs: Sequence[Tensor], decoder: RowDecoder) -> dict[str, Tensor]:
-    schema = decoder.schema
+class _Input(NamedTuple):
+    """What is known of a field's input before a request: ``tails`` is its shape but for rows."""
+
+    field: Field
+    where: str
+    datatypes: tuple[str, ...]
+    tails: tuple[list[int], ...]
+
+
+@lru_cache(maxsize=_MOST_PLANS)
+def _plan(decoder: RowDecoder) -> dict[str, _Input]:
+    return {
+        field.name: _Input(
+            field,
+            f"$.inputs['{field.name}'].data",
+            datatypes_of(field),
+            (list(field.shape),) if field.shape else ([], [1]),
+        )
+        for field in decoder.schema.fields
+    }
+
+
+def _by_field(
+    inputs: Sequence[Tensor], plan: Mapping[str, _Input], decoder: RowDecoder
+) -> dict[str, Tensor]:
     tensors = {tensor.name: tensor for tensor in inputs}
     for name in tensors:
+        if name in plan:
+            continue
         if name in decoder.later:
             raise known_later("$.inputs", name)
-        if name not in schema.names:
-            raise BadData(
-                where="$.inputs",
-                found="an input that the schema does not have",
-                expected="an input named like a field",
-                remedy=nearest(name, schema.names),
-            )
+        raise BadData(
+            where="$.inputs",
+            found="an input that the schema does not have",
+            expected="an input named like a field",
+            remedy=nearest(name, plan),
+        )
     if len(tensors) < len(inputs):
         raise _refuse("$.inputs", "two inputs of one name", "one input for each field")
-    for field in schema.fields:
-        if field.name not in tensors and not field.optional:
-            raise _refuse("$.inputs", f"no input '{field.name}'", describe(field))
+    if len(tensors) < len(plan):
+        for name, wanted in plan.items():
+            if name not in tensors and not wanted.field.optional:
+                raise _refuse("$.inputs", f"no input '{name}'", describe(wanted.field))
     return tensors
 
 
@@ -172,16 +195,25 @@ def _row_count(inputs: Sequence[Tensor], max_rows: int) -> int:
     return count
 
 
-def _check_form(tensor: Tensor, field: Field, count: int) -> None:
-    where = f"$.inputs['{tensor.name}']"
-    shapes = [[count, *field.shape]] if field.shape else [[count], [count, 1]]
-    if tensor.shape not in shapes:
-        raise _refuse(f"{where}.shape", "another shape", " or ".join(map(str, shapes)))
-    allowed = datatypes_of(field)
-    if isinstance(tensor.data, msgspec.Raw):
-        allowed = tuple(name for name in allowed if name not in RAW_ALONE)
-    if tensor.datatype not in allowed:
-        raise _refuse(f"{where}.datatype", "another datatype", " or ".join(allowed))
+def _check_form(tensor: Tensor, wanted: _Input, count: int) -> None:
+    where, allowed = f"$.inputs['{wanted.field.name}']", wanted.datatypes
+    if tensor.shape[:1] != [count] or tensor.shape[1:] not in wanted.tails:
+        shapes = " or ".join(str([count, *tail]) for tail in wanted.tails)
+        raise _refuse(f"{where}.shape", "another shape", shapes)
+    is_json = isinstance(tensor.data, msgspec.Raw)
+    if tensor.datatype not in allowed or (is_json and tensor.datatype in RAW_ALONE):
+        known = [name for name in allowed if not (is_json and name in RAW_ALONE)]
+        raise _refuse(f"{where}.datatype", "another datatype", " or ".join(known))
+
+
+def _rows(columns: Mapping[str, Any], count: int) -> list[dict[str, object]]:
+    """Rows without what is missing."""
+    rows: list[dict[str, object]] = [{} for _ in range(count)]
+    for name, column in columns.items():
+        for row, value in zip(rows, column, strict=True):
+            if value is not None:
+                row[name] = value
+    return rows
 
 
 def _make_alike(columns: dict[str, Any], schema: Schema) -> None:
