@@ -150,7 +150,7 @@ def test_a_fault_of_the_server_is_told_without_its_inside(tmp_path: Path, engine
 def test_a_fault_in_a_route_is_an_answer_too(tmp_path: Path, engine: Engine) -> None:
     async def scenario(bench: Bench) -> None:
         bench.app.table = None  # type: ignore[assignment]
-        bench.send(b"GET /v1/models HTTP/1.1\r\n\r\n")
+        bench.send(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
         ((status, _, refusal),) = await bench.answers(1)
         assert (status, refusal["error"]) == (500, "internal")
         assert [line.text for line in bench.app.lines.taken()] == ["AttributeError"]

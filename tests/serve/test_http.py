@@ -18,7 +18,7 @@ from torchyard.serve.http.connection import (
     Listener,
 )
 
-GET = b"GET /%d HTTP/1.1\r\n\r\n"
+GET = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Transport(asyncio.Transport):
@@ -104,7 +104,7 @@ def test_an_answer_on_the_wire() -> None:
 
 def test_head_has_the_head_of_a_get() -> None:
     bench = Bench()
-    bench.feed(b"HEAD / HTTP/1.1\r\n\r\n")
+    bench.feed(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
     bench.answer(0)
 
     assert bench.exchanges[0].method == "GET"
@@ -132,7 +132,7 @@ def test_a_second_answer_is_nothing() -> None:
 
 def test_close_is_honoured_after_everything_before_it() -> None:
     bench = Bench()
-    bench.feed(GET % 0 + b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n" + GET % 2)
+    bench.feed(GET % 0 + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" + GET % 2)
     assert len(bench.exchanges) == 2
     bench.answer(1)
     assert bench.transport.ended == ""
@@ -203,7 +203,7 @@ def test_a_client_that_does_not_read_is_not_read_from_and_cut_off() -> None:
 
 @pytest.mark.parametrize(
     ("sent", "longest_s"),
-    [(b"GET / HT", 10), (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhel", 60)],
+    [(b"GET / HT", 10), (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel", 60)],
 )
 def test_half_a_request_times_out(sent: bytes, longest_s: float) -> None:
     bench = Bench()
@@ -269,7 +269,7 @@ def test_draining_closes_connections_at_rest_soon() -> None:
 
 def test_continue_does_not_overtake_answers() -> None:
     bench = Bench()
-    post = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
     bench.feed(GET % 0 + post)
     assert bench.transport.written == b""
     bench.answer(0)

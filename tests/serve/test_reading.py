@@ -58,27 +58,27 @@ class Bench:
 
 def post(body: bytes, *headers: bytes, path: bytes = b"/p?q=1") -> bytes:
     lines = b"".join(header + b"\r\n" for header in headers)
-    return b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (path, lines, len(body), body)
+    return b"POST %b HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (path, lines, len(body), body)
 
 
 CHUNKED = (
-    b"POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"3\r\nabc\r\n2;name=value\r\nde\r\n0\r\nTrailer: ignored\r\n\r\n"
 )
 
 
 def test_a_request_is_taken_apart() -> None:
-    (request,) = Bench().feed(post(b"hello", b"X-Name: A Value", b"HOST: here")).taken
+    (request,) = Bench().feed(post(b"hello", b"X-Name: A Value", b"ACCEPT: here")).taken
 
     assert (request.method, request.path, request.body) == ("POST", b"/p", b"hello")
     assert request.headers[b"x-name"] == b"A Value"
-    assert request.headers[b"host"] == b"here"
+    assert request.headers[b"accept"] == b"here"
     assert request.keeps_alive
 
 
 @given(st.lists(st.integers(1, 40), max_size=30))
 def test_cutting_the_bytes_changes_nothing(cuts: list[int]) -> None:
-    stream = post(b"first", b"A: b") + CHUNKED + b"GET /g HTTP/1.1\r\n\r\n"
+    stream = post(b"first", b"A: b") + CHUNKED + b"GET /g HTTP/1.1\r\nHost: x\r\n\r\n"
     bench = Bench()
     for cut in cuts:
         bench.feed(stream[:cut])
@@ -95,7 +95,7 @@ def test_cutting_the_bytes_changes_nothing(cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"]
+    "line", [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]
 )
 def test_a_client_may_mean_to_close(line: bytes) -> None:
     assert not Bench().feed(line).taken[0].keeps_alive
@@ -107,15 +107,15 @@ def test_a_client_may_mean_to_close(line: bytes) -> None:
         b"hello\r\n\r\n",
         b"\x16\x03\x01\x02\x00",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET / HTTP/1.1\r\nNo colon\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
 def test_what_is_not_http_is_refused(bad: bytes) -> None:
-    bench = Bench().feed(bad, b"GET / HTTP/1.1\r\n\r\n")
+    bench = Bench().feed(bad, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     status, _, expected = bench.refusal()
 
     assert (status, expected) == (400, "HTTP/1.1")
@@ -125,7 +125,7 @@ def test_what_is_not_http_is_refused(bad: bytes) -> None:
 @pytest.mark.parametrize("size", [1, 50, 5000])
 def test_a_head_without_end_is_refused(size: int) -> None:
     bench = Bench()
-    bench.feed(b"GET / HTTP/1.1\r\nX: ")
+    bench.feed(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
     for _ in range(3 * HEAD_BYTES // size + 2):
         bench.feed(b"x" * size)
 
@@ -146,13 +146,13 @@ def test_trailers_without_end_are_refused() -> None:
 
 
 def test_a_body_that_announces_too_much_is_refused_at_once() -> None:
-    head = b"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n"
 
     assert Bench().feed(head).refusal() == (413, "a longer body", "at most 100 bytes")
 
 
 def test_chunks_that_add_up_to_too_much_are_refused() -> None:
-    bench = Bench().feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    bench = Bench().feed(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     bench.feed(*[b"a\r\n0123456789\r\n"] * 11)
 
     assert bench.refusal() == (413, "a longer body", "at most 100 bytes")
@@ -194,7 +194,7 @@ def test_an_offer_to_switch_protocols_is_passed_over(cut: int) -> None:
 
 
 def test_connect_is_refused() -> None:
-    bench = Bench().feed(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
+    bench = Bench().feed(b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert bench.refusal() == (501, "CONNECT", "a request for this server")
 
@@ -210,25 +210,25 @@ def test_half_a_request_can_be_given_up() -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_taken_or_refused(content: bytes) -> None:
-    bench = Bench().feed(b"GET / HTTP/1.1\r\n" + content, b"\r\n\r\n" * 3)
+    bench = Bench().feed(b"GET / HTTP/1.1\r\nHost: x\r\n" + content, b"\r\n\r\n" * 3)
 
     assert len(bench.refused) <= 1
 
 
 HEADS = (
-    b"POST /p HTTP/1.1\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
     b"POST /p?q HTTP/1.1\r\nHost: x\r\ncontent-length: %d\r\nX-A: b\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"HEAD / HTTP/1.1\r\n\r\n",
-    b"POST /p HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-    b"POST /p HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
-    b"POST /p HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: %d\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: %d\r\n\r\n",
     b"POST /p HTTP/1.0\r\nContent-Length: %d\r\n\r\n",
-    b"POST /p HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n",
     b"POST /p HTTP/1.1\nContent-Length: %d\n\n",
-    b"\r\nGET / HTTP/1.1\r\n\r\n",
+    b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
     b"nonsense\r\n\r\n",
-    b"POST /p HTTP/1.1\r\nContent-Length: %d\r\n\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n\r\n",
     b"",
 )
 BODIES = (
@@ -237,7 +237,7 @@ BODIES = (
     b"3\r\nabc\r\n0\r\n\r\n",
     b"a\r\n\r\nb",
     b"\r\n\r\n",
-    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 )
 
 

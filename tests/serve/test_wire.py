@@ -42,7 +42,7 @@ def test_chunked_bodies(client: httpx.Client) -> None:
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     with RawClient(server.address) as client:
         stream = b"".join(post(predict(10.0 * n, ids=[f"row {n}"])) for n in range(200))
-        client.send(stream + b"GET /health/live HTTP/1.1\r\n\r\n" + post(b"{"))
+        client.send(stream + b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" + post(b"{"))
         for number in range(200):
             (found,) = client.read().json()["predictions"]
             assert found["id"] == f"row {number}"
@@ -62,7 +62,7 @@ def test_expect_continue(server: Server) -> None:
 
 def test_a_body_too_large_is_refused_before_it_is_sent(server: Server) -> None:
     with RawClient(server.address) as client:
-        client.send(b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\nbegin")
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nbegin")
         found = client.read()
         assert found.status == 413
         assert found.headers["connection"] == "close"
@@ -71,7 +71,7 @@ def test_a_body_too_large_is_refused_before_it_is_sent(server: Server) -> None:
 
 def test_a_client_that_sends_a_huge_body_anyway_reads_why(server: Server) -> None:
     with RawClient(server.address) as client:
-        client.send(b"POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000)
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000)
         assert client.read().status == 413
 
 
@@ -79,10 +79,10 @@ def test_a_client_that_sends_a_huge_body_anyway_reads_why(server: Server) -> Non
     ("sent", "status"),
     [
         (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", 400),
-        (b"GET / HTTP/1.1\r\nbroken\r\n\r\n", 400),
-        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000 + b"\r\n", 431),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nbroken\r\n\r\n", 400),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 10_000 + b"\r\n", 431),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
     ],
 )
 def test_bad_http_is_refused_and_closed(server: Server, sent: bytes, status: int) -> None:
@@ -94,7 +94,7 @@ def test_bad_http_is_refused_and_closed(server: Server, sent: bytes, status: int
 
 def test_half_a_head_times_out(server: Server) -> None:
     with RawClient(server.address) as client:
-        found = client.send(b"GET / HTTP/1.1\r\nX: slow").read()
+        found = client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX: slow").read()
         assert (found.status, found.headers["connection"]) == (408, "close")
         assert client.is_closed()
 

@@ -14,6 +14,7 @@ from typing import final
 import httptools
 
 from torchyard.serve.http.answers import Answer, refuse_http, speaks_in_words
+from torchyard.serve.http.heads import SINGLE, fault_in, path_of
 
 MOST_HEADERS = 100
 
@@ -90,7 +91,7 @@ class RequestReader:
         go_on: the client waits for ``100 Continue`` before it sends its body.
         head_bytes: largest request line and headers together.
         body_bytes: largest body.
-        most_headers: most headers, by different names.
+        most_headers: most headers.
         heads: those that were read before, on any connection with the same limits; None to read
             every one.
     """
@@ -119,7 +120,8 @@ class RequestReader:
         self._unproductive_bytes = 0
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
-        self._head_bytes = 0
+        self._head_bytes = self._head_lines = 0
+        self._is_one_repeated = False
         self._body: list[bytes] = []
         self._body_bytes = 0
         self.is_inside = False
@@ -144,7 +146,7 @@ class RequestReader:
         self._read(data)
         if len(self._taken) == 1 and not self.is_inside:
             head = self._taken[0]
-            if not any(name in head.headers for name in _UNUSUAL):
+            if head.keeps_alive and not any(name in head.headers for name in _UNUSUAL):
                 known.keep(data, head, self._body_bytes)
 
     def _read(self, data: bytes) -> None:
@@ -175,6 +177,7 @@ class RequestReader:
         """A request's first byte was read."""
         self.is_inside, self.is_in_body = True, False
         self._unproductive_bytes = self._head_bytes = self._body_bytes = 0
+        self._head_lines, self._is_one_repeated = 0, False
         self._url, self._headers, self._body = b"", {}, []
 
     def on_url(self, url: bytes) -> None:
@@ -184,19 +187,26 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A whole header was read; after the body come trailers, which are of no use here."""
         if not self.is_in_body:
-            self._headers[name.lower()] = value
+            name = name.lower()
+            if name in self._headers and name in SINGLE:
+                self._is_one_repeated = True
+            self._headers[name] = value
+            self._head_lines += 1
             self._head_bytes += len(name) + len(value) + 4  # with its colon and line's end
 
     def on_headers_complete(self) -> None:
         """The head is whole: refuse now what would be refused at the end."""
         self.is_in_body = True
         self._is_switching = self._parser.should_upgrade()
+        version, is_repeated = self._parser.get_http_version(), self._is_one_repeated
+        if fault := fault_in(version, self._headers, is_one_repeated=is_repeated):
+            self._close(*fault)
         if self.is_closed or self._is_switching:
             return
         if self._head_bytes + len(self._url) > self._most_head_bytes:
             self._close_for_head()
             return
-        if len(self._headers) > self._most_headers:
+        if self._head_lines > self._most_headers:
             self._close_for_headers()
             return
         length = int(self._headers.get(b"content-length", b"0"))
@@ -226,7 +236,7 @@ class RequestReader:
         is_modern = b"connection" not in headers or parser.get_http_version() == "1.1"
         head = Head(
             parser.get_method().decode("ascii"),
-            self._url.partition(b"?")[0],
+            path_of(self._url),
             headers,
             parser.should_keep_alive() and is_modern,
         )
