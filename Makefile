@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -q
 # uv does not read pip's settings: hand it pip's find-links, if there are any
 LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null || printf '%s' "$$PIP_FIND_LINKS")
 
-.PHONY: demo examples test test-all check static format bench clean
+.PHONY: demo examples test test-all check static format bench bench-serving clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.ready: pyproject.toml constraints.txt src/torchyard/version.py
@@ -60,3 +60,7 @@ clean:
 
 bench: $(VENV)/.ready
 	@for script in $(filter-out benchmarks/evaluate.py benchmarks/ten_million.py,$(sort $(wildcard benchmarks/*.py))); do echo "$$script:"; $(BIN)/python $$script || exit 1; done
+
+# torchyard beside other model servers, each in an environment of its own: an hour or so, two at most. Needs wrk
+bench-serving: $(VENV)/.ready
+	$(BIN)/python benchmarks/serving/run.py --seconds 3 --repeats 3 --most-minutes 120
