@@ -11,7 +11,7 @@ from torchyard.serve.settings import settable
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "serving.md").read_text()
-LIMITS = (DOCS / "http.md").read_text()
+LIMITS = (DOCS / "http.md").read_text() + (DOCS / "grpc.md").read_text()
 
 
 def test_every_setting_is_on_its_page() -> None:

@@ -30,6 +30,15 @@ def serve(
             help="Port; 0 takes a free one.", min=0, max=65535, show_default=_DEFAULT.format(8000)
         ),
     ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port for gRPC; 0 takes a free one.",
+            min=0,
+            max=65535,
+            show_default=_DEFAULT.format("none"),
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(help="Worker processes.", min=1, max=256, show_default=_DEFAULT.format(2)),
@@ -49,7 +58,7 @@ def serve(
         else:
             err.print(text)
 
-    options = {"host": host, "port": port, "workers": workers}
+    options = {"host": host, "port": port, "grpc_port": grpc_port, "workers": workers}
     given = {name: value for name, value in options.items() if value is not None}
     yard = Yard(project)
     if as_json or not err.is_terminal or err.is_dumb_terminal:
