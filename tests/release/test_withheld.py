@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.releases import SCHEMA, sample_contents, sample_release
 from torchyard.core.errors import BadRecord
+from torchyard.records.abstaining import Abstention, KnownField
 from torchyard.records.behaviours import BehaviourExample, BehaviourResult
 from torchyard.records.dataset import FieldProfile, Finding, Profile
 from torchyard.records.evidence import GroupResult
@@ -41,6 +42,11 @@ def in_dataset(contents: Contents) -> Contents:
 
 def in_finding(contents: Contents) -> Contents:
     return replace(contents, dataset=replace(contents.dataset, findings=(FINDING,)))
+
+
+def in_abstention(contents: Contents) -> Contents:
+    known = KnownField(field="seat", missing=True, values=("12A",))
+    return replace(contents, abstention=Abstention(known=(known,)))
 
 
 def in_finding_about_rows(contents: Contents) -> Contents:
@@ -136,6 +142,7 @@ def with_schema(contents: Contents, **changes: Any) -> Contents:
         (in_behaviour, "report on torch-fp32, a row that fails 'swap'"),
         (in_changed_field, "report on torch-fp32, a row that fails 'swap'"),
         (in_request, "golden request 1, field 'seat'"),
+        (in_abstention, "abstention, field 'seat'"),
     ],
 )
 def test_a_shown_personal_value_is_refused_and_an_allowed_one_is_not(
