@@ -43,6 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "beyond: good behaviour that the specification leaves open; -m 'not beyond'"
+    )
+
+
 @pytest.fixture(scope="session")
 def target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -143,6 +149,6 @@ def _own_server(folder: Path) -> Iterator[Target]:
 
     place = Place(folder)
     place.post("deploy", place.seal())
-    with serving(place) as server:
+    with serving(place, grpc_port=0) as server:
         port = getattr(server.state, "grpc_port", None)
         yield Target(server.url, f"127.0.0.1:{port}" if port else None, MODEL)
