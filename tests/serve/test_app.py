@@ -170,3 +170,19 @@ def test_answers_are_logged_and_counted(tmp_path: Path, engine: Engine) -> None:
     run(scenario, tmp_path, engine)
     (path,) = (tmp_path / "demo").iterdir()
     assert json.loads(path.read_bytes())["id"] == "a"
+
+
+def test_a_clients_own_id_for_its_request_comes_back(tmp_path: Path, engine: Engine) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.send(post(predict(1), "X-Request-Id: req-17") + post(predict(1)))
+        bench.send(post(b"{", "X-Request-Id: req-18") + post(b"{", "X-Request-Id: a <b>"))
+        found = await bench.answers(4)
+        assert [status for status, _, _ in found] == [200, 200, 400, 400]
+        echoed = [headers.get("x-request-id") for _, headers, _ in found]
+        assert echoed == ["req-17", None, "req-18", None]
+        lines = bench.app.lines.taken()
+        assert [line.code for line in lines] == ["bad_usage", "bad_usage"]
+        assert lines[0].request_id == "req-18"
+        assert lines[1].request_id.startswith("made-")
+
+    run(scenario, tmp_path, engine)

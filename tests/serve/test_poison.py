@@ -62,7 +62,8 @@ def ask_until_answered(server: Server, distance: float) -> httpx.Response:
     found: list[httpx.Response] = []
 
     def answered() -> bool:
-        if response := ask(server, distance):
+        response = ask(server, distance)
+        if response is not None and response.status_code != 503:  # 503: workers are starting
             found.append(response)
         return bool(found)
 

@@ -88,6 +88,9 @@ class Settings:
         max_log_rows: answered rows that may wait to be logged before some are dropped, counted.
         access_log: share of the ordinary answers that get a line in the output, 0 to 1.
         slow_ms: an answer that took longer gets a line in any case.
+        trace_endpoint: URL of a collector that takes traces (OTLP over HTTP); where it is empty,
+            OpenTelemetry's environment variables say whether there is one.
+        trace_share: share of the requests that are traced, of those that come without a trace.
     """
 
     releases: Path
@@ -132,6 +135,8 @@ class Settings:
     max_log_rows: Count = 100_000
     access_log: Share = 0.0
     slow_ms: Count = 1_000
+    trace_endpoint: str = ""
+    trace_share: Share = 1.0
 
     def __post_init__(self) -> None:
         for name in settable():

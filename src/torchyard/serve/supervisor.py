@@ -31,6 +31,7 @@ from torchyard.serve.processes.reception import Reception
 from torchyard.serve.processes.way_in import OneDoor, WayIn
 from torchyard.serve.quarantine.court import Court
 from torchyard.serve.settings import Settings
+from torchyard.serve.telemetry.traces import check_traces
 
 SERVER = "server.json"
 _BACKLOG = 2048
@@ -59,6 +60,7 @@ def supervise(settings: Settings, announce: Announce) -> int:
         BadRecord: the file of clients' keys is damaged; NotTrusted: others may write it.
         NotReady: the workers die as soon as they start.
     """
+    check_traces(settings, os.environ)
     for warning in check_start(settings, datetime.now(UTC)):
         announce(warning)
     with _only_server(settings), kept(settings) as settled:
@@ -80,13 +82,13 @@ def _run(settings: Settings, announce: Announce) -> None:
             port=port,
             workers=settings.workers,
             grpc_port=settings.grpc_port,
+            scheme="http" if settings.tls_certificate is None else "https",
             control_host=settings.control_host,
             control_port=None if control is None else control.getsockname()[1],
         )
         write_record(settings.state / SERVER, me)
         if me.control_port is not None:
-            where = f"{bracketed(me.control_host)}:{me.control_port}"
-            announce(f"metrics and control at {scheme_of(settings)}://{where}")
+            announce(f"metrics and control at {me.control_url}")
         way_in = _way_in(door, settings.workers, stop, announce)
         court = Court(settings.state, workers=settings.workers, clock=time.time)
         places = [
@@ -100,11 +102,13 @@ def _run(settings: Settings, announce: Announce) -> None:
             for number in range(settings.workers)
         ]
         try:
-            _watch(places, stop, way_in, court, _Announcer(settings, host, port, announce))
+            _watch(places, stop, way_in, court, _Announcer(settings, me, announce))
+            announce("stopping: requests under way are answered first")
         finally:
             way_in.close(_HANDING_S)
             _stop_all(places, stop, settings.drain_timeout_s + _GRACE_S)
             _clear(settings.state)
+            court.close()
 
 
 @final
@@ -113,8 +117,7 @@ class _Announcer:
     """Says once when the server is ready, and each problem once while it lasts."""
 
     settings: Settings
-    host: str
-    port: int
+    server: ServerState
     announce: Announce
     is_ready: bool = False
     _problems: dict[int, str | None] = field(default_factory=dict)
@@ -132,23 +135,11 @@ class _Announcer:
             self.is_ready = True
             count = len(places)
             noun = "worker" if count == 1 else "workers"
-            host = bracketed(self.host)
-            grpc_port = self.settings.grpc_port
-            over_grpc = "" if grpc_port is None else f" and gRPC at {host}:{grpc_port}"
+            over_grpc = f" and gRPC at {self.server.grpc_address}" if self.server.grpc_port else ""
             self.announce(
-                f"serving {self.settings.project_name} at {scheme_of(self.settings)}://{host}:{self.port}{over_grpc}"
+                f"serving {self.settings.project_name} at {self.server.url}{over_grpc}"
                 f" with {count} {noun}"
             )
-
-
-def scheme_of(settings: Settings) -> str:
-    """What the URLs of a server begin with."""
-    return "http" if settings.tls_certificate is None else "https"
-
-
-def bracketed(host: str) -> str:
-    """An address as a URL has it."""
-    return f"[{host}]" if ":" in host else host
 
 
 def _way_in(door: socket.socket, workers: int, stop: threading.Event, announce: Announce) -> WayIn:

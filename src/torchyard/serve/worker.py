@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -41,6 +42,7 @@ from torchyard.serve.telemetry.captured import capture
 from torchyard.serve.telemetry.lines import Lines
 from torchyard.serve.telemetry.metrics import Metrics, read_snapshot, snapshot_path
 from torchyard.serve.telemetry.tending import TEND_S, tend
+from torchyard.serve.telemetry.traces import traces_for
 
 _SWEEP_S = 0.25
 _COLLECT_S = 10.0
@@ -73,6 +75,9 @@ async def serve(start: WorkerStart) -> None:
     app = _application(start, loop)
     if guard is not None:
         app.runs = guard.of
+    app.watch.traces = traces_for(settings, start.worker, os.environ)
+    if app.watch.traces is not None:
+        app.watch.traces.start()
     app.lines.start()
     capture(app.lines, loop)
     tls = _tls(settings)
@@ -113,6 +118,8 @@ async def serve(start: WorkerStart) -> None:
     app.predictions.close()
     app.labels.close()
     app.lanes.shutdown(wait=False, cancel_futures=True)
+    if app.watch.traces is not None:
+        app.watch.traces.close()
     app.lines.close()
 
 

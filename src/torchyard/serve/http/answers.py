@@ -43,6 +43,12 @@ class Answer(NamedTuple):
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
+    def with_header(self, name: bytes, value: str) -> Answer:
+        """The same with one header more, if there is anything to say in it."""
+        if not value:
+            return self
+        return self._replace(headers=(*self.headers, (name, value.encode("ascii"))))
+
     def to_bytes(self, *, is_last: bool, without_body: bool = False) -> bytes:
         """The answer on the wire.
 

@@ -17,6 +17,7 @@ from torchyard.serve.calls import LONGEST_DEADLINE_MS
 from torchyard.serve.guarding.tls import Tls, client_name
 from torchyard.serve.http.answers import CONTINUE, Answer, fail, refuse, speaks_in_words
 from torchyard.serve.http.reading import MOST_HEADERS, Head, KnownHeads, RequestReader
+from torchyard.serve.telemetry.request_ids import NAME, well_formed
 
 MOST_PIPELINED = 64
 LINGER_S = 2.0  # how long a refused client may go on sending before its connection is cut
@@ -120,6 +121,8 @@ class Exchange:
         """Answer. Nothing happens when the exchange was answered before."""
         if self.wire is None:
             connection = self._connection
+            if NAME in self.headers:
+                answer = answer.with_header(NAME, well_formed(self.headers[NAME]))
             self.is_last = self.is_last or connection.ends_with(self)
             self.wire = answer.to_bytes(
                 is_last=self.is_last, without_body=self._head.method == "HEAD"

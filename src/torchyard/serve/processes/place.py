@@ -82,6 +82,8 @@ class Place:
         now = time.monotonic()
         self._early_deaths = self._early_deaths + 1 if now - self._start_at < _YOUNG_S else 1
         self._false_starts = self._false_starts + 1 if self.state is None else 0
+        with suppress(OSError):
+            _input(self.process).close()
         self.process = None
         self._way_in.leave(self.number)
         if self._false_starts >= MOST_FALSE_STARTS:

@@ -19,6 +19,7 @@ from torchyard.serve.telemetry.families import STAGES
 from torchyard.serve.telemetry.lines import Lines
 from torchyard.serve.telemetry.metrics import Labels, Metrics, Series
 from torchyard.serve.telemetry.request_ids import NAME, well_formed
+from torchyard.serve.telemetry.traces import Traces
 
 Observe = Callable[[Sequence[Waiting], Ran, float], None]
 
@@ -40,6 +41,7 @@ class RequestWatch:
         make_id: a new id for a request or an incident.
         slow_s: an answer that took longer is told.
         access_share: the share of ordinary answers that is told.
+        traces: told of them too, where traces are asked for.
     """
 
     metrics: Metrics
@@ -48,6 +50,7 @@ class RequestWatch:
     make_id: Callable[[], str]
     slow_s: float
     access_share: float
+    traces: Traces | None = None
     _answered: dict[Labels, Series] = field(default_factory=dict)
     _tell_s: float = field(init=False)
     _second: int = 0
@@ -59,7 +62,8 @@ class RequestWatch:
 
     def answered(self, call: Call, code: str) -> None:
         """Count an answer under its code: HTTP's status, or gRPC's by name."""
-        seconds = self.clock() - call.arrived
+        now = self.clock()
+        seconds = now - call.arrived
         labels = (call.model, call.route, code)
         series = self._answered.get(labels)
         if series is None:
@@ -67,6 +71,8 @@ class RequestWatch:
         series.pending.append(seconds)
         if seconds > self._tell_s or code not in _FINE:
             self._unusual(call, code, seconds)
+        if self.traces is not None:
+            self.traces.answered(call, code, now)
 
     def refused(self, call: Call, error: YardError) -> None:
         """Count and tell a refusal, by its code alone: its words may quote the request."""
@@ -90,12 +96,14 @@ class RequestWatch:
         rows, clock = self.metrics.series("batch_rows", (model,)), self.clock
 
         def observe(batch: Sequence[Waiting], ran: Ran, landed: float) -> None:
-            began, count = ran.began, len(batch)
+            began, count, now = ran.began, len(batch), clock()
             decode.pending += [one.queued_at - one.call.arrived for one in batch]
             queue.pending += [began - one.queued_at for one in batch]
             run.pending.append(ran.seconds)
-            encode.pending += [(clock() - landed) / count] * count
+            encode.pending += [(now - landed) / count] * count
             rows.pending.append(sum([len(one.rows) for one in batch]))
+            if self.traces is not None:
+                self.traces.ran(batch, ran, landed, now)
             if abstains:
                 self._count_abstained(model, ran)
 

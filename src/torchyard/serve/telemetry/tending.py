@@ -25,4 +25,7 @@ def tend(app: Application, guard: Guard | None, connections: Callable[[], int]) 
     metrics.set("open_connections", (str(app.worker),), float(connections()))
     if guard is not None:
         metrics.set("quarantined_requests", (), float(guard.quarantined))
+    if (traces := app.watch.traces) is not None:
+        traces.tend()
+        metrics.counters["trace_dropped_requests"][()] += traces.take_dropped()
     metrics.counters["output_dropped_lines"][()] += app.lines.take_dropped()
