@@ -224,7 +224,7 @@ def test_a_key_decides_between_releases(
         for number in range(20):
             key = f"customer-{number}"
             request = raw_request([1.0])
-            metadata = ()
+            metadata: tuple[tuple[str, str], ...] = ()
             if carried == "metadata":
                 metadata = (("x-routing-key", key),)
             else:

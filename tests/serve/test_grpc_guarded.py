@@ -139,8 +139,15 @@ def test_keys_open_what_they_are_for(
 
 
 def settings_of(folder: Path, port: int) -> Settings:
-    places = dict.fromkeys(("releases", "trusted_keys", "predictions", "labels", "state"), folder)
-    return Settings(channels_url="", grpc_port=port, **places)
+    return Settings(
+        releases=folder,
+        channels_url="",
+        trusted_keys=folder,
+        predictions=folder,
+        labels=folder,
+        state=folder,
+        grpc_port=port,
+    )
 
 
 def test_a_port_that_another_has_is_refused_even_one_that_shares(tmp_path: Path) -> None:
