@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import localtime, strftime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from torchyard.core.digest import short
 from torchyard.core.errors import YardError
 from torchyard.core.record import Json, to_json
 from torchyard.records.live import ModelState, Window
+from torchyard.records.quarantine import Case
 
 if TYPE_CHECKING:
     from torchyard.yard.operate import Decision
@@ -89,6 +91,7 @@ def status(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
             "models": {name: _state_json(state) for name, state in found.models.items()},
             "server": None if found.server is None else to_json(found.server),
             "workers": to_json(found.workers),
+            "quarantined": to_json(found.quarantined),
         })  # fmt: skip
         return
     if not found.models:
@@ -104,12 +107,14 @@ def status(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
             ],
             right=("share",),
         )  # fmt: skip
+    _show_quarantined(found.quarantined)
     if found.server is None:
         say("No server runs here. Start one with: torchyard serve")
         return
     ready = sum(worker.ready for worker in found.workers)
-    say(f"Serving at http://{found.server.host}:{found.server.port}, {ready} of "
-        f"{found.server.workers} workers ready.")  # fmt: skip
+    say(f"Serving at {found.server.url}, {ready} of {found.server.workers} workers ready.")
+    if found.server.control_port is not None:
+        say(f"Metrics and control at {found.server.control_url}.")
     for worker in found.workers:
         if worker.problem:
             say(worker.problem, first=f"  worker {worker.worker}: ")
@@ -215,6 +220,22 @@ def card(release: _Release = None, project: ProjectFolder = HERE, as_json: AsJso
         show_json({"release": found.id, "card": text, "page": page})
     else:
         say_as_it_is(text)
+
+
+def _show_quarantined(cases: tuple[Case, ...]) -> None:
+    """Requests that are refused, by what finds them in the output and in clients' logs."""
+    if not cases:
+        return
+    say("Refused because they killed workers:")
+    table(
+        ("incident", "model", "release", "kills", "until"),
+        [
+            (case.incident, case.model, short(case.release), str(case.kills),
+             strftime("%Y-%m-%d %H:%M", localtime(case.until)))
+            for case in cases
+        ],
+        right=("kills",),
+    )  # fmt: skip
 
 
 def _quality(window: Window) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import time as clock
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from torchyard.core.errors import BadUsage, NotFound
 from torchyard.core.files import write_atomically
 from torchyard.core.record import write_record
 from torchyard.records.live import ChannelEvent, ModelState, MonitorReport, ServerState, WorkerState
+from torchyard.records.quarantine import Case
 from torchyard.release import ChannelLog, Release, list_releases, open_release, resolve
 from torchyard.rollout import canary, deploy, promote, rollback, wait_until_followed
 from torchyard.yard.workspace import Workspace
@@ -39,11 +41,15 @@ class Decision:
 
 @dataclass(frozen=True)
 class Status:
-    """Models by name, the running server (None when there is none) and its workers."""
+    """Models by name, the running server (None when there is none) and its workers.
+
+    ``quarantined`` are the requests that killed workers twice and are refused.
+    """
 
     models: dict[str, ModelState]
     server: ServerState | None
     workers: tuple[WorkerState, ...]
+    quarantined: tuple[Case, ...] = ()
 
 
 def serve(
@@ -143,6 +149,15 @@ def running(workspace: Workspace) -> tuple[ServerState | None, tuple[WorkerState
 
     server = running_server(workspace.server)
     return server, () if server is None else living_workers(workspace.server)
+
+
+def quarantined(workspace: Workspace) -> tuple[Case, ...]:
+    """The requests that are refused because they killed workers, the last one last."""
+    from torchyard.serve.quarantine.court import FILE, read_cases
+
+    now = clock.time()
+    cases = read_cases(workspace.server / FILE)
+    return tuple(case for case in cases if case.is_quarantined and case.until > now)
 
 
 def mirror_names(workspace: Workspace, model: str) -> bool:

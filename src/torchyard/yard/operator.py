@@ -105,7 +105,12 @@ class Operator:
     def status(self) -> operate.Status:
         """Who serves what share of each model's traffic, and the server, if one runs."""
         server, workers = operate.running(self.workspace)
-        return operate.Status(operate.states(self.workspace), server, workers)
+        return operate.Status(
+            operate.states(self.workspace),
+            server,
+            workers,
+            operate.quarantined(self.workspace),
+        )
 
     def monitor(
         self,
