@@ -228,7 +228,7 @@ def test_ladder_that_is_none(folder: Path, ladder: list[str]) -> None:
 
 def test_ladder_that_climbs_out(folder: Path) -> None:
     renamed = with_manifest(folder, lambda manifest: manifest.update(ladder=["../../x"]))
-    refuses(renamed, BadRecord, r"found no 'variants/\.\./\.\./x/model\.onnx' among the files")
+    refuses(renamed, BadRecord, r"found no 'variants/\.\./\.\./x/variant\.json' among the files")
 
 
 def test_folder_named_by_something_else(folder: Path) -> None:

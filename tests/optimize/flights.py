@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torchyard as ty
 from torchyard.features import Columns, Encoder, columns_from_frame, fit_graph
 from torchyard.optimize import Candidate, build_candidates
 from torchyard.records.calibration import Calibration
+from torchyard.records.evidence import Runtime
 from torchyard.records.schema import Task
 from torchyard.records.training import FeatureGraph
 
@@ -49,7 +51,13 @@ class Built:
     candidates: tuple[Candidate, ...]
 
 
-def build_of(module: type[Net], folder: Path, *, task: Task) -> Built:
+def build_of(
+    module: type[Net],
+    folder: Path,
+    *,
+    task: Task,
+    runtimes: Sequence[Runtime] = ("onnxruntime",),
+) -> Built:
     """The same weights and the same files for the same module."""
     graph = fit_graph(FEATURES, SCHEMA, lambda: [ROWS], path=folder / "features.onnx")
     encoder = Encoder(folder / "features.onnx")
@@ -63,6 +71,7 @@ def build_of(module: type[Net], folder: Path, *, task: Task) -> Built:
         task=task,
         calibration=Calibration(method="temperature", temperature=TEMPERATURE),
         folder=folder / "variants",
+        runtimes=runtimes,
     )
     return Built(graph, made, candidates)
 

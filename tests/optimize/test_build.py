@@ -13,7 +13,7 @@ from torch import nn
 import torchyard as ty
 from tests.optimize.flights import Net, build_of, columns
 from torchyard.core.errors import BadModel
-from torchyard.optimize import Candidate, build, measure
+from torchyard.optimize import Candidate, measure, plans
 from torchyard.optimize.export import export_module
 from torchyard.records.training import FeatureGraph
 
@@ -137,7 +137,7 @@ def test_a_finding_names_no_place_on_this_machine(
         path.parent.mkdir(parents=True)
         path.write_bytes(b"damaged")
 
-    monkeypatch.setattr(build, "merge", damaged)
+    monkeypatch.setattr(plans, "merge", damaged)
     finding = str(candidates_of(Net, tmp_path)[1].finding)
     assert finding.startswith("onnx-fp32/model.onnx: ")
     assert str(tmp_path) not in finding

@@ -14,8 +14,8 @@ from torch import nn
 import torchyard as ty
 from tests.optimize.flights import TEMPERATURE, Built, Net, build_of, columns
 from torchyard.optimize import score
-from torchyard.optimize.build import CALIBRATION_ROWS, WIDE_CALIBRATION_ROWS, quantize
 from torchyard.optimize.export import export_module
+from torchyard.optimize.quantize import CALIBRATION_ROWS, WIDE_CALIBRATION_ROWS, quantize
 from torchyard.records.training import FeatureGraph, FeatureTensor
 from torchyard.runtimes import open_model
 
@@ -158,7 +158,7 @@ def _run(path: Path, rows: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, A
     ],
 )
 def test_wide_rows_are_calibrated_on_a_few_at_a_time(rows: Any, batches: list[int]) -> None:
-    from torchyard.optimize.build import _calibration_batches
+    from torchyard.optimize.quantize import _calibration_batches
 
     found = [len(next(iter(batch.values()))) for batch in _calibration_batches(rows)]
     assert found == batches

@@ -26,7 +26,7 @@ def pem(private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> byte
 def test_a_key_is_private_and_its_public_half_is_trusted(tmp_path: Path) -> None:
     key = ensure_key(tmp_path)
     assert stat.S_IMODE(key.private.stat().st_mode) == 0o600
-    (public,) = key.trusted.iterdir()
+    (public,) = key.trusted.glob("*.pub")
     loaded = serialization.load_pem_public_key(public.read_bytes())
     der = loaded.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -34,6 +34,7 @@ def test_a_key_is_private_and_its_public_half_is_trusted(tmp_path: Path) -> None
     assert key.fingerprint == f"sha256:{hashlib.sha256(der).hexdigest()}"
     assert public.name == f"{key.fingerprint.removeprefix('sha256:')[:12]}.pub"
     assert trusted_keys(key.trusted) == {key.fingerprint: public}
+    assert set(trusted_keys(key.trusted / "code")) == {key.fingerprint}  # its owner's own programs
 
 
 def test_a_key_is_made_once(tmp_path: Path) -> None:

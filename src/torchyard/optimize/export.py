@@ -43,13 +43,13 @@ def export_module(module: nn.Module, sample: Mapping[str, torch.Tensor], path: P
 
     rows = torch.export.Dim("rows")
     export(
-        _by_name(module), (), path, where=f"{type(module).__name__}, export to ONNX",
+        by_name(module), (), path, where=f"{type(module).__name__}, export to ONNX",
         kwargs={"tensors": dict(sample)}, rows={"tensors": {name: {0: rows} for name in sample}},
         input_names=list(sample), output_names=[LOGITS],
     )  # fmt: skip
 
 
-def _by_name(module: nn.Module) -> nn.Module:
+def by_name(module: nn.Module) -> nn.Module:
     """The module behind one parameter, because the exporter does not follow ``**tensors``."""
     from torch import nn
 
@@ -88,15 +88,49 @@ def merge(features: Path, model: Path, *, task: Task, calibration: Calibration, 
             for item in back.graph.input
         ],
     )  # fmt: skip
-    name = add_calibration(joined.graph, f"{_PREFIX}{LOGITS}", calibration=calibration, task=task)
-    del joined.graph.output[:]
-    joined.graph.output.append(
+    _finish(joined, f"{_PREFIX}{LOGITS}", task=task, calibration=calibration, path=path)
+
+
+def finish(model: Path, *, task: Task, calibration: Calibration, path: Path) -> None:
+    """Put the calibration behind a model: from feature tensors to answers, see ``merge``."""
+    body = onnx.load(model)
+    body.ir_version = IR_VERSION
+    _finish(body, LOGITS, task=task, calibration=calibration, path=path)
+
+
+def answers_onnx(model: Path, *, task: Task, calibration: Calibration, path: Path) -> None:
+    """The calibration alone: from the ``logits`` that a model gives to answers.
+
+    Args:
+        model: whose logits they are.
+        task: what is predicted.
+        calibration: from logits to answers.
+        path: where the ONNX file goes.
+    """
+    exported = onnx.load(model)
+    (logits,) = exported.graph.output
+    named = [dim.dim_value or "rows" for dim in logits.type.tensor_type.shape.dim]
+    given = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, named)
+    tail = helper.make_model(
+        helper.make_graph([], "answers", [given], []),
+        opset_imports=exported.opset_import, ir_version=IR_VERSION,
+    )  # fmt: skip
+    _finish(tail, LOGITS, task=task, calibration=calibration, path=path)
+
+
+def _finish(
+    model: onnx.ModelProto, logits: str, *, task: Task, calibration: Calibration, path: Path
+) -> None:
+    """Add the calibration, make its result the one output, and write the file."""
+    name = add_calibration(model.graph, logits, calibration=calibration, task=task)
+    del model.graph.output[:]
+    model.graph.output.append(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", len(task.outputs)])
     )
-    joined.producer_name = "torchyard"
-    onnx.checker.check_model(joined)
+    model.producer_name = "torchyard"
+    onnx.checker.check_model(model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(joined.SerializeToString(deterministic=True))
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _prefix(graph: onnx.GraphProto) -> None:

@@ -16,7 +16,7 @@ from torchyard.core.digest import digest_file
 from torchyard.core.errors import YardError
 from torchyard.evaluate.resampling.quantiles import least_for_quantile, quantile_interval
 from torchyard.optimize.build import Candidate, Columns, Runnable
-from torchyard.records.evidence import Latency, Variant
+from torchyard.records.evidence import VARIANT_FILES, Latency, Variant
 
 BATCHES = (1, 32)
 ROUNDS = 15
@@ -74,7 +74,7 @@ def _variant(item: Candidate, runner: _Runner | None) -> Variant:
         name=item.name,
         runtime=item.runtime,
         precision=item.precision,
-        file=f"variants/{item.name}/model.onnx" if item.file else None,
+        file=f"variants/{item.name}/{VARIANT_FILES[item.runtime]}" if item.file else None,
         sha256=digest_file(item.file) if item.file else None,
         size_bytes=item.size_bytes,
         servable=item.file is not None,

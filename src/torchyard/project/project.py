@@ -23,10 +23,11 @@ from torchyard.project.gates import check_rivals
 from torchyard.project.protected import check_groups, named_groups
 from torchyard.project.references import check_transform, need_fields
 from torchyard.project.search import check_search
-from torchyard.project.settings import check_objective, check_training
+from torchyard.project.settings import check_objective, check_training, checked_runtimes
 from torchyard.project.slicing import Slice, as_slices, check_slices
 from torchyard.records.abstaining import AbstainRule
 from torchyard.records.dataset import SplitRule
+from torchyard.records.evidence import Runtime
 from torchyard.records.schema import FieldKind, Schema, Task
 from torchyard.records.search import SearchSpace
 from torchyard.records.training import FeatureGraph, Training
@@ -85,6 +86,9 @@ class Project:
             or a ``state_dict`` saved by ``torch.save``. A path is relative to ``project.py``.
         gates: limits that every shipped variant must clear.
         objective: the service level.
+        runtimes: what the model is built for: ``onnxruntime``, ``openvino`` (the extra of that
+            name), ``torch`` (a program of ``torch.export``), ``aotinductor`` (the same, compiled,
+            for one kind of machine). Releases with one of the last two hold code.
         search: what ``torchyard tune`` may change, see ``ty.Search``.
         slices: what is reported alone: category or boolean fields, every value of them, and
             ``ty.slice(...)``.
@@ -112,6 +116,7 @@ class Project:
     search: SearchSpace | None = None
     gates: tuple[Gate, ...] | list[Gate] = ()
     objective: Objective = Objective()
+    runtimes: tuple[Runtime, ...] | list[Runtime] = ("onnxruntime",)
     slices: tuple[str | Slice, ...] | list[str | Slice] = ()
     behaviours: tuple[Expectation, ...] | list[Expectation] = ()
     checks: Checks = Checks()
@@ -129,6 +134,7 @@ class Project:
         if self.search is not None:
             check_search(self.search, self.training, self.model)
         check_objective(self.objective)
+        object.__setattr__(self, "runtimes", checked_runtimes(self.runtimes))
         check_ageing(self.staleness, self.split)
         check_abstain(self.abstain, self.schema, self.task, self.gates)
         for transform in self.features:

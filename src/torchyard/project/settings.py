@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from torchyard.core.errors import BadProject
+from collections.abc import Sequence
+
+from torchyard.core.errors import BadProject, nearest
 from torchyard.project.needs import need_at_least, need_types
+from torchyard.records.evidence import VARIANT_FILES, Runtime
 from torchyard.records.training import Training
 from torchyard.records.verdicts import Objective
 
@@ -73,3 +76,25 @@ def _refused(where: str, name: str, found: object, expected: str) -> BadProject:
         expected=expected,
         remedy=f"Leave {name} out for its default.",
     )
+
+
+def checked_runtimes(runtimes: Sequence[Runtime]) -> tuple[Runtime, ...]:
+    """What the model is built for, each once, in the order of ``VARIANT_FILES``.
+
+    Raises:
+        BadProject: it is nothing, or something that is not known.
+
+    Example:
+        >>> checked_runtimes(["openvino", "onnxruntime"])
+        ('onnxruntime', 'openvino')
+    """
+    given = runtimes if isinstance(runtimes, (tuple, list)) else (runtimes,)
+    for name in given or ("",):
+        if name not in VARIANT_FILES:
+            raise BadProject(
+                where="runtimes",
+                found=repr(name) if given else "none",
+                expected=f"some of {', '.join(VARIANT_FILES)}",
+                remedy=nearest(str(name), VARIANT_FILES),
+            )
+    return tuple(name for name in VARIANT_FILES if name in given)

@@ -138,16 +138,30 @@ class Latency:
     p99_high_ms: float | None = None
 
 
+Runtime = Literal["onnxruntime", "openvino", "aotinductor", "torch"]
+
+# a servable variant's file, by what opens it
+VARIANT_FILES: dict[Runtime, str] = {
+    "onnxruntime": "model.onnx",
+    "openvino": "model.openvino",
+    "aotinductor": "model.aoti",
+    "torch": "model.pt2",
+}
+# these hold code, which runs with all rights of whoever opens them
+CODE_FILES = frozenset({VARIANT_FILES["aotinductor"], VARIANT_FILES["torch"]})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One way to run the model. ``servable`` is False for one that is only a yardstick.
 
-    ``file`` is relative to the release; ``runtime`` opens it. ``finding`` says what went wrong when
-    the variant could not be built or measured.
+    ``file`` is relative to the release; ``runtime`` opens it: that of ``onnxruntime`` goes from raw
+    fields to answers, the others begin at the feature tensors. ``precision`` is what it computes
+    in. ``finding`` says what went wrong when the variant could not be built or measured.
     """
 
     name: str
-    runtime: Literal["onnxruntime", "torch"]
+    runtime: Runtime
     precision: str
     file: str | None
     sha256: str | None

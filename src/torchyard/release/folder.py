@@ -22,12 +22,14 @@ from torchyard.release.rules import (
     check_bytes,
     check_manifest,
     check_tree,
+    holds_code,
     list_files,
     manifest_bytes,
     read_manifest,
     read_paper,
 )
 from torchyard.release.signing import (
+    CODE,
     SIGNATURE,
     SigningKey,
     sign_folder,
@@ -97,7 +99,8 @@ def open_release(folder: Path, *, trusted: Path) -> Release:
 
     Args:
         folder: ``releases/<64 hex digits>``.
-        trusted: the folder of trusted public keys, ``*.pub``.
+        trusted: the folder of trusted public keys, ``*.pub``; those in its folder ``code`` are
+            trusted for variants that are programs, too.
 
     Raises:
         NotTrusted: the folder is not what its manifest says, or no trusted key signed it.
@@ -120,6 +123,13 @@ def open_release(folder: Path, *, trusted: Path) -> Release:
             found=f"a seal by key {short(paper.key)}",
             expected=f"one of the {len(keys)} keys in {trusted}",
             remedy="If you trust that key's owner, put its .pub file there; else do not serve it.",
+        )
+    if holds_code(manifest) and paper.key not in trusted_keys(trusted / CODE):
+        raise NotTrusted(
+            where=f"release {short(folder.name)}",
+            found=f"a variant that is code, sealed by key {short(paper.key)}",
+            expected=f"a key that is trusted for code: one of those in {trusted / CODE}",
+            remedy="If its owner may run programs here, put its .pub file there too.",
         )
     check_bytes(folder, manifest)
     names = frozenset(entry.path for entry in manifest.files)

@@ -19,7 +19,7 @@ from torchyard.core.files import write_atomically
 from torchyard.core.record import Json, read_record, write_record
 from torchyard.records.abstaining import Abstention
 from torchyard.records.dataset import DatasetVersion, Profile
-from torchyard.records.evidence import Evidence, Variant
+from torchyard.records.evidence import VARIANT_FILES, Evidence, Runtime, Variant
 from torchyard.records.manifest import Manifest, Seal
 from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph, Run
@@ -137,15 +137,19 @@ class Release:
         judged = {variant.name: variant for variant in self.evidence.variants}
         listed = {entry.path: entry.sha256 for entry in self.manifest.files}
         for name in self.manifest.ladder:
-            if name not in judged or judged[name].sha256 != listed[variant_model(name)]:
+            variant = judged.get(name)
+            if variant is None or variant.sha256 != listed.get(
+                variant_model(name, variant.runtime)
+            ):
                 raise _not_judged(name, f"release {short(self.id)}")
         return {name: judged[name] for name in self.manifest.ladder}
 
     def variant_path(self, name: str) -> Path:
-        """The ONNX file of a servable variant.
+        """The file of a servable variant.
 
         Raises:
             NotFound: the ladder has no variant of that name.
+            BadRecord: a variant was judged with other bytes than its file has, or not at all.
         """
         if name not in self.manifest.ladder:
             raise NotFound(
@@ -154,7 +158,12 @@ class Release:
                 expected="a variant of its ladder",
                 remedy=nearest(name, self.manifest.ladder),
             )
-        return self.folder / variant_model(name)
+        return self.folder / variant_model(name, self.variants[name].runtime)
+
+    @property
+    def features_path(self) -> Path:
+        """The feature graph, which stands before every variant that is not whole."""
+        return self.folder / FEATURES_GRAPH
 
     def golden_requests(self) -> list[dict[str, Json]]:
         """Rows as a client sends them, in the order of ``golden_answers``."""
@@ -170,9 +179,14 @@ class Release:
         return read_record(Golden, self.folder / GOLDEN).tolerance
 
 
-def variant_model(name: str) -> str:
-    """Where a variant's ONNX file lies in a release."""
-    return f"variants/{name}/model.onnx"
+def variant_model(name: str, runtime: Runtime) -> str:
+    """Where a variant's file lies in a release."""
+    return f"variants/{name}/{VARIANT_FILES[runtime]}"
+
+
+def variant_models(name: str) -> frozenset[str]:
+    """Where a variant's file may lie, one for each runtime."""
+    return frozenset(variant_model(name, runtime) for runtime in VARIANT_FILES)
 
 
 def variant_record(name: str) -> str:
@@ -181,14 +195,12 @@ def variant_record(name: str) -> str:
 
 
 def required_files(ladder: Iterable[str]) -> frozenset[str]:
-    """The files without which a folder is no release."""
+    """The files without which a folder is no release, beside one of each variant's models."""
     always = (
         *(SCHEMA, TASK, FEATURES, FEATURES_GRAPH, REFERENCE, REFERENCE_ANSWERS),
         *(GOLDEN, GOLDEN_REQUESTS, GOLDEN_ANSWERS, EVIDENCE, DATASET, RUN, CARD, CARD_PAGE),
     )
-    return frozenset(always).union(
-        *({variant_model(name), variant_record(name)} for name in ladder)
-    )
+    return frozenset(always).union(variant_record(name) for name in ladder)
 
 
 def write_contents(stage: Path, contents: Contents) -> None:
@@ -224,8 +236,9 @@ def write_contents(stage: Path, contents: Contents) -> None:
         write_record(stage / ABSTENTION, contents.abstention)
     shutil.copyfile(contents.features_graph, stage / FEATURES_GRAPH)
     for name in contents.ladder:
-        write_record(stage / variant_record(name), contents.variant(name))
-        shutil.copyfile(contents.variant_files[name], stage / variant_model(name))
+        variant = contents.variant(name)
+        write_record(stage / variant_record(name), variant)
+        shutil.copyfile(contents.variant_files[name], stage / variant_model(name, variant.runtime))
     _write_lines(stage / GOLDEN_REQUESTS, contents.golden_requests)
     _write_lines(stage / GOLDEN_ANSWERS, contents.golden_answers)
     write_atomically(stage / CARD, model_card(contents).encode())
@@ -274,7 +287,12 @@ def _placed(evidence: Evidence, ladder: tuple[str, ...]) -> Evidence:
     return replace(
         evidence,
         variants=tuple(
-            replace(variant, file=variant_model(variant.name) if variant.name in ladder else None)
+            replace(
+                variant,
+                file=variant_model(variant.name, variant.runtime)
+                if variant.name in ladder
+                else None,
+            )
             for variant in evidence.variants
         ),
     )

@@ -17,8 +17,9 @@ from pathlib import Path, PurePosixPath
 from torchyard.core.digest import PREFIX, canonical_json, digest_bytes, digest_file, short
 from torchyard.core.errors import BadRecord, NotTrusted
 from torchyard.core.record import VERSION, Json, RecordType, from_json, read_record, to_json
+from torchyard.records.evidence import CODE_FILES
 from torchyard.records.manifest import FORMAT, FileEntry, Manifest
-from torchyard.release.layout import MANIFEST, SEAL, required_files
+from torchyard.release.layout import MANIFEST, SEAL, required_files, variant_models
 from torchyard.release.signing import SIGNATURE
 
 PAPERS = frozenset({MANIFEST, SEAL, SIGNATURE})
@@ -113,6 +114,15 @@ def check_manifest(manifest: Manifest, *, where: str) -> None:
     missing = sorted(required_files(manifest.ladder) - set(paths))
     if missing:
         raise _unreadable(where, f"no '{missing[0]}' among the files", "every part of a release")
+    for name in manifest.ladder:
+        if len(variant_models(name) & set(paths)) != 1:
+            expected = f"one of {', '.join(sorted(variant_models(name)))}"
+            raise _unreadable(where, f"not one model of variant '{name}'", expected)
+
+
+def holds_code(manifest: Manifest) -> bool:
+    """Whether a release holds a file that runs as code when it is opened."""
+    return any(PurePosixPath(entry.path).name in CODE_FILES for entry in manifest.files)
 
 
 def check_tree(folder: Path, manifest: Manifest) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 SIGNATURE = "model.sig"
+CODE = "code"  # the folder, among the trusted keys, of those that are trusted for programs too
 _PRIVATE = "signing.pem"
 _TRUSTED = "trusted"
 
@@ -156,7 +157,8 @@ def _make_key(folder: Path) -> SigningKey:
     public = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    write_atomically(key.trusted / f"{short(key.fingerprint)}.pub", public)
+    for folder_of_keys in (key.trusted, key.trusted / CODE):  # its owner's programs run here anyway
+        write_atomically(folder_of_keys / f"{short(key.fingerprint)}.pub", public)
     pem = private.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -1,49 +1,67 @@
-"""One opened model: raw columns in, calibrated answers out. ONNX Runtime on the CPU."""
+"""One opened model: raw columns in, calibrated answers out, whatever runtime answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, Protocol, final
 
 import numpy as np
 
-from torchyard.core.errors import BadModel, BadRecord, BadUsage, nearest
+from torchyard.core.errors import BadModel, BadUsage, YardError, nearest
+from torchyard.features.encode import Encoder
 from torchyard.features.host import HostSteps
-from torchyard.features.session import open_session
-
-if TYPE_CHECKING:
-    import onnxruntime
+from torchyard.features.session import Device
+from torchyard.runtimes.onnx import OnnxRunner, open_onnx
+from torchyard.runtimes.openvino import open_openvino
+from torchyard.runtimes.runner import Answers, Array, Runner
 
 Columns = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
-Answers = np.ndarray[Any, np.dtype[np.float32]]
 
-OUTPUTS = ("probabilities", "predictions")
-RUNTIMES = ("onnxruntime",)
+RUNTIMES = ("onnxruntime", "openvino", "aotinductor", "torch")
+
+
+class Front(Protocol):
+    """From raw columns to what a runner takes."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The raw fields that it reads."""
+
+    def encode(self, columns: Columns) -> dict[str, Array]:
+        """Make the runner's feed.
+
+        Raises:
+            KeyError: a column is missing.
+            BadUsage: a column is of another kind than a host step takes.
+            BadData: a picture cannot be decoded.
+            BadModel: a tokenizer failed.
+        """
 
 
 @final
 class Model:
-    """A session that is open for good. ``run`` may be called from several threads at once.
+    """A variant that is open for good. ``run`` may be called from several threads at once.
+
+    Args:
+        front: from raw columns to what the runner takes.
+        runner: from there to answers.
+        file: what to call the file in errors.
 
     Attributes:
-        inputs: the raw fields it reads, in the order of the graph's inputs. Host steps that the
-            file lists (splitting texts, decoding pictures) are part of the model.
+        inputs: the raw fields it reads. Host steps (splitting texts, decoding pictures) are part of
+            the model.
         output: what it answers with: ``probabilities`` of classes, or ``predictions`` of a number.
     """
 
-    __slots__ = ("_direct", "_file", "_session", "_steps", "inputs", "output")
+    __slots__ = ("_encode", "_file", "_run", "inputs", "output")
 
-    def __init__(
-        self, session: onnxruntime.InferenceSession, *, file: str, output: str, steps: HostSteps
-    ) -> None:
-        self._session = session
+    def __init__(self, front: Front, runner: Runner, *, file: str) -> None:
+        self._encode = front.encode
+        self._run = runner.run
         self._file = file
-        self._steps = steps
-        self.output = output
-        names = tuple(node.name for node in session.get_inputs())
-        self._direct = tuple(name for name in names if name not in steps.fields)
-        self.inputs: tuple[str, ...] = steps.raw_inputs(names)
+        self.inputs = front.inputs
+        self.output = runner.output
 
     def run(self, columns: Columns) -> Answers:
         """Answer some rows.
@@ -62,9 +80,7 @@ class Model:
             BadModel: the graph or a tokenizer failed on these rows.
         """
         try:
-            feed = {name: columns[name] for name in self._direct}
-            if self._steps:
-                feed |= self._steps.run(columns)
+            feed = self._encode(columns)
         except KeyError as error:
             raise BadUsage(
                 where=self._file,
@@ -72,67 +88,107 @@ class Model:
                 expected=f"columns {', '.join(self.inputs)}",
                 remedy="Pass one raw column for every field that the model reads.",
             ) from error
+        except YardError:
+            raise
+        except Exception as error:  # a feature graph of its own fails like any graph
+            raise self._failed(error) from error
         try:
-            answer: Answers = self._session.run([self.output], feed)[0]
-        except Exception as error:  # ONNX Runtime raises its own family under no common base
-            raise BadModel(
-                where=self._file,
-                found=str(error),
-                expected="an answer for these columns",
-                remedy="Compare their types and shapes with the graph's inputs.",
-            ) from error
-        return answer
+            return self._run(feed)
+        except Exception as error:  # runtimes raise their own families under no common base
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> BadModel:
+        return BadModel(
+            where=self._file,
+            found=str(error),
+            expected="an answer for these columns",
+            remedy="Compare their types and shapes with the graph's inputs.",
+        )
 
 
-def open_model(path: Path, *, runtime: str = "onnxruntime", threads: int = 1) -> Model:
+@final
+class Direct:
+    """The front of a file from raw fields to answers: its host steps, and the rest as it is."""
+
+    __slots__ = ("_direct", "_steps", "inputs")
+
+    def __init__(self, runner: OnnxRunner, *, where: Path) -> None:
+        self._steps = HostSteps.of_session(runner.session, where=str(where))
+        self._direct = tuple(name for name in runner.inputs if name not in self._steps.fields)
+        self.inputs: tuple[str, ...] = self._steps.raw_inputs(runner.inputs)
+
+    def encode(self, columns: Columns) -> dict[str, Array]:
+        """The columns that the file reads, and what the host steps make."""
+        feed = {name: columns[name] for name in self._direct}
+        return feed | self._steps.run(columns) if self._steps else feed
+
+
+def open_model(
+    path: Path,
+    *,
+    runtime: str = "onnxruntime",
+    features: Path | None = None,
+    threads: int = 1,
+    device: Device = "cpu",
+    precision: str = "fp32",
+) -> Model:
     """Open one variant's file.
 
     Args:
-        path: an ONNX file whose one answer is ``probabilities``, ``float32 [rows, classes]``, or
-            ``predictions``, ``float32 [rows, 3]``.
-        runtime: ``onnxruntime`` is the only one.
+        path: of ``onnxruntime``, an ONNX file from raw fields whose one answer is
+            ``probabilities``, ``float32 [rows, classes]``, or ``predictions``,
+            ``float32 [rows, 3]``; of the others a file from feature tensors to that answer.
+        runtime: who runs it: ``onnxruntime``, ``openvino``, ``aotinductor`` or ``torch``. The last
+            two run code that the file holds.
+        features: the feature graph before it; not for ``onnxruntime``.
         threads: threads inside one call, at least 1. They do not spin while they wait, so that
             several sessions can share the cores.
+        device: ``cpu`` or ``cuda``; OpenVINO runs on the CPU.
+        precision: what it was judged with, for a runtime that may choose another one.
 
     Raises:
-        BadUsage: the runtime is not known, or ``threads`` is below 1.
+        BadUsage: the runtime is not known or lacks its feature graph, or ``threads`` is below 1.
         BadRecord: the file or its list of host steps is missing, damaged or something else, names
             another file that holds a part of it, or declares more than ``records/sizes.py`` allows.
-        NotReady: a library that its host steps need is not installed.
+        NotReady: the runtime, or a library that its host steps need, is not installed.
     """
     if runtime not in RUNTIMES:
-        raise BadUsage(
-            where=f"runtime of {path.name}",
-            found=repr(runtime),
-            expected="a runtime this torchyard can open",
-            remedy=nearest(runtime, RUNTIMES),
-        )
+        raise _refuse(
+            f"runtime of {path.name}", repr(runtime), "a runtime this torchyard can open",
+            nearest(runtime, RUNTIMES),
+        )  # fmt: skip
     if threads < 1:
-        raise BadUsage(
-            where=f"threads for {path.name}",
-            found=str(threads),
-            expected="1 or more",
-            remedy="Leave it out to use one thread.",
+        raise _refuse(
+            f"threads for {path.name}", str(threads), "1 or more", "Leave it out to use one thread."
         )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise _damaged(path, error.strerror or str(error), "a readable ONNX file") from error
-    session = open_session(content, where=str(path), threads=threads)
-    outputs = {node.name: node.type for node in session.get_outputs()}
-    fitting = [name for name in OUTPUTS if outputs.get(name) == "tensor(float)"]
-    if len(fitting) != 1:
-        listed = ", ".join(f"{name}: {kind}" for name, kind in outputs.items())
-        expected = f"one output, {' or '.join(OUTPUTS)}: tensor(float)"
-        raise _damaged(path, f"outputs {listed}", expected)
-    steps = HostSteps.of_session(session, where=str(path))
-    return Model(session, file=path.name, output=fitting[0], steps=steps)
+    if runtime == "onnxruntime":
+        runner = open_onnx(path, threads=threads, device=device)
+        return Model(Direct(runner, where=path), runner, file=path.name)
+    if features is None:
+        raise _refuse(
+            path.name, "no feature graph", f"the one that stands before a file of {runtime}",
+            "Pass features=, the release's features.onnx.",
+        )  # fmt: skip
+    encoder = Encoder(features)
+    body = _open_body(path, encoder.outputs, runtime, threads, device, precision)
+    return Model(encoder, body, file=path.name)
 
 
-def _damaged(path: Path, found: str, expected: str) -> BadRecord:
-    return BadRecord(
-        where=str(path),
-        found=found,
-        expected=expected,
-        remedy="Restore the file from its release, or export the variant again.",
-    )
+def _open_body(
+    path: Path,
+    tensors: tuple[str, ...],
+    runtime: str,
+    threads: int,
+    device: Device,
+    precision: str,
+) -> Runner:
+    if runtime == "openvino":
+        return open_openvino(path, threads=threads, precision=precision)
+    from torchyard.runtimes.programs import open_compiled, open_exported
+
+    opened = open_compiled if runtime == "aotinductor" else open_exported
+    return opened(path, inputs=tensors, threads=threads, device=device)
+
+
+def _refuse(where: str, found: str, expected: str, remedy: str) -> BadUsage:
+    return BadUsage(where=where, found=found, expected=expected, remedy=remedy)

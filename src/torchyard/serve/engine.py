@@ -61,6 +61,10 @@ class ServableRelease(Protocol):
         """The file of a variant."""
 
     @property
+    def features_path(self) -> Path:
+        """The feature graph, before a variant that begins at the feature tensors."""
+
+    @property
     def later(self) -> tuple[str, ...]:
         """Names of fields that are known too late for a request."""
 
@@ -247,7 +251,14 @@ def _answer(engine: Engine, requests: Sequence[Mapping[str, Any]], start: int) -
 
 def _opened(release: ServableRelease, name: str, *, threads: int) -> Model:
     path = release.variant_path(name)
-    model = open_model(path, runtime=release.variants[name].runtime, threads=threads)
+    variant = release.variants[name]
+    model = open_model(
+        path,
+        runtime=variant.runtime,
+        features=release.features_path,
+        threads=threads,
+        precision=variant.precision,
+    )
     if model.output != release.task.output_name:
         raise BadRecord(
             where=f"release {short(release.id)}, variant {name}",

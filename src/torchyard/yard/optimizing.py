@@ -46,6 +46,7 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
             task=evaluated.task,
             calibration=evaluated.calibration,
             folder=folder,
+            runtimes=opened.project.runtimes,
         )
         variants = measure(candidates, columns_from_frame(inputs, some))
         for candidate, variant in zip(candidates, variants, strict=True):
@@ -70,6 +71,7 @@ def optimize_model(opened: OpenProject, evaluated: Evaluated) -> Optimized:
         "calibration": to_json(evaluated.calibration),
         "report": digest_json(to_json(evaluated.report)),
         "behaviours": behaviour_inputs(opened),
+        "runtimes": list(opened.project.runtimes),
     }
 
     def can_serve(folder: Path) -> bool:

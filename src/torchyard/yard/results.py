@@ -17,7 +17,7 @@ from torchyard.project import Project
 from torchyard.records.abstaining import Abstention
 from torchyard.records.calibration import Calibration
 from torchyard.records.dataset import DatasetVersion, Finding, Split
-from torchyard.records.evidence import Report, Variant
+from torchyard.records.evidence import VARIANT_FILES, Report, Variant
 from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph, Run, Tuned
 from torchyard.yard.rowfile import Places, read_chunks, read_places
@@ -242,5 +242,6 @@ class Optimized:
         return values
 
     def file(self, variant: str) -> Path:
-        """A servable variant's ONNX file."""
-        return self.folder / variant / "model.onnx"
+        """A servable variant's file."""
+        (runtime,) = (one.runtime for one in self.variants if one.name == variant)
+        return self.folder / variant / VARIANT_FILES[runtime]
