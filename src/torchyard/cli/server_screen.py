@@ -80,8 +80,7 @@ def _head(view: View, seconds: float) -> RenderableType:
     line = Text.assemble((view.project, "bold"))
     if server is None:
         return line.append("  starting or stopping", style="yellow")
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    line.append(f"  http://{host}:{server.port}", style="cyan")
+    line.append(f"  {server.url}", style="cyan")
     ready = sum(worker.ready for worker in view.workers)
     if ready == server.workers:
         line.append("  ready", style="green")

@@ -141,8 +141,8 @@ class WorkerState:
 class ServerState:
     """A running server: its supervisor's process id and where it listens.
 
-    ``grpc_port`` is None where it does not speak gRPC, ``control_port`` where operators use the main
-    port.
+    ``grpc_port`` is None where it does not speak gRPC, ``control_port`` where operators use the
+    main port.
     """
 
     pid: int
@@ -152,3 +152,26 @@ class ServerState:
     grpc_port: int | None = None
     control_host: str = "127.0.0.1"
     control_port: int | None = None
+    scheme: Literal["http", "https"] = "http"
+
+    @property
+    def url(self) -> str:
+        """What its clients' URLs begin with."""
+        return f"{self.scheme}://{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Where it speaks gRPC, empty where it does not."""
+        return "" if self.grpc_port is None else f"{_bracketed(self.host)}:{self.grpc_port}"
+
+    @property
+    def control_url(self) -> str:
+        """What its operators' URLs begin with."""
+        if self.control_port is None:
+            return self.url
+        return f"{self.scheme}://{_bracketed(self.control_host)}:{self.control_port}"
+
+
+def _bracketed(host: str) -> str:
+    """An address as a URL has it: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
