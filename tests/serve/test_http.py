@@ -97,6 +97,7 @@ def test_an_answer_on_the_wire() -> None:
 
     assert bench.transport.written == (
         b"HTTP/1.1 404 Not Found\r\n"
+        b"x-content-type-options: nosniff\r\n"
         b"content-type: application/json\r\ncontent-length: 2\r\nx: y\r\n\r\n{}"
     )
     assert bench.statuses == ["404"]

@@ -31,7 +31,10 @@ _HEADERS = {
 _LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-_OK = _LINES[200] + b"content-type: %b\r\ncontent-length: %d\r\n\r\n%b"
+# a type is what it says: no browser is to look into a body and find another
+_TYPED = b"x-content-type-options: nosniff\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
+_OK = _LINES[200] + _TYPED + b"\r\n%b"
+_ANY = b"%b" + _TYPED + b"%b\r\n%b"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -59,7 +62,7 @@ class Answer(NamedTuple):
         if self.status == 200 and not (is_last or without_body or self.headers):
             return _OK % (self.content_type, len(self.body), self.body)
         headers = (*self.headers, (b"connection", b"close")) if is_last else self.headers
-        return b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
+        return _ANY % (
             _LINES[self.status],
             self.content_type,
             len(self.body),
