@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torchyard.yard.watching import View
 
 NARROW = 72  # columns below which details are left out
+VERY_NARROW = 52  # and below which nearly everything is
 MOST_WORKERS = 8
 _EVENT_ROWS = 6
 _DASH = "-"
@@ -46,17 +47,24 @@ def draw(
         height: its lines; events give way first, then workers.
     """
     parts: list[RenderableType] = [_head(view, seconds)]
+    room = height - 3  # the head with a line below it, and the last line
     if view.lately is not None:
-        parts += [_numbers(view.lately, width), _models(view, view.lately, width)]
-        parts.append(
-            _workers(view, view.lately, width, most=max(1, min(MOST_WORKERS, height - 16)))
-        )
-    used = 12 + len(view.models) + min(MOST_WORKERS, len(view.workers))
-    room = max(0, min(_EVENT_ROWS, height - used))
-    if room and events:
-        parts.append(_events(events[-room:]))
-    parts.append(Text("Ctrl-C stops it; requests under way are answered first.", style="dim"))
-    return Group(*(Padding(part, (0, 1, 1, 1)) for part in parts[:-1]), Padding(parts[-1], (0, 1)))
+        routes = sum(len(state.routes) for state in view.models.values())
+        room -= 3 + (2 + routes) + 2  # numbers, models, and what stands around the workers
+        living = len(view.lately.workers)
+        workers = min(living, MOST_WORKERS, max(1, room - _EVENT_ROWS))
+        room -= workers + (living > workers)
+        parts += [
+            _numbers(view.lately, width),
+            _models(view, view.lately, width),
+            _workers(view, view.lately, width, most=workers),
+        ]
+    shown = max(0, min(_EVENT_ROWS, room - 1))
+    if shown and events:
+        parts.append(_events(events[-shown:]))
+    last = Text("Ctrl-C stops it; requests under way are answered first.", style="dim")
+    last.no_wrap, last.overflow = True, "ellipsis"
+    return Group(*(Padding(part, (0, 1, 1, 1)) for part in parts), Padding(last, (0, 1)))
 
 
 def summary(project: str, lately: Lately | None, seconds: float) -> str:
@@ -77,7 +85,7 @@ def summary(project: str, lately: Lately | None, seconds: float) -> str:
 
 def _head(view: View, seconds: float) -> RenderableType:
     server = view.server
-    line = Text.assemble((view.project, "bold"))
+    line = Text.assemble((view.project, "bold"), no_wrap=True, overflow="ellipsis")
     if server is None:
         return line.append("  starting or stopping", style="yellow")
     line.append(f"  {server.url}", style="cyan")
@@ -102,17 +110,21 @@ def _numbers(lately: Lately, width: int) -> RenderableType:
     ]
     if lately.quarantined:
         cells.append(("quarantined", f"{lately.quarantined:,}", "bold red"))
-    kept = cells if width >= NARROW else [cells[0], *cells[2:6]]
-    grid = _table([(name, "right") for name, _, _ in kept])
-    grid.add_row(*(Text(value, style=style) for _, value, style in kept))
+    if width < VERY_NARROW:
+        cells = [cells[0], cells[2], cells[5]]
+    elif width < NARROW:
+        cells = [cells[0], *cells[2:6]]
+    grid = _table([(name, "right") for name, _, _ in cells])
+    grid.add_row(*(Text(value, style=style) for _, value, style in cells))
     return grid
 
 
 def _models(view: View, lately: Lately, width: int) -> RenderableType:
     columns = [("model", "left"), ("release", "left"), ("variant", "left"), ("share", "right"),
                ("requests/s", "right"), ("p50", "right"), ("p99", "right")]  # fmt: skip
-    is_narrow = width < NARROW
-    left_out = {"variant", "p50"} if is_narrow else set()
+    left_out = {"variant", "p50"} if width < NARROW else set()
+    if width < VERY_NARROW:
+        left_out |= {"requests/s", "p99"}
     grid = _table([column for column in columns if column[0] not in left_out])
     variants = {(model, release): variant for model, release, variant in lately.served}
     for name, state in view.models.items():
@@ -135,8 +147,9 @@ def _models(view: View, lately: Lately, width: int) -> RenderableType:
 
 
 def _workers(view: View, lately: Lately, width: int, *, most: int) -> RenderableType:
-    grid = _table([("worker", "right"), ("state", "left"), ("restarts", "right"),
-                   ("connections", "right"), ("memory", "right")])  # fmt: skip
+    columns = [("worker", "right"), ("state", "left"), ("restarts", "right"),
+               ("connections", "right"), ("memory", "right")]  # fmt: skip
+    grid = _table(columns if width >= VERY_NARROW else columns[:3])
     living = {worker.worker: worker for worker in view.workers}
     for number, numbers in list(lately.workers.items())[:most]:
         worker = living.get(number)
@@ -148,16 +161,17 @@ def _workers(view: View, lately: Lately, width: int, *, most: int) -> Renderable
             state = Text("ready", style="green") if worker.ready else Text("opening releases")
         memory = f"{numbers.memory_bytes / _MIB:,.0f} MiB" if numbers.memory_bytes else _DASH
         restarts = Text(str(numbers.restarts), style="yellow" if numbers.restarts else "")
-        grid.add_row(str(number), state, restarts, f"{numbers.connections:,}", memory)
+        row = (str(number), state, restarts, f"{numbers.connections:,}", memory)
+        grid.add_row(*row[: len(grid.columns)])
     if len(lately.workers) > most:
-        grid.add_row("", f"and {len(lately.workers) - most} more", "", "", "")
+        grid.add_row("", f"and {len(lately.workers) - most} more")
     return grid
 
 
 def _events(events: Iterable[Event]) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
+    grid = Table.grid(padding=(0, 2), expand=True)
     grid.add_column(style="dim", width=8)
-    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for event in events:
         often = f" ({event.times:,} times)" if event.times > 1 else ""
         grid.add_row(event.at, Text(event.text + often))
