@@ -111,6 +111,32 @@ def test_who_asks_and_with_what(run: Run) -> None:
     run(scenario)
 
 
+def test_who_is_behind_a_trusted_proxy(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        call = bench.infer(metadata=(("x-forwarded-for", "6.6.6.6, 192.0.2.7"),))
+        await bench.queue.holds(1)
+        ((asked, _, done),) = bench.queue.waiting
+        assert asked.client == "192.0.2.7"
+        done(scores(0.5))
+        await call
+
+    run(scenario, trusted_proxies=("127.0.0.1",))
+
+
+def test_connections_beyond_the_most_are_turned_away(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        live = stub(bench.channel, "ServerLive")
+        assert (await live(b"")).live
+        alone = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(bench.address, options=alone) as another:
+            error = await ended(stub(another, "ServerLive")(b"", timeout=PATIENCE_S))
+        assert error.code() == grpc.StatusCode.UNAVAILABLE
+        assert (await live(b"")).live
+
+    run(scenario, max_connections=1)
+
+
 def test_a_fault_is_told_without_its_inside(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.serve()

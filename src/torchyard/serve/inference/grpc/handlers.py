@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from torchyard.core.errors import BadUsage
+from torchyard.serve.admission.proxies import Proxies
 from torchyard.serve.app import Application
 from torchyard.serve.guarding.keyring import credentials_in
 from torchyard.serve.inference.grpc.call import GrpcCall
@@ -58,11 +59,14 @@ def _handler(app: Application, method: Method) -> Any:
 def _beginning(app: Application, method: Method) -> Begin:
     handle, need = CALLS[method.name]
     route, loop, clock = f"grpc/{method.name}", app.loop, app.clock
+    proxies = Proxies(app.settings.trusted_proxies)
 
     def begin(body: bytes, context: Context) -> GrpcCall:
         reply = loop.create_future()
         call = GrpcCall(context, reply, route=route, body=body, arrived=clock())
         try:
+            if proxies.trusts(call.client):
+                call.client = proxies.client(call.headers, call.client)
             if app.keyring.is_needed and need != "nothing":
                 call.client = app.keyring.check(credentials_in(call.headers), need)
             handle(app, call, _read(method, body))

@@ -106,6 +106,7 @@ def options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.max_metadata_size", settings.max_head_bytes),
         ("grpc.absolute_max_metadata_size", settings.max_head_bytes),
         ("grpc.max_concurrent_streams", settings.grpc_max_calls),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", _ms(settings.head_timeout_s)),
         ("grpc.max_connection_idle_ms", _ms(settings.idle_timeout_s)),
         ("grpc.keepalive_time_ms", _ms(_PING_S)),
