@@ -237,6 +237,28 @@ def test_a_large_body_over_tls_is_refused_with_its_answer(secure: Server) -> Non
     assert b"connection: close" in received
 
 
+@pytest.mark.parametrize("coding", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_who_has_no_key_is_not_let_send_a_long_body(secure: Server, coding: str) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{coding}\r\n\r\n"
+    with encrypted(secure) as client:
+        client.sendall(head.encode())
+        received = b""
+        while piece := client.recv(65536):
+            received += piece
+    assert received.startswith(b"HTTP/1.1 401 "), "before a byte of the body"
+    assert b"connection: close" in received
+
+
+def test_who_has_a_key_sends_a_long_body(secure: Server) -> None:
+    key = new_key(keys_of(secure), "long", "predict")
+    rows = {"rows": ROWS["rows"] * 400}
+    with client_of(secure) as client:
+        wait_for(lambda: client.get("/v2", headers=key).status_code == 200, "key known")
+        answer = client.post(PREDICT, json=rows, headers=key)
+        assert len(answer.json()["predictions"]) == 400
+        assert int(answer.request.headers["content-length"]) > 16 << 10
+
+
 def test_nothing_secret_is_left_where_others_look(secure: Server) -> None:
     key = new_key(keys_of(secure), "secret", "predict")
     text = key["Authorization"].removeprefix("Bearer ")

@@ -29,7 +29,7 @@ from torchyard.serve.guarding.keyring import Keyring
 from torchyard.serve.guarding.tls import Tls, tls_files
 from torchyard.serve.http.connection import Limits, Listener
 from torchyard.serve.http.door import Channel, Door, drain
-from torchyard.serve.http.routes import CONTROL, EVERYWHERE, SERVING, dispatch
+from torchyard.serve.http.routes import CONTROL, EVERYWHERE, SERVING, dispatch, vet
 from torchyard.serve.ids import Ids
 from torchyard.serve.logs.labels import LabelLog
 from torchyard.serve.logs.predictions import PredictionLog, segments_in
@@ -191,6 +191,7 @@ def _listener(app: Application, tls: Tls | None, *, leads_to: frozenset[str]) ->
         clock=app.clock,
         connections=set(),
         tls=tls,
+        vet=partial(vet, app),
         crowd=_crowd(app.settings),
         proxies=Proxies(app.settings.trusted_proxies),
     )

@@ -16,7 +16,7 @@ from torchyard.serve.admission.proxies import Proxies
 from torchyard.serve.calls import LONGEST_DEADLINE_MS
 from torchyard.serve.guarding.tls import Tls, client_name
 from torchyard.serve.http.answers import CONTINUE, Answer, fail, refuse, speaks_in_words
-from torchyard.serve.http.reading import MOST_HEADERS, Head, KnownHeads, RequestReader
+from torchyard.serve.http.reading import MOST_HEADERS, Head, KnownHeads, RequestReader, Vet
 from torchyard.serve.telemetry.request_ids import NAME, well_formed
 
 MOST_PIPELINED = 64
@@ -157,6 +157,7 @@ class Listener:
         is_draining: connections end after the answers they owe.
         heads: those that were read before.
         tls: what connections are encrypted with, None for plain ones.
+        vet: refuses requests before their long bodies are read.
         crowd: counts them; unbounded unless told otherwise.
         proxies: whose word about their clients is believed.
     """
@@ -169,6 +170,7 @@ class Listener:
     is_draining: bool = False
     heads: KnownHeads = field(default_factory=KnownHeads)
     tls: Tls | None = None
+    vet: Vet | None = None
     crowd: Crowd = field(default_factory=Crowd)
     proxies: Proxies = field(default_factory=Proxies)
 
@@ -210,6 +212,7 @@ class Connection(asyncio.Protocol):
             head_bytes=listener.limits.head_bytes,
             body_bytes=listener.limits.body_bytes,
             most_headers=listener.limits.headers,
+            vet=listener.vet,
             heads=listener.heads,
         )
         self._pending: deque[Exchange] = deque()

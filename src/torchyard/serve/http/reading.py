@@ -7,7 +7,7 @@ again (``KnownHeads``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -19,9 +19,13 @@ from torchyard.serve.http.heads import SINGLE, fault_in, path_of
 MOST_HEADERS = 100
 
 _END_OF_HEAD = b"\r\n\r\n"
+LONG_BYTES = 16 << 10  # a shorter body is read whatever comes of it: its connection goes on
 _SWITCHING = frozenset((b"connection", b"upgrade", b"http2-settings"))
 # a head with one of them is read each time: its message is more than a head and a counted body
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade")
+
+
+Vet = Callable[[bytes, Mapping[bytes, bytes]], Answer | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class RequestReader:
         head_bytes: largest request line and headers together.
         body_bytes: largest body.
         most_headers: most headers.
+        vet: given the path and the headers of a request whose body is long, before it is read: the
+            answer to one that is refused whatever the body.
         heads: those that were read before, on any connection with the same limits; None to read
             every one.
     """
@@ -105,6 +111,7 @@ class RequestReader:
         head_bytes: int,
         body_bytes: int,
         most_headers: int = MOST_HEADERS,
+        vet: Vet | None = None,
         heads: KnownHeads | None = None,
     ) -> None:
         self._take = take
@@ -113,6 +120,7 @@ class RequestReader:
         self._most_head_bytes = head_bytes
         self._most_body_bytes = body_bytes
         self._most_headers = most_headers
+        self._vet = vet
         self._known = heads
         self._parser = httptools.HttpRequestParser(self)
         self._taken: list[Head] = []  # while what may be one ordinary request is read
@@ -212,6 +220,9 @@ class RequestReader:
         length = int(self._headers.get(b"content-length", b"0"))
         if length > self._most_body_bytes:
             self._close_for_body("a longer body")
+        elif refused := self._vetted(length):
+            self.close()
+            self._refuse(refused)
         elif expectation := self._headers.get(b"expect"):
             self._meet(expectation.lower())
 
@@ -242,6 +253,12 @@ class RequestReader:
         )
         self._taken.append(head)
         self._take(head, body[0] if len(body) == 1 else b"".join(body))
+
+    def _vetted(self, length: int) -> Answer | None:
+        """The answer to a request that is not let send a long body: who has no key, for one."""
+        if self._vet is None or (length < LONG_BYTES and b"transfer-encoding" not in self._headers):
+            return None
+        return self._vet(path_of(self._url), self._headers)
 
     def _meet(self, expectation: bytes) -> None:
         if expectation == b"100-continue":

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
-from torchyard.core.errors import NotFound
+from torchyard.core.errors import NotFound, YardError
 from torchyard.serve.app import Application
 from torchyard.serve.guarding.keyring import credentials_in
 from torchyard.serve.http import pages, predict
-from torchyard.serve.http.answers import refuse_method
+from torchyard.serve.http.answers import Answer, refuse, refuse_method, speaks_in_words
 from torchyard.serve.http.connection import Exchange
 from torchyard.serve.inference import repository, rest
 
@@ -85,6 +85,22 @@ def dispatch(app: Application, exchange: Exchange, leads_to: frozenset[str] = EV
         route.handle(app, exchange, *names)
     except Exception as error:  # the edge of the process: every request is answered
         app.refuse(exchange, error)
+
+
+def vet(app: Application, path: bytes, headers: Mapping[bytes, bytes]) -> Answer | None:
+    """What a request is refused with before its long body is read; None for one to read.
+
+    Who has no key is not let fill the memory.
+    """
+    if not app.keyring.is_needed:
+        return None
+    try:
+        route, _ = find_route(path)
+        if route.needs != "nothing":
+            app.keyring.check(credentials_in(headers), route.needs)
+    except YardError as error:
+        return refuse(error, in_words=speaks_in_words(path))
+    return None
 
 
 @lru_cache(maxsize=1024)
