@@ -1,0 +1,94 @@
+"""Model repository and classification, where the server says that it has these extensions.
+
+Sources: https://github.com/triton-inference-server/server/tree/main/docs/protocol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conformance.asking import Asking
+from tests.conformance.checking import check_refused, content_of, flat
+
+Needs = Callable[[str], None]
+
+
+def test_the_index_has_the_model(client: httpx.Client, needs_extension: Needs, model: str) -> None:
+    """Model repository, Index: every model with its state; the one that answers is ready."""
+    needs_extension("model_repository")
+    entries = content_of(client.post("/v2/repository/index", json={}))
+    ready = content_of(client.post("/v2/repository/index", json={"ready": True}))
+
+    for entry in entries:
+        assert isinstance(entry["name"], str)
+        assert all(isinstance(entry.get(part, ""), str) for part in ("version", "state", "reason"))
+    assert "READY" in [entry["state"] for entry in entries if entry["name"] == model]
+    assert {entry["state"] for entry in ready} == {"READY"}
+    assert model in [entry["name"] for entry in ready]
+    assert len(ready) <= len(entries)
+
+
+def test_an_index_request_that_is_none(client: httpx.Client, needs_extension: Needs) -> None:
+    """Model repository, Index: a failed request has an error object."""
+    needs_extension("model_repository")
+
+    check_refused(client.post("/v2/repository/index", content=b"{"))
+
+
+def test_loading_what_is_loaded(client: httpx.Client, needs_extension: Needs, model: str) -> None:
+    """Model repository, Load: done, or refused with a reason; the model goes on answering."""
+    needs_extension("model_repository")
+    response = client.post(f"/v2/repository/models/{model}/load", json={})
+
+    if response.status_code != 200:
+        check_refused(response)
+    assert client.get(f"/v2/models/{model}/ready").status_code == 200
+
+
+@pytest.mark.parametrize("verb", ["load", "unload"])
+def test_a_model_that_is_not_there(client: httpx.Client, needs_extension: Needs, verb: str) -> None:
+    """Model repository, Load and Unload: what fails has an error object."""
+    needs_extension("model_repository")
+    response = client.post(f"/v2/repository/models/no-such-model/{verb}", json={})
+
+    if verb == "load" or response.status_code != 200:  # there is nothing that would have to go
+        check_refused(response)
+
+
+def test_the_most_probable_classes(
+    client: httpx.Client,
+    needs_extension: Needs,
+    model: str,
+    asking: Asking,
+    metadata: dict[str, Any],
+) -> None:
+    """Classification: ``value:index`` or ``value:index:label``, the largest value first."""
+    needs_extension("classification")
+    plain = content_of(
+        client.post(f"/v2/models/{model}/infer", json={"inputs": asking.inputs(seed=2)})
+    )
+    numeric = [
+        output
+        for output in plain["outputs"]
+        if output["datatype"].startswith("FP") and len(output["shape"]) == 2
+    ]
+    if not numeric:
+        pytest.skip("no output has a number for each class")
+    output = numeric[0]
+    wanted = {"name": output["name"], "parameters": {"classification": 1}}
+    body = {"inputs": asking.inputs(seed=2), "outputs": [wanted]}
+    response = client.post(f"/v2/models/{model}/infer", json=body)
+    if response.status_code != 200:
+        check_refused(response)
+        pytest.skip(f"'{output['name']}' is no output of classes")
+    (named,) = response.json()["outputs"]
+    scores = flat(output["data"])[: output["shape"][1]]
+    value, index, *_ = flat(named["data"])[0].split(":", 2)
+
+    assert (named["datatype"], named["shape"]) == ("BYTES", [output["shape"][0], 1])
+    assert float(value) == pytest.approx(max(scores), abs=1e-4)
+    assert scores[int(index)] == pytest.approx(max(scores), abs=1e-4)
