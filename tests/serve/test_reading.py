@@ -58,7 +58,8 @@ class Bench:
 
 def post(body: bytes, *headers: bytes, path: bytes = b"/p?q=1") -> bytes:
     lines = b"".join(header + b"\r\n" for header in headers)
-    return b"POST %b HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (path, lines, len(body), body)
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n"
+    return head % (path, lines, len(body)) + body
 
 
 CHUNKED = (
@@ -222,7 +223,8 @@ HEADS = (
     b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"POST /p HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
-    b"POST /p HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: %d\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n"
+    b"Content-Length: %d\r\n\r\n",
     b"POST /p HTTP/1.0\r\nContent-Length: %d\r\n\r\n",
     b"POST /p HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n",
     b"POST /p HTTP/1.1\nContent-Length: %d\n\n",
