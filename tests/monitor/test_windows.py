@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -102,6 +103,18 @@ def test_a_window_is_the_sum_of_its_batches(tmp_path: Path) -> None:
     assert window.answers.fields[0].counts == answers.fields[0].counts
     assert window.answered == ((scores < 0.5).sum(), (scores >= 0.5).sum())
     assert window.rows == 1_000
+
+
+def test_rows_without_an_answer_are_counted_beside_all_others(tmp_path: Path) -> None:
+    frame = draw(200, np.random.default_rng(5))
+    lines = lines_of(frame)
+    for place, why in enumerate(["outside_training", None, "unsure"]):
+        lines[place] = json.dumps({**json.loads(lines[place]), "abstained": why})
+    write(tmp_path, {"0-1-0": lines})
+    found = gather_all(tmp_path, every=200)
+    (window,) = found.windows
+    assert (found.unreadable, window.rows, window.abstained) == (0, 200, 2)
+    assert sum(window.answered) == 200
 
 
 def test_windows_by_a_field_need_no_order_in_the_log(tmp_path: Path) -> None:

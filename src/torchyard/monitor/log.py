@@ -25,6 +25,7 @@ ID = "@id"
 AT = "@at"
 RELEASE = "@release"
 SCORES = "@scores"
+ABSTAINED = "@abstained"
 LABEL = "@label"
 
 BATCH_ROWS = 16_384
@@ -61,7 +62,8 @@ class Batch:
 
     Attributes:
         frame: ``@id``, ``@at`` (naive UTC), ``@release``, ``@scores`` (the answer, in the order of
-            the task's outputs), and one column per logged field of the schema, null where missing.
+            the task's outputs), ``@abstained`` (why the row was not answered, null where it was),
+            and one column per logged field of the schema, null where missing.
         unreadable: lines of another shape.
         truncated: last lines without a newline, writes that were cut off or are under way.
     """
@@ -140,6 +142,7 @@ class _PredictionLines:
                 ("release", str),
                 ("scores", list[score]),
                 ("row", row),
+                ("abstained", str | None, None),
             ],
             gc=False,
         )
@@ -169,6 +172,7 @@ class _PredictionLines:
                 scores.reshape(-1, self._width),
                 dtype=pl.Array(pl.Float64, self._width),
             ),
+            pl.Series(ABSTAINED, [line.abstained for line in lines], dtype=pl.String),
         ]
         columns += [_column(field, rows, f"f{n}") for n, field in enumerate(self._fields)]
         return pl.DataFrame(columns).sort(AT, maintain_order=True)

@@ -106,12 +106,17 @@ def _window_cells(window: Window) -> list[str]:
 
 
 def _answered(window: Window) -> str:
-    """The shares of rows answered with each class, the largest first; of numbers, what changed."""
+    """The shares of rows answered with each class, the largest first; of numbers, what changed.
+
+    Where rows were left without an answer, also their share.
+    """
+    silent = window.abstained / window.rows if window.rows else 0.0
+    withheld = f"; withheld {silent:.1%}" if window.abstained else ""
     if not window.answered:
-        return window.answers.explanation
+        return window.answers.explanation + withheld
     counts = sorted(window.answered.items(), key=lambda item: -item[1])
     shares = [f"{name} {100 * rows / window.rows:.1f} %" for name, rows in counts]
-    return listed(shares, most=_MOST_CLASSES_SHOWN)
+    return listed(shares, most=_MOST_CLASSES_SHOWN) + withheld
 
 
 def _drifted(window: Window) -> list[FieldDrift]:

@@ -99,6 +99,7 @@ def _judged(
         fields=tuple(field.drift for field in fields),
         answers=answers.drift,
         answered=dict(zip(reference.task.classes, traffic.answered, strict=True)),
+        abstained=traffic.abstained,
         labelled=labelled_rows(traffic),
         quality=live_quality(traffic, reference.task, resamples=RESAMPLES, generator=generator),
     )

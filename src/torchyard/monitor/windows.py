@@ -19,7 +19,7 @@ import polars as pl
 from torchyard.core.errors import BadUsage, nearest
 from torchyard.data.profile import Profiler, answers_frame, answers_schema
 from torchyard.evaluate.counting.sample import Truth, answers
-from torchyard.monitor.log import AT, ID, LABEL, RELEASE, SCORES, Batch
+from torchyard.monitor.log import ABSTAINED, AT, ID, LABEL, RELEASE, SCORES, Batch
 from torchyard.monitor.reference import Reference
 from torchyard.records.dataset import Profile
 from torchyard.records.schema import Schema, Task
@@ -57,6 +57,8 @@ class Traffic:
         inputs: distributions of the fields, in the reference's bins.
         answers: distribution of the answers, in the reference's bins.
         answered: rows answered with each class, in the task's order; empty of a regression.
+        abstained: rows that were not answered; they are counted everywhere else, too, with what
+            the answer would have been.
         unseen: category field to values that the reference does not list, with their rows.
         outputs: answers to the labelled rows, in pieces ``[rows, outputs]``; ``truths`` are their
             labels, see ``evaluate.Sample``.
@@ -69,6 +71,7 @@ class Traffic:
     inputs: Profile
     answers: Profile
     answered: tuple[int, ...]
+    abstained: int
     unseen: Mapping[str, Mapping[str, int]]
     outputs: tuple[npt.NDArray[np.float64], ...]
     truths: tuple[Truth, ...]
@@ -216,6 +219,7 @@ class _Open:
         self._times: list[datetime] = []
         self._rows = 0
         self._answered = np.zeros(len(reference.task.classes), np.int64)
+        self._abstained = 0
         self._releases: Counter[str] = Counter()
         self._unseen: dict[str, Counter[str]] = {name: Counter() for name in self._listed}
         self._outputs: list[npt.NDArray[np.float64]] = []
@@ -231,6 +235,7 @@ class _Open:
         self._inputs.update(part)
         self._answers.update(answers_frame(scores, self._task))
         self._answered += _answered(self._task, scores)
+        self._abstained += part.height - part[ABSTAINED].null_count()
         for name, listed in self._listed.items():
             found = self._unseen[name] + Counter(_tally(_unlisted(part[name], listed)))
             self._unseen[name] = Counter(dict(found.most_common(MOST_UNSEEN_VALUES)))
@@ -249,6 +254,7 @@ class _Open:
             inputs=self._inputs.result(),
             answers=self._answers.result(),
             answered=tuple(self._answered.tolist()),
+            abstained=self._abstained,
             unseen={name: dict(found) for name, found in self._unseen.items() if found},
             outputs=tuple(self._outputs),
             truths=tuple(self._truths),

@@ -84,7 +84,8 @@ class Window:
     """One stretch of a model's traffic: ``first`` and ``last`` are ISO times of its rows.
 
     ``answered`` counts rows by the class they were answered with, or by each of several; it is
-    empty where numbers are predicted.
+    empty where numbers are predicted. ``abstained`` rows were left without an answer; they count
+    everywhere else with what it would have been, so that windows compare with reports on all rows.
     """
 
     first: str
@@ -96,6 +97,7 @@ class Window:
     answered: dict[str, int]
     labelled: int
     quality: dict[str, Measured]
+    abstained: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
