@@ -8,6 +8,7 @@ Source: https://github.com/triton-inference-server/server/blob/main/docs/protoco
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -96,12 +97,12 @@ def sealed_entries(releases: Path) -> list[Entry]:
     """
     from torchyard.release import list_releases
 
-    models = ((folder, _model_of(folder)) for folder in list_releases(releases))
-    return [
-        Entry(model, short(folder.name), "UNAVAILABLE", "sealed, not deployed")
-        for folder, model in models
-        if model
-    ]
+    entries = []
+    for folder in list_releases(releases):
+        with suppress(YardError):
+            version = short(folder.name)
+            entries.append(Entry(_model_of(folder), version, "UNAVAILABLE", "sealed, not deployed"))
+    return entries
 
 
 def all_entries(table: Table, sealed: Iterable[Entry]) -> list[Entry]:
@@ -122,15 +123,12 @@ def _tell(app: Application, exchange: Exchange, sealed: object) -> None:
 
 @lru_cache(maxsize=_MOST_KEPT)
 def _model_of(folder: Path) -> str:
-    """The model of a release, which never changes; empty where its manifest cannot be read."""
+    """The model of a release, which never changes."""
     from torchyard.records.manifest import Manifest
     from torchyard.release.layout import MANIFEST
     from torchyard.release.rules import read_paper
 
-    try:
-        return read_paper(Manifest, folder / MANIFEST).model
-    except YardError:
-        return ""
+    return read_paper(Manifest, folder / MANIFEST).model
 
 
 def _read(body: bytes) -> _IndexBody:
