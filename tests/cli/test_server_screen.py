@@ -19,8 +19,8 @@ from rich.console import Console
 from tests.serve.running import Place, wait_for
 from torchyard.cli.server_screen import Event, draw, summary
 from torchyard.cli.server_watch import ServerWatch, notable
+from torchyard.records.lately import Lately, Traffic, WorkerNumbers
 from torchyard.records.live import ModelState, ServerState, WorkerState
-from torchyard.serve.telemetry.lately import Lately, Traffic, WorkerNumbers
 from torchyard.yard.watching import View
 
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64

@@ -15,7 +15,7 @@ from torchyard.serve.admission.proxies import Proxies
 from torchyard.serve.http.answers import Answer
 from torchyard.serve.http.connection import BODY_GRACE_S, LINGER_S, Exchange, Limits, Listener
 
-POST = b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
 
 
 class Peer(Transport):
@@ -164,7 +164,7 @@ def test_too_many_headers_are_refused() -> None:
     bench = Bench()
     connection, peer = bench.connect()
     headers = b"".join(b"x-%d: y\r\n" % place for place in range(21))
-    connection.data_received(b"GET / HTTP/1.1\r\n" + headers + b"\r\n")
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
 
     assert peer.written.startswith(b"HTTP/1.1 431 ")
     assert b'"found":"over 20 headers"' in peer.written
@@ -191,7 +191,7 @@ def test_whose_request_it_is_behind_a_proxy(
     bench = Bench(proxies=Proxies(["10.0.0.0/8"]))
     connection, _ = bench.connect(peer)
     header = b"" if forwarded is None else b"X-Forwarded-For: %b\r\n" % forwarded
-    connection.data_received(b"GET / HTTP/1.1\r\n" + header + b"\r\n")
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n")
 
     assert bench.exchanges[0].client == client
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from torchyard.core.digest import short
 
 if TYPE_CHECKING:
-    from torchyard.serve.telemetry.lately import Lately, Traffic
+    from torchyard.records.lately import Lately, Traffic
     from torchyard.yard.watching import View
 
 NARROW = 72  # columns below which details are left out

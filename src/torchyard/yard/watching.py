@@ -12,7 +12,7 @@ from torchyard.yard.operate import running, states
 from torchyard.yard.workspace import Workspace
 
 if TYPE_CHECKING:
-    from torchyard.serve.telemetry.lately import Lately
+    from torchyard.records.lately import Lately
 
 
 @dataclass(frozen=True)

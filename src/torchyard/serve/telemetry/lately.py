@@ -4,65 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from torchyard.records.lately import Lately, Traffic, WorkerNumbers
 from torchyard.serve.telemetry.families import FAMILIES
 from torchyard.serve.telemetry.metrics import Metrics, read_snapshot, snapshot_path
 
 WINDOW_S = 5.0
 _SERVED = "release_workers"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
-    """What was asked of one model lately, or of all.
-
-    ``p50_ms`` and ``p99_ms`` are None where nothing was answered.
-    """
-
-    requests_s: float
-    p50_ms: float | None
-    p99_ms: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerNumbers:
-    """What one worker holds, as far as it said."""
-
-    restarts: int
-    connections: int
-    memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lately:
-    """A server's last seconds, and what it counted since its start.
-
-    Attributes:
-        all: requests to models, together.
-        models: by name.
-        served: model, release and variant of everything that is served.
-        queue_rows: rows that wait.
-        answered: requests to models since the start.
-        refusals: by error code, faults (``internal``) not among them.
-        faults: requests that failed by a fault of the server.
-        abstentions: rows left without an answer.
-        quarantined: requests that are refused because they killed workers.
-        workers: by number.
-    """
-
-    all: Traffic
-    models: dict[str, Traffic]
-    served: tuple[tuple[str, str, str], ...]
-    queue_rows: int
-    answered: int
-    refusals: dict[str, int]
-    faults: int
-    abstentions: int
-    quarantined: int
-    workers: dict[int, WorkerNumbers]
 
 
 @final
