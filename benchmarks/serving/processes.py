@@ -13,11 +13,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _SET_CHILD_SUBREAPER = 36  # Linux, prctl(2)
 _GRACE_S = 15.0
+PORTS = 5  # some servers listen on more than one
 
 
 class NotStarted(Exception):
@@ -101,10 +102,16 @@ def adopt_orphans() -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on just now, nor on the four after it."""
+    while True:
+        with ExitStack() as probes:
+            first = probes.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            with suppress(OSError, OverflowError):
+                for more in range(port + 1, port + PORTS):
+                    probes.enter_context(socket.socket()).bind(("127.0.0.1", more))
+                return port
 
 
 def last_lines(log: Path, characters: int = 400) -> str:

@@ -26,6 +26,7 @@ def main():
         f"inference_address=http://127.0.0.1:{PORT}\n"
         f"management_address=http://127.0.0.1:{PORT + 1}\n"
         f"metrics_address=http://127.0.0.1:{PORT + 2}\n"
+        f"grpc_inference_port={PORT + 3}\ngrpc_management_port={PORT + 4}\n"
         f"model_store={Path('store').absolute()}\n"
         "disable_token_authorization=true\nenable_envvars_config=false\nasync_logging=true\n"
         "disable_system_metrics=true\njob_queue_size=1000\n"
