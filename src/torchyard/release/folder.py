@@ -95,7 +95,7 @@ def open_release(folder: Path, *, trusted: Path) -> Release:
     """Open a sealed folder, or refuse it.
 
     Reads every byte twice (once against the manifest, once against the signature): about 0.13 s for
-    90 MB, after 0.9 s to import the signing library once per process.
+    90 MB.
 
     Args:
         folder: ``releases/<64 hex digits>``.

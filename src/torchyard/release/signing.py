@@ -1,14 +1,12 @@
 """Keys and signatures: who sealed a folder, and whether a byte of it changed since.
 
-Signatures are made and checked by OpenSSF model signing (a DSSE envelope around an in-toto
-statement that lists the SHA-256 of every file) with a local elliptic-curve key. Not here: what a
-release folder must hold, see ``folder.py``.
+Signatures are made by OpenSSF model signing (a DSSE envelope around an in-toto statement that lists
+the SHA-256 of every file) with a local elliptic-curve key, and checked by ``verifying.py``. Not
+here: what a release folder must hold, see ``folder.py``.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 from torchyard.core.digest import digest_bytes, short
 from torchyard.core.errors import BadRecord, NotTrusted
 from torchyard.core.files import locked, write_atomically
+from torchyard.release.verifying import file_digest, signed_digests
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -94,35 +93,21 @@ def verify_folder(folder: Path, public_key: Path, files: frozenset[str]) -> None
         NotTrusted: the signature is malformed, of another key, of other files or other bytes.
     """
     from cryptography.exceptions import InvalidSignature
-    from model_signing import hashing, verifying
 
     signature = folder / SIGNATURE
-    rules = hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
-    config = verifying.Config().set_hashing_config(rules)
-    config.use_elliptic_key_verifier(public_key=public_key)
+    key = _checked(_load_public(public_key), public_key)
     try:
-        covered = _covered(signature)
-        config.verify(folder, signature)
+        signed = signed_digests(signature.read_bytes(), key)
     except InvalidSignature as error:
         raise _unsigned(signature, "a signature that its key did not make") from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _unsigned(signature, str(error) or type(error).__name__) from error
-    if covered != files:
-        odd = ", ".join(sorted(covered ^ files)[:5])
+    if signed.keys() != files:
+        odd = ", ".join(sorted(signed.keys() ^ files)[:5])
         raise _unsigned(signature, f"a signature over other files than these: {odd}")
-
-
-def _covered(signature: Path) -> frozenset[str]:
-    """The paths that a signature's statement lists.
-
-    The library lets a statement name paths to leave out and accepts a bundle without a key's name;
-    a release does neither, so both are looked at here.
-    """
-    bundle = json.loads(signature.read_bytes())
-    if not bundle["verificationMaterial"]["publicKey"]["hint"]:
-        raise ValueError("a signature that does not name its key")
-    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True))
-    return frozenset(resource["name"] for resource in statement["predicate"]["resources"])
+    for name in sorted(files):
+        if file_digest(folder / name) != signed[name]:
+            raise _unsigned(signature, f"a signature over other bytes of {name}")
 
 
 def _read_key(folder: Path) -> SigningKey:
