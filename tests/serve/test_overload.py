@@ -65,6 +65,21 @@ def test_measurements_from_another_machine_are_put_right(sealed: float) -> None:
     assert sum(outcome.late.values()) <= 0.01 * outcome.asked["c"]
 
 
+def test_batches_are_no_longer_than_requests_have_time_for() -> None:
+    large = Model(0.001, 0.004, max_batch_rows=64, is_cheap=False, jitter=0.1)  # 257 ms a batch
+    goodput = {factor: load(large, factor, objective_s=0.25)[0] for factor in (1, 5)}
+
+    assert goodput[5] >= 0.9
+    assert goodput[1] >= 0.9
+
+
+def test_batches_stay_large_where_small_ones_would_waste_the_lanes() -> None:
+    fixed = Model(0.05, 0.001, max_batch_rows=32, is_cheap=False, jitter=0.1)
+    goodput, _ = load(fixed, 5, objective_s=0.3)
+
+    assert goodput >= 0.9
+
+
 def test_the_same_load_has_the_same_outcome() -> None:
     assert load(DEAR, 2, objective_s=0.1) == load(DEAR, 2, objective_s=0.1)
 

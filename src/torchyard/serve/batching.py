@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import final
 
 from torchyard.core.errors import Overloaded
@@ -29,6 +29,10 @@ LARGEST_ON_LOOP_BYTES = 32 << 10  # what takes long is large: a long text, a ten
 # Of the time there is. The rest is for what nobody foresaw and for the way back: simulated, with
 # batches that vary by 30 %, 0.9 answers three times as many too late, and 0.7 refuses more at peak.
 _PROMISED = 0.8
+_PART = 0.25  # of the time a request has: how long a batch may take
+_WORTHWHILE = (
+    4.0  # rows' part of a batch, over its fixed part, beyond which more of them save little
+)
 _LONGEST_RETRY_S = 60
 _SHORTEST_EXPIRY_S = 0.005  # between two looks for what waited too long
 
@@ -70,7 +74,7 @@ class Batcher:
         self._lanes = lanes
         self._larger = larger
         self._cost = cost
-        self._max_batch_rows = max_batch_rows
+        self._max_batch_rows = self._batch_rows = max_batch_rows
         self._max_batch_bytes = LARGEST_ON_LOOP_BYTES if lanes is None else max_queue_bytes
         self._max_queue_bytes = max_queue_bytes
         self._clock = clock
@@ -90,7 +94,7 @@ class Batcher:
     @property
     def is_crowded(self) -> bool:
         """Whether more waits than the next batch takes, so that ``check`` may refuse."""
-        return self._queue.rows >= self._max_batch_rows
+        return self._queue.rows >= self._batch_rows
 
     @property
     def oldest_at(self) -> float | None:
@@ -125,7 +129,7 @@ class Batcher:
             return
         queue, cost, now = self._queue, self._cost, self._clock()
         ahead = queue.rows
-        batch_rows = min(ahead + count, max(self._max_batch_rows, count))
+        batch_rows = min(ahead + count, max(self._batch_rows, count))
         batch_s = cost.fixed_s + batch_rows * cost.row_s
         left_s = deadline - now
         if not ahead and self._is_resting:
@@ -164,8 +168,8 @@ class Batcher:
 
         What a busy loop reads has lain in its socket for up to a turn, which nobody saw.
         """
-        batches = ahead_rows // self._max_batch_rows
-        batch_s = self._cost.of(self._max_batch_rows)
+        batches = ahead_rows // self._batch_rows
+        batch_s = self._cost.of(self._batch_rows)
         if self._lanes is None:
             return batches * batch_s + (0.0 if self._busy_since is None else batch_s)
         return self._lanes.start_s(self._tenant, batches, batch_s, now)
@@ -179,7 +183,7 @@ class Batcher:
         """
         queue = self._queue
         ahead = queue.ahead_of(call.client, count)
-        last_rows = min(ahead + count, max(self._max_batch_rows, count))
+        last_rows = min(ahead + count, max(self._batch_rows, count))
         wait_s = self._start_s(ahead, now) + self._cost.of(last_rows)
         if wait_s > _PROMISED * left_s:
             found = f"a wait of {1000 * wait_s:.0f} ms"
@@ -209,7 +213,7 @@ class Batcher:
 
     def _drain_s(self, now: float) -> float:
         rows = self._queue.rows
-        return self._start_s(rows, now) + self._cost.of(rows % self._max_batch_rows)
+        return self._start_s(rows, now) + self._cost.of(rows % self._batch_rows)
 
     def _flush(self) -> None:
         self._is_scheduled = False
@@ -248,11 +252,25 @@ class Batcher:
 
     def _land(self, batch: list[Waiting], ran: Ran, took_s: float) -> None:
         self._cost.learn(_rows(batch), took_s)
+        self._batch_rows = self._fitting_rows(batch[len(batch) // 2])
         self._settle(batch, ran)
+
+    def _fitting_rows(self, middling: Waiting) -> int:
+        """Rows of a batch that ends soon enough for a middling request, where that costs little.
+
+        One that takes most of the time a request has makes whoever just missed it late. But below
+        the size at which the fixed part of its cost is a fifth, a batch would waste lane time.
+        """
+        fixed_s, row_s = self._cost.fixed_s, self._cost.row_s
+        soon_s = _PART * (middling.deadline - middling.queued_at)
+        if fixed_s + self._max_batch_rows * row_s <= soon_s:
+            return self._max_batch_rows
+        rows = max(soon_s - fixed_s, _WORTHWHILE * fixed_s) / row_s if row_s else inf
+        return int(min(max(rows, 1), self._max_batch_rows))
 
     def _next(self) -> list[Waiting]:
         self._expire()
-        return self._queue.take(most_rows=self._max_batch_rows, most_bytes=self._max_batch_bytes)
+        return self._queue.take(most_rows=self._batch_rows, most_bytes=self._max_batch_bytes)
 
     def _expire(self) -> None:
         """Refuse what can no longer be in time, so that nobody runs it for nothing."""
