@@ -219,9 +219,10 @@ def test_alone_is_alone_and_waits_for_no_one_forever() -> None:
     order: list[str] = []
 
     def stay() -> None:
-        with turns.shared():
-            inside.set()
-            order.append("shared")
+        turns.enter()
+        inside.set()
+        order.append("shared")
+        turns.leave()
 
     with ThreadPoolExecutor(1) as pool, turns.alone() as is_alone:
         assert is_alone
@@ -234,9 +235,13 @@ def test_alone_is_alone_and_waits_for_no_one_forever() -> None:
 
 def test_who_cannot_be_alone_in_time_is_told_so() -> None:
     turns = Turns(0.01)
-    with turns.shared(), turns.alone() as is_alone:
+    turns.enter()
+    with turns.alone() as is_alone:
         assert not is_alone
+    turns.leave()
     with turns.alone() as is_alone:
         assert is_alone
-        with turns.shared(), turns.shared():  # the one who is alone hangs: others go on, at once
-            pass
+        turns.enter()  # the one who is alone hangs: others go on
+        turns.enter()
+        turns.leave()
+        turns.leave()
