@@ -9,7 +9,7 @@ import typer
 
 from torchyard.cli.main import app
 from torchyard.records.live import ModelState
-from torchyard.release.channels import rollback_target
+from torchyard.release.folding import rollback_target
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql
 
 from torchyard.core.errors import BadRecord, Refused
 from torchyard.records.live import Action, ChannelEvent, ModelState
-from torchyard.release.channels import ChannelLog, _insert_next, fold, rollback_target
+from torchyard.release.channels import ChannelLog, _insert_next
+from torchyard.release.folding import fold, rollback_target
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

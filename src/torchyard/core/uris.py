@@ -19,3 +19,16 @@ def sqlite_uri(path: Path) -> str:
     """
     escaped = str(path).replace("%", "%25").replace("?", "%3F")
     return f"sqlite:///{path}" if escaped == str(path) else f"sqlite+pysqlite:///{escaped}"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of an address that ``sqlite_uri`` wrote; None of any other.
+
+    Example:
+        >>> sqlite_path("sqlite+pysqlite:////srv/50 %25 off/yard.db")
+        PosixPath('/srv/50 % off/yard.db')
+        >>> sqlite_path("postgresql://host/yard")
+    """
+    _, found, written = uri.partition(":///")
+    path = Path(written.replace("%3F", "?").replace("%25", "%"))
+    return path if found and sqlite_uri(path) == uri else None

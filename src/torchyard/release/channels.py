@@ -1,31 +1,29 @@
-"""Who serves: an append-only table of decisions, and the fold that turns it into a state.
+"""Who serves: an append-only table of decisions.
 
-The table is the truth and is never changed; "current" is computed. It works unchanged on SQLite
-(the default: one file, WAL) and on PostgreSQL. Not here: whether a decision makes sense, see the
-rollout room.
+The table is the truth and is never changed; "current" is computed, see ``folding``. It works
+unchanged on SQLite (the default: one file, WAL) and on PostgreSQL. Not here: whether a decision
+makes sense, see the rollout room; how a server reads it, see ``following``.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from torchyard.core.digest import short
-from torchyard.core.errors import BadRecord, Refused
-from torchyard.core.record import from_json
+from torchyard.core.errors import Refused
 from torchyard.records.live import Action, ChannelEvent, ModelState
+from torchyard.release.folding import TABLE, event_of, fold
 
 _BUSY_MS = 5_000
 _ATTEMPTS = 20
 
 _TABLE = sa.Table(
-    "channel_events",
+    TABLE,
     sa.MetaData(),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at", sa.String(40), nullable=False),
@@ -109,7 +107,7 @@ class ChannelLog:
             "reason": reason,
         }
         number = self._insert(values, model, expect_last)
-        return _event({"number": number, **values})
+        return event_of({"number": number, **values})
 
     def events(self, model: str | None = None) -> tuple[ChannelEvent, ...]:
         """All events, or one model's, in order.
@@ -123,7 +121,7 @@ class ChannelLog:
         if not self._has_table():
             return ()
         with self._engine.connect() as connection:
-            return tuple(_event(dict(row)) for row in connection.execute(query).mappings())
+            return tuple(event_of(dict(row)) for row in connection.execute(query).mappings())
 
     def last_number(self) -> int:
         """The number of the last event of any model, 0 when there is none.
@@ -184,107 +182,6 @@ class ChannelLog:
                 return False
             self._exists = sa.inspect(self._engine).has_table(_TABLE.name)
         return self._exists
-
-
-def fold(
-    events: Iterable[ChannelEvent], *, start: Mapping[str, ModelState] | None = None
-) -> dict[str, ModelState]:
-    """The state of every model after some events.
-
-    ``fold(a + b) == fold(b, start=fold(a))``, so a follower applies only what is new.
-
-    Args:
-        events: in order of their numbers.
-        start: the states before the first of them.
-
-    Raises:
-        BadRecord: an event cannot follow the ones before it, for example a canary without a
-            champion.
-    """
-    states = dict(start or {})
-    for event in events:
-        state = states.get(event.model, _nobody(event.model))
-        states[event.model] = _RULES[event.action](state, event)
-    return states
-
-
-def rollback_target(state: ModelState) -> str | None:
-    """Who serves everything after a rollback; None when there is nothing to return to.
-
-    The champion when a challenger is beside it, else the champion before it.
-    """
-    if state.challenger is not None:
-        return state.champion
-    return state.previous[-1] if state.previous else None
-
-
-def _deploy(state: ModelState, event: ChannelEvent) -> ModelState:
-    return _alone(event.release, _earlier(state, event.release), event)
-
-
-def _canary(state: ModelState, event: ChannelEvent) -> ModelState:
-    if state.champion is None or state.champion == event.release or not 0 < event.weight < 1:
-        raise _cannot_follow(event, "a champion, another release beside it, a weight in (0, 1)")
-    routes = {state.champion: 1 - event.weight, event.release: event.weight}
-    return replace(state, challenger=event.release, routes=routes, last_event=event.number)
-
-
-def _promote(state: ModelState, event: ChannelEvent) -> ModelState:
-    if state.challenger != event.release:
-        raise _cannot_follow(event, "the challenger's id")
-    return _alone(event.release, _earlier(state, event.release), event)
-
-
-def _rollback(state: ModelState, event: ChannelEvent) -> ModelState:
-    if event.release != rollback_target(state):
-        raise _cannot_follow(event, "the champion beside a challenger, else the one before it")
-    previous = state.previous if state.challenger is not None else state.previous[:-1]
-    return _alone(event.release, previous, event)
-
-
-_RULES: dict[Action, Callable[[ModelState, ChannelEvent], ModelState]] = {
-    "deploy": _deploy,
-    "canary": _canary,
-    "promote": _promote,
-    "rollback": _rollback,
-}
-
-
-def _nobody(model: str) -> ModelState:
-    return ModelState(
-        model=model, champion=None, challenger=None, routes={}, previous=(), last_event=0
-    )
-
-
-def _alone(release: str, previous: tuple[str, ...], event: ChannelEvent) -> ModelState:
-    return ModelState(
-        model=event.model,
-        champion=release,
-        challenger=None,
-        routes={release: 1.0},
-        previous=previous,
-        last_event=event.number,
-    )
-
-
-def _earlier(state: ModelState, new: str) -> tuple[str, ...]:
-    """Earlier champions once ``new`` serves; one that goes on serving is not its own past."""
-    if state.champion is None or state.champion == new:
-        return state.previous
-    return (*state.previous, state.champion)
-
-
-def _cannot_follow(event: ChannelEvent, expected: str) -> BadRecord:
-    return BadRecord(
-        where=f"channel event {event.number} of model '{event.model}'",
-        found=f"{event.action} of {short(event.release)} at weight {event.weight:g}",
-        expected=expected,
-        remedy="The table was edited by hand: remove that event, or restore a copy of the table.",
-    )
-
-
-def _event(row: dict[str, str | float]) -> ChannelEvent:
-    return from_json(ChannelEvent, row, where=f"channel event {row['number']}")
 
 
 _LAST_NUMBER = sa.select(sa.func.coalesce(sa.func.max(_TABLE.c.number), 0))

@@ -12,7 +12,8 @@ import re
 from torchyard.core.digest import short
 from torchyard.core.errors import BadUsage, NotFound, Refused
 from torchyard.records.live import ChannelEvent, ModelState
-from torchyard.release.channels import ChannelLog, rollback_target
+from torchyard.release.channels import ChannelLog
+from torchyard.release.folding import rollback_target
 
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
 

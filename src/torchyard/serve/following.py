@@ -31,12 +31,11 @@ def keep_following(app: Application, stopped: threading.Event) -> None:
         app: the worker.
         stopped: set when the worker has drained.
     """
-    from torchyard.release import ChannelLog
+    from torchyard.release.following import open_events
 
     settings = app.settings
-    follower = Follower(
-        ChannelLog(settings.channels_url), partial(load, settings), clock=time.monotonic
-    )
+    events = open_events(settings.channels_url)
+    follower = Follower(events, partial(load, settings), clock=time.monotonic)
     _report(app, Table())
     while True:
         table = follower.step()

@@ -18,13 +18,15 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from torchyard.core.errors import BadUsage
 from torchyard.serve.calls import Call
-from torchyard.serve.running import Ran, Waiting
 from torchyard.serve.settings import Settings
 from torchyard.serve.telemetry.request_ids import NAME, well_formed
+
+if TYPE_CHECKING:  # the supervisor checks settings of traces, and runs no model
+    from torchyard.serve.running import Ran, Waiting
 
 MOST_WAITING = 4096
 FLUSH_S = 0.25
