@@ -155,6 +155,7 @@ SERVERS: dict[str, Server] = {
         {"kserve": Way("oip", _OIP)},
         settings={"workers": 2},
         environment="kserve",
+        start_s=120.0,  # its supervisor ends workers that take five seconds to import themselves
     ),
     "ray": Server(
         "ray_app.py",
