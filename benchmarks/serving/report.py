@@ -175,10 +175,8 @@ def _series(
     result: Result, way: str, model: str, connections: str, name: str
 ) -> list[float | None]:
     """A figure of every round, None where there is none."""
-    return [
-        one["loads"][connections][name] if one and "loads" in one else None
-        for one in _rounds(result, way, model)
-    ]
+    loads = [((one or {}).get("loads") or {}) for one in _rounds(result, way, model)]
+    return [one[connections][name] if connections in one else None for one in loads]
 
 
 def _overheads(result: Result) -> dict[str, Any]:

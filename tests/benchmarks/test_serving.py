@@ -144,6 +144,16 @@ def test_a_result_has_every_repeat_and_torchyards_ratios() -> None:
     assert "torchyard 2.50 (2.00-3.00)" in printed
 
 
+def test_without_one_connection_nothing_is_said_of_what_a_server_adds() -> None:
+    result: dict[str, Any] = {
+        "load": {"repeats": 1, "concurrency": [64]}, "models": {"m1": {}}, "servers": {},
+    }  # fmt: skip
+    load = wrk.Load(500, 1.0, 100, 150, 200, 300, 0, 0, 0)
+    report.add(result, 0, "m1", [Measured("echo", "echo", {}, {}, loads={64: (load, Told())})])
+    assert result["overhead_us"] == {}
+    assert result["servers"]["echo"]["models"]["m1"]["loads"]["64"]["p99_ms"]["median"] == 0.2
+
+
 def loaded(way: str, rate: int, *, wrong: int = 0) -> Measured:
     """A round of a way at one and at sixty-four connections."""
     load = wrk.Load(rate, 1.0, 100, 150, 200, 300, 0, 0, 0)
