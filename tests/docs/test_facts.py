@@ -100,7 +100,7 @@ def test_there_are_commands_to_type() -> None:
 
 def test_the_servers_page_has_no_route_or_metric_that_is_gone() -> None:
     text = page("http.md")
-    paths = set(re.findall(r"`(?:(?:GET|POST) )?(/(?:[\w{}]+/?)*)`", text))
+    paths = set(re.findall(r"`(?:(?:GET|POST) )?(/(?:[\w{}.]+/?)*)`", text))
     assert paths == {route.pattern for route in ROUTES}
     names = re.findall(r"^# HELP (\S+)", render(Metrics()).decode(), flags=re.MULTILINE)
     assert set(re.findall(r"`(torchyard_\w+)`", text)) == set(names)

@@ -13,6 +13,7 @@ from torchyard.core.errors import BadRecord
 from torchyard.pages import (
     Block,
     Bullets,
+    Code,
     Curve,
     Details,
     Intervals,
@@ -34,6 +35,7 @@ NASTY = '<script>alert(1)</script>"`|*'
 VOID = {"meta", "circle", "line", "img", "polyline", "polygon", "br"}
 BLOCKS: tuple[Block, ...] = (
     Text(NASTY),
+    Code(NASTY),
     Bullets((NASTY, "two")),
     Table(NASTY, (NASTY, "verdict"), ((NASTY, "pass"), ("b", "inconclusive"))),
     Tiles((Tile(NASTY, "0.5", NASTY, "fail"),)),

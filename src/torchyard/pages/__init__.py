@@ -8,6 +8,7 @@ Never: measures or judges anything; lets a value of the data write markup.
 from torchyard.pages.blocks import (
     Block,
     Bullets,
+    Code,
     Curve,
     Details,
     Intervals,
@@ -25,6 +26,7 @@ from torchyard.pages.markdown import render_markdown
 __all__ = [
     "Block",
     "Bullets",
+    "Code",
     "Curve",
     "Details",
     "Intervals",

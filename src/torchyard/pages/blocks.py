@@ -19,6 +19,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """Lines to be typed or read as they are."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bullets:
     """A list of sentences."""
 
@@ -130,7 +137,7 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block = Text | Bullets | Table | Tiles | Reliability | Intervals | Curve | Pictures | Details
+Block = Text | Code | Bullets | Table | Tiles | Reliability | Intervals | Curve | Pictures | Details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from torchyard.core.errors import BadRecord
 from torchyard.pages.blocks import (
     Block,
     Bullets,
+    Code,
     Curve,
     Details,
     Intervals,
@@ -60,23 +61,31 @@ def _block(block: Block) -> str:
     match block:
         case Text(text):
             return f"<p>{escape(text)}</p>"
+        case Code(text):
+            return f"<pre><code>{escape(text)}</code></pre>"
         case Bullets(items):
             return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
         case Table(lead, header, rows):
             return _table(lead, header, rows)
         case Tiles(items):
             return f'<div class="tiles">{"".join(map(_tile, items))}</div>'
+        case Reliability() | Intervals() | Curve():
+            return _figure(block)
+        case Pictures(lead, images):
+            return f'{_lead(lead)}<div class="pictures">{"".join(map(_image, images))}</div>'
+        case Details(summary, blocks):
+            inside = _blocks(blocks)
+            return f"<details><summary>{escape(summary)}</summary>\n{inside}</details>"
+
+
+def _figure(block: Reliability | Intervals | Curve) -> str:
+    match block:
         case Reliability(bins, of, is_numeric):
             return f"<figure>{draw_reliability(bins, of=of, is_numeric=is_numeric)}</figure>"
         case Intervals(lead):
             return f'{_lead(lead)}<figure class="broad">{draw_intervals(block)}</figure>'
         case Curve(lead):
             return f'{_lead(lead)}<figure class="broad">{draw_curve(block)}</figure>'
-        case Pictures(lead, images):
-            return f'{_lead(lead)}<div class="pictures">{"".join(map(_image, images))}</div>'
-        case Details(summary, blocks):
-            inside = _blocks(blocks)
-            return f"<details><summary>{escape(summary)}</summary>\n{inside}</details>"
 
 
 def _lead(text: str) -> str:

@@ -8,6 +8,7 @@ import json
 from torchyard.pages.blocks import (
     Block,
     Bullets,
+    Code,
     Curve,
     Details,
     Intervals,
@@ -65,6 +66,8 @@ def _block(block: Block) -> str:
     match block:
         case Text(text):
             return plain(text)
+        case Code(text):
+            return f"<pre><code>{html.escape(text, quote=False)}</code></pre>"
         case Bullets(items):
             return "\n".join(f"- {plain(item)}" for item in items)
         case Table(lead, header, rows):

@@ -19,6 +19,8 @@ section { margin: 0 0 1rem; padding: 1.25rem 1.5rem; background: var(--paper);
   border: 1px solid var(--line); border-radius: 12px; }
 p { margin: 0 0 0.75rem; max-width: 46rem; }
 ul { margin: 0 0 0.75rem; padding-left: 1.2rem; max-width: 46rem; }
+pre { overflow-x: auto; margin: 0 0 0.75rem; padding: 0.75rem 1rem; background: var(--back);
+  border-radius: 8px; font-size: 0.85rem; }
 .wide { overflow-x: auto; margin-bottom: 0.75rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem;
   font-variant-numeric: tabular-nums; }

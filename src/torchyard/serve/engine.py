@@ -98,6 +98,7 @@ class Engine:
         decoder: reads this release's rows.
         abstains: whether it may leave a row without an answer.
         reference: what training had in each field.
+        example: a golden request as JSON; empty until ``open_engine`` has replayed them.
         is_cheap: whether one row takes less than a millisecond on the machine that sealed it, and
             no picture, whose time is the client's choice: a small file may hold many pixels.
         measured: rows of a call and its seconds (median), as that machine took them.
@@ -121,6 +122,7 @@ class Engine:
         rows_for = _rows_on_loop if self.is_cheap else _rows_on_lane
         self.best_batch_rows = rows_for(variant.latency)
         self.reference = release.reference
+        self.example = b""
         rule = release.abstention
         self.abstains = rule is not None
         self._abstainer = None if rule is None else Abstainer(rule, release.schema, release.task)
@@ -185,7 +187,9 @@ def open_engine(release: ServableRelease, *, max_rows: int, threads: int = 1) ->
     """
     engine = Engine(release, max_rows=max_rows, threads=threads)
     _replay(engine, release)
-    _warm(engine, release.golden_requests()[0])
+    request = release.golden_requests()[0]
+    engine.example = msgspec.json.encode(request)
+    _warm(engine, request)
     return engine
 
 

@@ -87,6 +87,11 @@ class RowDecoder:
         self.loggable: Callable[[object], object] = loggable_form(schema)
         self.logs_whole_rows = logs_whole_rows(schema)
 
+    @property
+    def body_type(self) -> type[msgspec.Struct]:
+        """What a body is decoded as, for ``msgspec.json.schema``."""
+        return self._body.type
+
     def decode(self, body: bytes) -> PredictBody:
         """Read ``{"rows": [...], "ids": [...], "key": "...", "explain": true}``.
 

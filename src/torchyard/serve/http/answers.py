@@ -13,6 +13,7 @@ from torchyard.core.errors import Overloaded, YardError
 
 JSON = b"application/json"
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
 
 _STATUS_OF = {
     "bad_usage": 400,
@@ -79,6 +80,11 @@ def answer_json(value: object, *, status: int = 200) -> Answer:
 def answer_text(text: bytes) -> Answer:
     """Prometheus' text format."""
     return Answer(200, text, TEXT)
+
+
+def answer_html(text: str) -> Answer:
+    """A page for a browser."""
+    return Answer(200, text.encode(), HTML)
 
 
 def accepted(value: object) -> Answer:

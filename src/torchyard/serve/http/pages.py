@@ -9,7 +9,7 @@ from torchyard.core.record import read_record, to_json
 from torchyard.records.live import WorkerState
 from torchyard.serve.app import Application
 from torchyard.serve.follow import Served
-from torchyard.serve.http.answers import answer_json, answer_text
+from torchyard.serve.http.answers import Answer, answer_html, answer_json, answer_text
 from torchyard.serve.http.connection import Exchange
 from torchyard.serve.telemetry.exposition import render
 from torchyard.serve.telemetry.metrics import add_up
@@ -27,6 +27,8 @@ def index(app: Application, exchange: Exchange) -> None:
                 "health": "/health/ready",
                 **({} if app.settings.control_apart else {"metrics": "/metrics"}),
                 "open_inference": "/v2",
+                "openapi": "/openapi.json",
+                "docs": "/docs",
             }
         )
     )
@@ -41,6 +43,24 @@ def ready(app: Application, exchange: Exchange) -> None:
     """``GET /health/ready``: every deployed model is served."""
     app.check_ready()
     exchange.answer(answer_json({"ready": True}))
+
+
+def show_openapi(app: Application, exchange: Exchange) -> None:
+    """``GET /openapi.json``: the routes of this server, for programs."""
+    from torchyard.serve.describing.deployed import described
+    from torchyard.serve.describing.openapi import openapi
+
+    app.check_ready()
+    exchange.answer(Answer(200, openapi(described(app))))
+
+
+def show_docs(app: Application, exchange: Exchange) -> None:
+    """``GET /docs``: how to ask this server's models, for people."""
+    from torchyard.serve.describing.deployed import described
+    from torchyard.serve.describing.page import docs_page
+
+    app.check_ready()
+    exchange.answer(answer_html(docs_page(described(app))))
 
 
 def list_models(app: Application, exchange: Exchange) -> None:

@@ -59,6 +59,8 @@ ROUTES = (
     Route("/health/ready", "GET", pages.ready, "nothing"),
     Route("/v1/server", "GET", pages.show_server, "operate"),
     Route("/metrics", "GET", pages.show_metrics, "operate"),
+    Route("/openapi.json", "GET", pages.show_openapi),
+    Route("/docs", "GET", pages.show_docs),
     Route("/", "GET", pages.index),
 )
 

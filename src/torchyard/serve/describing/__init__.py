@@ -1,0 +1,1 @@
+"""What this server answers now, for people and for programs: OpenAPI and a page."""
