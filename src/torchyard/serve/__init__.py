@@ -7,20 +7,22 @@ Never: imports torch, MLflow or a training room; serves what its golden requests
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from torchyard.serve.settings import Settings
-from torchyard.serve.supervisor import supervise
 
 if TYPE_CHECKING:
     from torchyard.serve.engine import replay
+    from torchyard.serve.supervisor import supervise
 
 __all__ = ["Settings", "replay", "supervise"]
 
+# a supervisor runs no model, a worker supervises nobody: each loads its own part
+_LATER = {"replay": "torchyard.serve.engine", "supervise": "torchyard.serve.supervisor"}
+
 
 def __getattr__(name: str) -> object:
-    if name != "replay":
+    if name not in _LATER:
         raise AttributeError(f"module 'torchyard.serve' has no attribute '{name}'")
-    from torchyard.serve.engine import replay  # a supervisor runs no model and loads none of this
-
-    return replay
+    return getattr(import_module(_LATER[name]), name)
