@@ -59,7 +59,7 @@ clean:
 	rm -rf examples/*/.torchyard examples/*/*/.torchyard examples/ways/given_weights/weights.pt .mypy_cache .ruff_cache .hypothesis
 
 bench: $(VENV)/.ready
-	@for script in $(filter-out benchmarks/evaluate.py benchmarks/ten_million.py,$(sort $(wildcard benchmarks/*.py))); do echo "$$script:"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/cold_start.py benchmarks/evaluate.py benchmarks/ten_million.py,$(sort $(wildcard benchmarks/*.py))); do echo "$$script:"; $(BIN)/python $$script || exit 1; done
 
 # torchyard beside other model servers, each in an environment of its own: an hour or so, two at most. Needs wrk
 bench-serving: $(VENV)/.ready
