@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torchyard.serve.engine import DEAR_BATCH_ROWS, Engine, ServableRelease, ope
 ROW = {"carrier": "DL", "departs": "2026-02-01T09:30:00"}
 
 
-def score(engine: Engine, *distances: float | None) -> list[list[float]]:
+def score(engine: Engine, *distances: float | None) -> Sequence[list[float]]:
     rows = [{**ROW, "distance": distance} for distance in distances]
     return engine.score(engine.decoder.decode(json.dumps({"rows": rows}).encode()).rows)
 

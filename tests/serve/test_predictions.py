@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -118,7 +119,7 @@ def test_labels_are_true_or_false_for_each_class() -> None:
 # an engine over each kind of release
 
 
-def score(engine: Engine, *distances: float | None) -> list[list[float]]:
+def score(engine: Engine, *distances: float | None) -> Sequence[list[float]]:
     rows = [{**ROW, "distance": distance} for distance in distances]
     return engine.score(engine.decoder.decode(json.dumps({"rows": rows}).encode()).rows)
 
@@ -185,6 +186,6 @@ def test_a_number_beyond_float32_is_no_answer(tmp_path: Path) -> None:
         "departs": np.array([[0]]),
         "seat": np.array([[""]], dtype=object),
     }
-    engine.decoder.columns = lambda rows: columns  # type: ignore[method-assign]
+    engine.decoder.columns = lambda rows: columns
     with pytest.raises(BadModel, match="1 of 1 rows with numbers that are not finite"):
         engine.score([object()])
