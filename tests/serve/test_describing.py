@@ -245,3 +245,22 @@ def test_a_label_is_as_described() -> None:
     labels = validator(document(SERVER), "every-kind.Labels")
     labels.validate({"labels": [{"id": "a", "label": True}, {"id": "b", "label": "late"}]})
     assert not labels.is_valid({"labels": [{"id": "a", "label": "never"}]})
+    assert not labels.is_valid({"labels": [{"id": "a", "label": 7}]})
+
+
+def test_classes_named_by_whole_numbers_are_labels_as_numbers_too() -> None:
+    task = Task(kind="multiclass_classification", label="digit", classes=("0", "1", "x"))
+    made = document(replace(SERVER, models=(replace(PLAIN, task=task),)))
+    labels = validator(made, "every-kind.Labels")
+    assert labels.is_valid({"labels": [{"id": "a", "label": 1}, {"id": "b", "label": "1"}]})
+    assert not labels.is_valid({"labels": [{"id": "a", "label": 2}]})
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["0000-01-01T00:00:00", "2026-13-01T00:00:00", "2026-01-01T24:00:00", "2026-01-01T00:00:60"],
+)
+def test_times_that_are_none_are_refused_by_both(time: str) -> None:
+    body = {"rows": [{**GOOD, "timestamp": time}]}
+    assert not REQUESTS.is_valid(body)
+    assert not is_taken(json.dumps(body).encode())

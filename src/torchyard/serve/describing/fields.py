@@ -36,7 +36,11 @@ class InferRequest(InferBody):
 
 
 COMPONENTS = "#/components/schemas/"
-TIME = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?$"
+TIME = (
+    r"^(?!0000)\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?$"
+)
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")  # a class that a whole number names, too
 # what Python's patterns have and those of JSON Schema (ECMA-262) lack or read otherwise
 _OWN_TO_PYTHON = re.compile(r"\(\?(?![:=!])|\\[AZbBdDsSwW]|[*+?}]\+|\{,|\\N|\(\?#")
 
@@ -155,11 +159,12 @@ def _unit(field: Field) -> str:
 def _label(task: Task) -> Json:
     if task.is_regression:
         return {"type": "number", **({"description": f"In {task.unit}."} if task.unit else {})}
-    name: Json = {"anyOf": [{"enum": list(task.classes)}, {"type": "integer"}]}
+    numbers = [int(name) for name in task.classes if _WHOLE.fullmatch(name)]
+    name: Json = {"enum": [*task.classes, *numbers]}
     if task.is_multilabel:
         return {"type": "array", "items": name}
     if task.is_binary:
-        name["anyOf"].append({"type": "boolean"})
+        return {"anyOf": [name, {"type": "boolean"}]}
     return name
 
 
