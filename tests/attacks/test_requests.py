@@ -127,6 +127,33 @@ def test_a_field_sent_twice_counts_once_and_is_checked(name: str) -> None:
         refused(f'{{"rows": [{good}, "{name}": {json.dumps(value)}}}]}}'.encode())
 
 
+@pytest.mark.parametrize("name", [name for name in GOOD if name not in ("floats", "wholes")])
+def test_a_wrong_value_before_another_of_the_same_name_is_refused(name: str) -> None:
+    rest = json.dumps({k: v for k, v in GOOD.items() if k != name})[1:-1]
+    for value in HOSTILE[name]:
+        others: list[Any] = [GOOD[name], None, 1, "a", [], [[1]], {}]
+        for other in others:
+            pair = f'"{name}": {json.dumps(value)}, "{name}": {json.dumps(other)}'
+            refused(f'{{"rows": [{{{rest}, {pair}}}]}}'.encode())
+
+
+@pytest.mark.parametrize("other", [1, "a", None, [], [[1]], [[[1]]], {}], ids=repr)
+@pytest.mark.parametrize("name", ["floats", "wholes"])
+def test_a_wrong_tensor_before_one_of_another_form_is_refused(name: str, other: Any) -> None:
+    rest = json.dumps({k: v for k, v in GOOD.items() if k != name})[1:-1]
+    for value in HOSTILE[name]:
+        pair = f'"{name}": {json.dumps(value)}, "{name}": {json.dumps(other)}'
+        refused(f'{{"rows": [{{{rest}, {pair}}}]}}'.encode())
+
+
+@pytest.mark.parametrize("second", ['["a"]', "[]", "[1]", "[[]]", "[null]", "{}", "[{}]"])
+@pytest.mark.parametrize("name", GOOD)
+def test_wrong_rows_before_others_are_refused(name: str, second: str) -> None:
+    for value in HOSTILE[name]:
+        row = json.dumps({**GOOD, name: value})
+        refused(f'{{"rows": [{row}], "rows": {second}}}'.encode())
+
+
 @pytest.mark.parametrize(
     "shape",
     [[1], [1, 4], [1, 2, 2, 1], [2, 2, 2], [1, 2, -2], [0, 2, 2], [10**30, 2, 2], [1, 2, 2.0], []],

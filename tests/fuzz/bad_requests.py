@@ -58,6 +58,16 @@ def _wrong_value(random: Random) -> Bad:
     return Bad(post(_as_json({"rows": [row]})))
 
 
+def _twice(random: Random) -> Bad:
+    """A name that an object has twice, with two values of which at least one is wrong."""
+    name = random.choice((*ROW, "distance"))
+    pairs = (f'"{name}": {json.dumps(_anything(random))}' for _ in range(2))
+    row = json.dumps({**ROW, "distance": 1.0})[1:-1]
+    rows = [f"[{{{row}, {', '.join(pairs)}}}]", json.dumps(_anything(random))]
+    random.shuffle(rows)
+    return Bad(post(f'{{"rows": {rows[0]}, "rows": {rows[1]}}}'.encode()))
+
+
 def _wrong_form(random: Random) -> Bad:
     body = {"rows": [ROW], random.choice(("rows", "ids", "key", "explain", "x")): _anything(random)}
     return Bad(post(_as_json(body if random.random() < 0.7 else _anything(random))))
@@ -184,7 +194,7 @@ def _in_a_row(random: Random) -> Bad:
 
 # those of the second line cost a connection each
 KINDS: tuple[Callable[[Random], Bad], ...] = (
-    *(_wrong_value, _wrong_form, _damaged, _not_unicode, _wrong_label, _wrong_tensor) * 2,
+    *(_wrong_value, _twice, _wrong_form, _damaged, _not_unicode, _wrong_label, _wrong_tensor) * 2,
     *(_wrong_bytes, _wrong_place, _wrong_header, _many_rows, _deep) * 2,
     *(_garbage, _cut_off, _smuggled, _wrong_length, _wrong_chunks, _large_head, _in_a_row),
 )

@@ -9,6 +9,8 @@ import pytest
 
 from tests.serve.running import Place, Server, serving
 
+collect_ignore = ["coverage_guided.py"]  # a program of its own, over a library of its own
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
@@ -80,10 +81,12 @@ def explain(
     path = f"$.rows[{row['row']}].{field.name}{places(within)}"
     try:
         raw = msgspec.json.decode(body, type=_Loose).rows[int(row["row"])]
-        value = msgspec.json.decode(raw)[field.name]
-    except (*JsonFault, LookupError):  # it nests too deeply, or a number is too large, to be shown
+        value = msgspec.json.decode(raw, type=dict[str, Any])[field.name]
+        return value_misfit(path, what, field, value, within)
+    # it nests too deeply, or a number is too large, to be shown; or a name is there twice, and what
+    # is found is not what the decoder stopped at
+    except (*JsonFault, LookupError, TypeError):
         return field_misfit(path, found_in(what), field)
-    return value_misfit(path, what, field, value, within)
 
 
 def field_of(rest: str, schema: Schema) -> tuple[Field, tuple[int, ...]]:
