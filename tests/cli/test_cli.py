@@ -47,7 +47,7 @@ FLAGS = {
     "rollback": {"--model", "--reason", "--project", "--json"},
     "runs": {"--limit", "--project", "--json"},
     "score": {"--project", "--json"},
-    "serve": {"--host", "--port", "--grpc-port", "--workers", "--project", "--json"},
+    "serve": {"--host", "--port", "--grpc-port", "--workers", "--tune", "--project", "--json"},
     "ship": {"--project", "--set", "--tuned", "--json"},
     "show": {"--project", "--json"},
     "staleness": {"--project", "--set", "--tuned", "--json"},

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from torchyard.serve.configured import read_settings
-from torchyard.serve.settings import settable
+from torchyard.serve.settings import default_of, settable
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "serving.md").read_text()
@@ -27,7 +27,8 @@ def test_the_settings_of_the_table_exist_with_these_defaults() -> None:
         assert name in settable()
         if name != "project_name":  # the yard gives the folder's
             written = tomllib.loads(f"x = {default.strip('`')}")["x"]
-            assert (tuple(written) if isinstance(written, list) else written) == settable()[name]
+            found = tuple(written) if isinstance(written, list) else written
+            assert found == default_of(name), name
 
 
 def test_the_files_on_the_page_can_be_read(tmp_path: Path) -> None:

@@ -82,3 +82,11 @@ def test_settings_by_keyword_are_held_to_the_same() -> None:
         given_settings({"wrokers": 3})
     with pytest.raises(BadUsage, match="serve setting workers: found 0; expected a whole number"):
         given_settings({"workers": 0})
+
+
+def test_what_the_server_may_choose_may_be_left_to_it_in_words(tmp_path: Path) -> None:
+    path = written(tmp_path, "[serve]\nworkers = 'auto'\nlanes = 3\n")
+    assert read_settings(path) == {"workers": "auto", "lanes": 3}
+    assert given_settings({"threads": "auto"}) == {"threads": "auto"}
+    with pytest.raises(BadProject, match=r"found 'auto'; expected a whole number, 0 to 65535"):
+        read_settings(written(tmp_path, "[serve]\nport = 'auto'\n"))

@@ -15,7 +15,8 @@ from torchyard.core.errors import BadModel, NotReady
 from torchyard.records.evidence import Latency, Variant
 from torchyard.release import Contents, Release
 from torchyard.serve import replay
-from torchyard.serve.engine import DEAR_BATCH_ROWS, Engine, ServableRelease, open_engine
+from torchyard.serve.engine import Engine, ServableRelease, open_engine
+from torchyard.serve.tuning.pace import DEAR_BATCH_ROWS
 
 ROW = {"carrier": "DL", "departs": "2026-02-01T09:30:00"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from torchyard.core.errors import BadUsage
 from torchyard.serve import Settings
-from torchyard.serve.settings import Count, WorkerStart, _words, check, settable, wanted
+from torchyard.serve.settings import Count, WorkerStart, _words, check, default_of, settable, wanted
 
 
 def settings(**changes: Any) -> Settings:
@@ -59,7 +59,7 @@ def test_a_setting_out_of_range_is_refused(name: str, value: Any, expected: str)
     error = caught.value
     assert error.where == f"serve setting {name}"
     assert (error.found, error.expected) == (str(value), expected)
-    assert error.remedy == f"Give {name} such a value, or leave it out: {settable()[name]}."
+    assert error.remedy == f"Give {name} such a value, or leave it out: {default_of(name)}."
 
 
 def test_every_setting_with_a_default_may_be_set_and_has_a_range_in_words() -> None:

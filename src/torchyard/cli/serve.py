@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from torchyard.cli.options import HERE, AsJson, ProjectFolder
-from torchyard.cli.screen import err, show_json
+from torchyard.cli.screen import err, say, show_json, table
 from torchyard.cli.server_watch import ServerWatch
+from torchyard.core.digest import short
+
+if TYPE_CHECKING:
+    from torchyard.yard import Yard
 
 _DEFAULT = "torchyard.toml's, else {}"
 
@@ -41,8 +46,17 @@ def serve(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Worker processes.", min=1, max=256, show_default=_DEFAULT.format(2)),
+        typer.Option(
+            help="Worker processes.",
+            min=1,
+            max=256,
+            show_default=_DEFAULT.format("as fits the models and this machine"),
+        ),
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Measure what fits this machine, keep it, and do not serve."),
+    ] = False,
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -58,6 +72,9 @@ def serve(
         else:
             err.print(text)
 
+    if tune:
+        _tune(Yard(project), announce, as_json)
+        return
     options = {"host": host, "port": port, "grpc_port": grpc_port, "workers": workers}
     given = {name: value for name, value in options.items() if value is not None}
     yard = Yard(project)
@@ -67,3 +84,38 @@ def serve(
     with watch.showing():
         status = yard.serve(announce=watch.announce, **given)
     raise typer.Exit(status)
+
+
+def _tune(yard: Yard, announce: Callable[[str], None], as_json: bool) -> None:
+    tuned = yard.tune_server(announce=announce)
+    if as_json:
+        show_json({
+            "settings": tuned.settings,
+            "releases": {
+                name: [
+                    {
+                        "lanes": way.lanes, "threads": way.threads, "rows": way.batch,
+                        "requests_per_s": round(way.rows_per_s, 1),
+                        "p99_ms": round(way.p99_ms, 3), "is_best": way is tuned.best[name],
+                    }
+                    for way in ways
+                ]
+                for name, ways in tuned.ways.items()
+            },
+        })  # fmt: skip
+        return
+    for name, ways in tuned.ways.items():
+        table(
+            ("release", "lanes", "threads", "rows a call", "requests/s", "call p99 ms", ""),
+            [
+                (
+                    short(name), str(way.lanes), str(way.threads), str(way.batch),
+                    f"{way.rows_per_s:,.0f}", f"{way.p99_ms:.2f}",
+                    "best" if way is tuned.best[name] else "",
+                )
+                for way in ways
+            ],
+            right=("lanes", "threads", "rows a call", "requests/s", "call p99 ms"),
+        )  # fmt: skip
+    numbers = ", ".join(f"{name} {number}" for name, number in tuned.settings.items())
+    say(f"Servers here take from now on, where torchyard.toml leaves it to them: {numbers}.")

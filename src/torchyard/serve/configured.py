@@ -4,7 +4,8 @@
     port = 9000
     deadline_ms = 250
 
-Options of the command line win over the file, and the file over the defaults.
+Options of the command line win over the file, and the file over the defaults. ``"auto"`` leaves
+workers, lanes and threads to the server, as leaving them out does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from torchyard.core.errors import BadProject, BadUsage, nearest
-from torchyard.serve.settings import check, settable
+from torchyard.serve.settings import AUTO, check, settable
 
 TABLE = "serve"
 
@@ -67,15 +68,22 @@ def given_settings(given: Mapping[str, object]) -> dict[str, Any]:
                 remedy=nearest(name, settable()),
             )
     return {
-        name: check(name, value, where=f"serve setting {name}") for name, value in given.items()
+        name: _checked(name, value, where=f"serve setting {name}", refusal=BadUsage)
+        for name, value in given.items()
     }
 
 
 def _setting(name: str, value: object, path: Path) -> Any:
     where = f"{path}, [{TABLE}] {name}"
     _known(name, settable(), where=where)
-    found = check(name, value, where=where, refusal=BadProject)
+    found = _checked(name, value, where=where, refusal=BadProject)
     return path.parent / found if isinstance(found, Path) else found
+
+
+def _checked(name: str, value: object, *, where: str, refusal: type[BadUsage | BadProject]) -> Any:
+    if name in AUTO and value == "auto":
+        return value
+    return check(name, value, where=where, refusal=refusal)
 
 
 def _known(name: str, known: Mapping[str, object] | set[str], *, where: str) -> None:

@@ -20,13 +20,10 @@ from torchyard.runtimes import Answers, Columns, Model, open_model
 from torchyard.serve.abstaining import Abstained, Abstainer, JudgedScores
 from torchyard.serve.decoding.rows import RowDecoder
 from torchyard.serve.soundness import soundness_of
+from torchyard.serve.tuning.pace import best_batch_rows, is_cheap
 
 Scores = Sequence[list[float]]
 
-CHEAP_MS = 1.0  # below it a call costs less than handing it to a thread and back
-LONGEST_ON_LOOP_MS = 2.0  # a batch of a cheap model holds the loop no longer than about this
-MOST_ON_LOOP_ROWS = 128
-DEAR_BATCH_ROWS = 8
 _REPLAY_ROWS = 64
 
 
@@ -99,14 +96,19 @@ class Engine:
         abstains: whether it may leave a row without an answer.
         reference: what training had in each field.
         example: a golden request as JSON; empty until ``open_engine`` has replayed them.
-        is_cheap: whether one row takes less than a millisecond on the machine that sealed it, and
-            no picture, whose time is the client's choice: a small file may hold many pixels.
+        is_cheap: whether it may run on the loop, see ``tuning/pace.py``.
         measured: rows of a call and its seconds (median), as that machine took them.
-        best_batch_rows: rows per call; for a cheap model as many as the loop can spare the time
-            for, for a dear one what gave that machine most rows per second.
+        best_batch_rows: rows per call, see there.
     """
 
-    def __init__(self, release: ServableRelease, *, max_rows: int, threads: int = 1) -> None:
+    def __init__(
+        self,
+        release: ServableRelease,
+        *,
+        max_rows: int,
+        threads: int = 1,
+        latency: Sequence[Latency] | None = None,
+    ) -> None:
         name = release.manifest.ladder[0]
         variant = release.variants[name]
         self.release = release.id
@@ -117,10 +119,10 @@ class Engine:
         self.task = release.task
         self.max_rows = max_rows
         self.decoder = RowDecoder(release.schema, max_rows=max_rows, later=release.later)
-        self.is_cheap = _is_cheap(variant.latency, release.schema)
-        self.measured = tuple((seen.batch, seen.p50_ms / 1000) for seen in variant.latency)
-        rows_for = _rows_on_loop if self.is_cheap else _rows_on_lane
-        self.best_batch_rows = rows_for(variant.latency)
+        known = variant.latency if latency is None else latency
+        self.is_cheap = is_cheap(known, (field.kind for field in release.schema.fields))
+        self.measured = tuple((seen.batch, seen.p50_ms / 1000) for seen in known)
+        self.best_batch_rows = best_batch_rows(known, cheap=self.is_cheap)
         self.reference = release.reference
         self.example = b""
         rule = release.abstention
@@ -172,20 +174,27 @@ class Engine:
         return None if self._abstainer is None else self._abstainer.judge(columns, answers)
 
 
-def open_engine(release: ServableRelease, *, max_rows: int, threads: int = 1) -> Engine:
+def open_engine(
+    release: ServableRelease,
+    *,
+    max_rows: int,
+    threads: int = 1,
+    latency: Sequence[Latency] | None = None,
+) -> Engine:
     """Open a release's first variant, replay its golden requests through it, and warm it.
 
     Args:
         release: an opened release.
         max_rows: most rows of one request.
         threads: threads inside one model call.
+        latency: as this machine takes it; None to believe the machine that sealed the release.
 
     Raises:
         NotReady: a golden request is refused, or its answer differs by more than the release's
             tolerance.
         BadRecord: the variant's file is damaged.
     """
-    engine = Engine(release, max_rows=max_rows, threads=threads)
+    engine = Engine(release, max_rows=max_rows, threads=threads, latency=latency)
     _replay(engine, release)
     request = release.golden_requests()[0]
     engine.example = msgspec.json.encode(request)
@@ -278,23 +287,6 @@ def _warm(engine: Engine, request: Mapping[str, Any]) -> None:
     row = engine.decoder.decode(msgspec.json.encode({"rows": [request]})).rows[0]
     for rows in sorted({1, 2, engine.best_batch_rows}):
         engine.score([row] * rows)
-
-
-def _is_cheap(latency: tuple[Latency, ...], schema: Schema) -> bool:
-    if any(field.kind == "image" for field in schema.fields):
-        return False
-    return any(seen.batch == 1 and seen.p50_ms < CHEAP_MS for seen in latency)
-
-
-def _rows_on_loop(latency: tuple[Latency, ...]) -> int:
-    row_ms = min(seen.p50_ms / seen.batch for seen in latency)
-    return max(1, min(MOST_ON_LOOP_ROWS, int(LONGEST_ON_LOOP_MS / max(row_ms, 1e-6))))
-
-
-def _rows_on_lane(latency: tuple[Latency, ...]) -> int:
-    if not latency:
-        return DEAR_BATCH_ROWS
-    return max(latency, key=lambda seen: seen.batch / max(seen.p50_ms, 1e-6)).batch
 
 
 def _unlike(engine: Engine, found: str, expected: str) -> NotReady:

@@ -20,6 +20,7 @@ from torchyard.serve.follow import Follower, Table
 from torchyard.serve.settings import Settings
 from torchyard.serve.telemetry.gauges import show_process
 from torchyard.serve.telemetry.metrics import snapshot_path, write_snapshot
+from torchyard.serve.tuning.kept import tuned_release
 
 _OUTPUT = logging.getLogger("torchyard.serve")
 
@@ -59,7 +60,13 @@ def load(settings: Settings, release: str) -> Engine:
 
     folder = settings.releases / release.removeprefix(PREFIX)
     opened = open_release(folder, trusted=settings.trusted_keys)
-    return open_engine(opened, max_rows=settings.max_rows, threads=settings.threads)
+    tuned = tuned_release(settings.state, release)
+    return open_engine(
+        opened,
+        max_rows=settings.max_rows,
+        threads=settings.threads,
+        latency=None if tuned is None else tuned.latency,
+    )
 
 
 def _hand_over(app: Application, table: Table, stopped: threading.Event) -> None:

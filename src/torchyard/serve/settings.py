@@ -26,6 +26,8 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
+AUTO = ("workers", "lanes", "threads")  # left to the server where nobody sets them
+
 _KINDS = {
     int: "a whole number",
     float: "a number",
@@ -61,7 +63,8 @@ class Settings:
             without one are turned away.
         grpc_port: TCP port for gRPC, 0 takes a free one; None for no gRPC.
         grpc_max_calls: calls over gRPC that one worker answers at once; more are refused.
-        workers: processes, at least 1.
+        workers: processes; these numbers and the next two are what a server has that nobody chose
+            for, see ``tuning/settling.py``.
         threads: threads inside one model call.
         lanes: model calls that one worker runs side by side when a model is too dear for its loop.
         max_body_bytes: largest request body; a few pictures fit the default.
@@ -175,8 +178,13 @@ def check(
             where=where,
             found=repr(value) if isinstance(value, str) else str(value),
             expected=wanted(name),
-            remedy=f"Give {name} such a value, or leave it out: {settable()[name]}.",
+            remedy=f"Give {name} such a value, or leave it out: {default_of(name)}.",
         ) from error
+
+
+def default_of(name: str) -> object:
+    """What a setting is when nobody sets it; ``"auto"`` where the server chooses."""
+    return "auto" if name in AUTO else settable()[name]
 
 
 def wanted(name: str) -> str:

@@ -71,12 +71,20 @@ def serve(
     """
     from torchyard.serve import Settings, supervise
     from torchyard.serve.configured import given_settings, read_settings
+    from torchyard.serve.tuning.settling import settle
 
     chosen: dict[str, Any] = {
         "project_name": workspace.folder.name,
         "api_keys": workspace.api_keys,
     }
     chosen |= read_settings(workspace.settings) | given_settings(settings)
+    chosen = settle(
+        chosen,
+        releases=workspace.releases,
+        channels_url=workspace.channels_url,
+        state=workspace.server,
+        announce=announce,
+    )
     return supervise(
         Settings(
             releases=workspace.releases,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torchyard.records.keys import ApiKey
 from torchyard.records.live import MonitorReport
 from torchyard.release import Release
-from torchyard.yard import keys, operate, watching
+from torchyard.yard import keys, operate, serving, watching
 from torchyard.yard.operate import Decision
 from torchyard.yard.workspace import Workspace
 
@@ -41,6 +41,20 @@ class Operator:
             BadUsage: a setting is unknown or out of its range.
         """
         return operate.serve(self.workspace, settings=settings, announce=announce)
+
+    def tune_server(
+        self, *, announce: Callable[[str], None] = lambda text: None
+    ) -> serving.TunedServer:
+        """Measure the deployed releases here; later servers take what was best where left to them.
+
+        Args:
+            announce: told, a line each, what is measured.
+
+        Raises:
+            NotFound: nothing is deployed.
+            BadUsage: a server runs on this project, and would be measured too.
+        """
+        return serving.tune_server(self.workspace, announce=announce)
 
     def make_key(
         self, name: str, *, scopes: Sequence[str] = ("predict",), days: int | None = None

@@ -1,0 +1,47 @@
+"""What measured latencies say of how to run a model: on the loop or on lanes, how many rows a call.
+
+A cheap model runs on a worker's event loop: handing a call to a thread and back costs more than the
+call. A dear one runs on lanes, and its batch is what gave most rows a second and no more: beyond it
+rows only wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torchyard.records.evidence import Latency
+
+CHEAP_MS = 1.0  # below it a call costs less than handing it to a thread and back
+LONGEST_ON_LOOP_MS = 2.0  # a batch of a cheap model holds the loop no longer than about this
+MOST_ON_LOOP_ROWS = 128
+DEAR_BATCH_ROWS = 8
+
+
+def is_cheap(latency: Iterable[Latency], kinds: Iterable[str]) -> bool:
+    """Whether a model may run on the loop.
+
+    Args:
+        latency: as measured.
+        kinds: of its fields. Pictures are never cheap: a small file may hold many pixels.
+    """
+    if "image" in kinds:
+        return False
+    return any(seen.batch == 1 and seen.p50_ms < CHEAP_MS for seen in latency)
+
+
+def best_batch_rows(latency: Iterable[Latency], *, cheap: bool) -> int:
+    """Rows per call: for a cheap model as many as the loop has time for, else the most productive.
+
+    Example:
+        >>> seen = [Latency(batch=n, p50_ms=ms, p99_ms=ms, calls=9, spread=0.0)
+        ...         for n, ms in ((1, 16.0), (8, 115.0), (32, 492.0))]
+        >>> best_batch_rows(seen, cheap=False)
+        8
+    """
+    known = tuple(latency)
+    if cheap:
+        row_ms = min(seen.p50_ms / seen.batch for seen in known)
+        return max(1, min(MOST_ON_LOOP_ROWS, int(LONGEST_ON_LOOP_MS / max(row_ms, 1e-6))))
+    if not known:
+        return DEAR_BATCH_ROWS
+    return max(known, key=lambda seen: seen.batch / max(seen.p50_ms, 1e-6)).batch
