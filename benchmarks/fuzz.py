@@ -4,23 +4,24 @@ Prints what they were answered with, the worker's memory before and after, and w
 faults (5xx but 501, 503 and 505, which say what is so), other workers, wrong answers to the good
 client. The requests are those of ``tests/fuzz``: the same for the same seed.
 
-    python benchmarks/fuzz.py [--requests N] [--seed S] [--connections C] 2>/dev/null
-
-The server writes its lines to the standard error.
+    python benchmarks/fuzz.py [--requests N] [--seed S] [--connections C]
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.fuzz.driving import drive, resident_mib, worker_pids
-from tests.serve.running import Place, serving
+from tests.serve.running import Place, Server, serving
 
 WARM = 5_000
 
@@ -35,7 +36,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder))
         place.post("deploy", place.seal())
-        with serving(place, max_body_bytes=200_000, max_rows=500, head_timeout_s=0.5) as server:
+        with _serving_silently(place) as server:
             drive(server, count=WARM, seed=given.seed - 1, connections=given.connections)
             (pid,) = worker_pids(server)
             before, start = resident_mib(pid), time.perf_counter()
@@ -56,6 +57,18 @@ def main() -> int:
     for wrong in tally.wrong[:3]:
         print(f"wrong: {wrong}")
     return int(bool(tally.faults or tally.wrong or not is_same))
+
+
+@contextmanager
+def _serving_silently(place: Place) -> Iterator[Server]:
+    """A server whose lines, one for each refusal, go nowhere."""
+    own = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    with serving(place, max_body_bytes=200_000, max_rows=500, head_timeout_s=0.5) as server:
+        os.dup2(own, 2)
+        os.close(own)
+        yield server
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -264,3 +266,13 @@ def test_times_that_are_none_are_refused_by_both(time: str) -> None:
     body = {"rows": [{**GOOD, "timestamp": time}]}
     assert not REQUESTS.is_valid(body)
     assert not is_taken(json.dumps(body).encode())
+
+
+def test_a_worker_starts_without_what_describes_it() -> None:
+    probe = """
+import sys
+import torchyard.serve.worker
+import torchyard.serve.http.routes
+sys.exit("torchyard.serve.describing" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
