@@ -15,22 +15,26 @@ _CONNECTIONS = 16
 _ROWS = 50
 _PAUSE_S = 0.25
 _TIMEOUT_S = 30.0
+_REFUSED = "refused with status "
 
 
 @dataclass
 class Told:
-    """How many answers were right, and what the first wrong ones were."""
+    """How many answers were right, refusals or wrong, and what the first faults were."""
 
     right: int = 0
+    refused: int = 0
     wrong: int = 0
-    first_wrong: list[str] = field(default_factory=list)
+    first_faults: list[str] = field(default_factory=list)
 
     def note(self, fault: str | None) -> None:
-        """Count one answer; None is a right one."""
+        """Count what ``Asker.fault`` told."""
         self.right += fault is None
-        self.wrong += fault is not None
-        if fault is not None and len(self.first_wrong) < 3:
-            self.first_wrong.append(fault[:300])
+        if fault is not None:
+            is_refusal = _REFUSED in fault
+            self.refused += is_refusal
+            self.wrong += not is_refusal
+            self.first_faults = [*self.first_faults, fault[:300]][:3]
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Asker:
             self._connection.close()
             return f"row {place}: {type(error).__name__}: {error}"
         if status != 200:
-            return f"row {place}: status {status}"
+            return f"row {place}: {_REFUSED}{status}"
         if len(found) != len(right) or any(
             not abs(one - other) <= TOLERANCE for one, other in zip(found, right, strict=True)
         ):

@@ -112,7 +112,11 @@ def _measure_way(plan: Plan, port: int, way: str, how: Way, model: BenchModel) -
     told = {"request_bytes": round(sum(map(len, requests)) / len(requests))}
     checked = check(port, questions) if questions else None
     if checked and not checked.right:
-        return {**told, "checked": checked, "skipped": f"no right answer: {checked.first_wrong[0]}"}
+        return {
+            **told,
+            "checked": checked,
+            "skipped": f"no right answer: {checked.first_faults[0]}",
+        }
     wrk.run_wrk(port, file, connections=_WARM_CONNECTIONS, seconds=_WARM_S)
     loads = {
         connections: _load(plan, port, file, connections, questions)

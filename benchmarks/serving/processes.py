@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 _SET_CHILD_SUBREAPER = 36  # Linux, prctl(2)
 _GRACE_S = 15.0
 PORTS = 5  # some servers listen on more than one
+_PORT_RANGE = (20_000, 32_000)
 
 
 class NotStarted(Exception):
@@ -102,16 +104,18 @@ def adopt_orphans() -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on just now, nor on the four after it."""
-    while True:
-        with ExitStack() as probes:
-            first = probes.enter_context(socket.socket())
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            with suppress(OSError, OverflowError):
-                for more in range(port + 1, port + PORTS):
-                    probes.enter_context(socket.socket()).bind(("127.0.0.1", more))
-                return port
+    """A port of 127.0.0.1 that nobody listens on just now, nor on the four after it.
+
+    Below the ports that the system gives to clients, of whom one might come first.
+    """
+    places = list(range(*_PORT_RANGE, PORTS))
+    random.shuffle(places)
+    for port in places:
+        with ExitStack() as probes, suppress(OSError):
+            for one in range(port, port + PORTS):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", one))
+            return port
+    raise NotStarted(f"no {PORTS} free ports in a row among {_PORT_RANGE}")
 
 
 def last_lines(log: Path, characters: int = 400) -> str:

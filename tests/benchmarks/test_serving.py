@@ -105,6 +105,17 @@ def test_the_answer_of_another_row_is_wrong() -> None:
         asker.close()
 
 
+def test_a_refusal_is_no_wrong_answer() -> None:
+    requests = [bodies.request("plain", "/predict", {"x": [0.0]})]
+    told = Told()
+    with answering(b"", status=b"503 Busy") as port:
+        asker = Asker(port, Questions("plain", requests, [[0.25, 0.75]]))
+        told.note(asker.fault(0))
+        asker.close()
+    assert (told.right, told.refused, told.wrong) == (0, 1, 0)
+    assert told.first_faults == ["row 0: refused with status 503"]
+
+
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_every_request_is_sent_in_turn_as_it_stands(tmp_path: Path) -> None:
     rows = [{"x": [float(n)]} for n in range(5)]
@@ -162,9 +173,11 @@ def loaded(way: str, rate: int, *, wrong: int = 0) -> Measured:
 
 
 @contextmanager
-def answering(body: bytes, seen: list[bytes] | None = None) -> Iterator[int]:
+def answering(
+    body: bytes, seen: list[bytes] | None = None, *, status: bytes = b"200 OK"
+) -> Iterator[int]:
     """A server for one connection after the other that answers the same to every request."""
-    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    whole = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
