@@ -90,7 +90,6 @@ def test_a_new_worker_gets_nobody_until_it_has_proved_its_release(place: Place) 
             assert httpx.get(f"{server.url}/health/ready").status_code == 200
         hidden.rename(release.folder)
         wait_for(lambda: all(one.ready for one in place.workers()), "all ready")
-        time.sleep(0.2)  # several times what a worker takes to say so to the supervisor
         with ExitStack() as stack:
             for _ in range(6):
                 stack.enter_context(RawClient(server.address)).send(REQUEST).read()

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,12 +26,15 @@ from torchyard.serve.tuning.kept import tuned_release
 _OUTPUT = logging.getLogger("torchyard.serve")
 
 
-def keep_following(app: Application, stopped: threading.Event) -> None:
+def keep_following(
+    app: Application, stopped: threading.Event, *, applied: Callable[[], None]
+) -> None:
     """Apply each new table, say so, and leave the numbers on file, until ``stopped`` is set.
 
     Args:
         app: the worker.
         stopped: set when the worker has drained.
+        applied: called on the loop after a table was, before the worker's state says so.
     """
     from torchyard.release.following import open_events
 
@@ -41,7 +45,7 @@ def keep_following(app: Application, stopped: threading.Event) -> None:
     while True:
         table = follower.step()
         if table is not None:
-            _hand_over(app, table, stopped)
+            _hand_over(app, table, stopped, applied)
             _report(app, table)
         show_process(app.metrics, app.worker)
         with suppress(OSError):  # a full disk costs the other workers some numbers, nothing else
@@ -69,7 +73,9 @@ def load(settings: Settings, release: str) -> Engine:
     )
 
 
-def _hand_over(app: Application, table: Table, stopped: threading.Event) -> None:
+def _hand_over(
+    app: Application, table: Table, stopped: threading.Event, applied: Callable[[], None]
+) -> None:
     """Swap the table on the loop and wait until it is done."""
     done = threading.Event()
 
@@ -78,6 +84,7 @@ def _hand_over(app: Application, table: Table, stopped: threading.Event) -> None
         app.apply(table)
         if table.is_ready and not was_ready:
             _calm_collector()
+        applied()
         done.set()
 
     app.loop.call_soon_threadsafe(swap)

@@ -87,9 +87,9 @@ async def serve(start: WorkerStart) -> None:
     app.labels.start()
     over_grpc = await _over_grpc(app, tls)
     stopped = threading.Event()
-    following = threading.Thread(
-        target=keep_following, args=(app, stopped), name="follow", daemon=True
-    )
+    doors = [_way_in(start, app, listener)]
+    follow = partial(keep_following, app, stopped, applied=doors[0].tell)
+    following = threading.Thread(target=follow, name="follow", daemon=True)
     following.start()
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
@@ -101,7 +101,6 @@ async def serve(start: WorkerStart) -> None:
         _every(loop, _FOLLOW_S, tls.look)
     _every(loop, _COLLECT_S, gc.collect)
     _every(loop, TEND_S, partial(tend, app, guard, lambda: len(listener.connections)))
-    doors = [_way_in(start, app, listener)]
     if start.control is not None:
         doors.append(Door(socket.socket(fileno=start.control), control, loop))
     for door in doors:

@@ -50,6 +50,9 @@ class Door:
         self._listener.is_draining = True
         self._listening.close()
 
+    def tell(self) -> None:
+        """Nobody asks what the only worker carries."""
+
     def _accept(self) -> bool:
         try:
             connection, _ = self._listening.accept()
