@@ -63,4 +63,4 @@ bench: $(VENV)/.ready
 
 # torchyard beside other model servers, each in an environment of its own: an hour or so, two at most. Needs wrk
 bench-serving: $(VENV)/.ready
-	$(BIN)/python benchmarks/serving/run.py --seconds 3 --repeats 3 --most-minutes 120
+	$(BIN)/python benchmarks/serving/run.py --seconds 3 --repeats 3 --tune --most-minutes 120

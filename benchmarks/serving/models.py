@@ -67,6 +67,22 @@ def make_model(name: str, cache: Path) -> BenchModel:
     )
 
 
+def tune(model: BenchModel) -> str:
+    """Let ``torchyard serve --tune`` choose for this machine; what it said last.
+
+    Raises:
+        SystemExit: it failed; with what was said.
+    """
+    torchyard = Path(sys.executable).parent / "torchyard"
+    done = subprocess.run(
+        [str(torchyard), "serve", "--tune"], cwd=model.folder,
+        check=False, capture_output=True, text=True, timeout=_TIMEOUT_S,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"model {model.name} cannot be tuned:\n{done.stderr[-2000:]}")
+    return " ".join(done.stdout.split())[-500:]
+
+
 def about(model: BenchModel) -> dict[str, object]:
     """What a result says of a model."""
     content = model.file.read_bytes()

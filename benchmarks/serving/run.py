@@ -41,6 +41,11 @@ def main() -> None:
             torchyard_options=tuple(asked.torchyard_options.split()),
         )
         result = report.new_result(plan, made, repeats=asked.repeats)
+        if asked.tune:
+            for model in made:
+                print(f"  {model.name} torchyard serve --tune: ", end="", flush=True)
+                result["models"][model.name]["tuned"] = told = models.tune(model)
+                print(told, flush=True)
         until = time.monotonic() + asked.most_minutes * 60
         for turn in range(asked.repeats):
             print(f"round {turn + 1} of {asked.repeats}", flush=True)
@@ -85,6 +90,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cache", default="~/.cache/torchyard-bench")
     parser.add_argument(
         "--torchyard-options", default="", help="for torchyard serve, such as '--workers 1'"
+    )
+    parser.add_argument(
+        "--tune", action="store_true", help="first let torchyard serve --tune choose, once a model"
     )
     return parser.parse_args()
 
