@@ -135,7 +135,7 @@ class Journal:
             if 0 < length <= SLOT_BYTES - 4:
                 try:
                     found.append(_DECODER.decode(self._bytes[slot + 4 : slot + 4 + length]))
-                except msgspec.MsgspecError:
+                except (msgspec.MsgspecError, UnicodeDecodeError):
                     continue
         return found
 
