@@ -37,7 +37,9 @@ def test_signature_by_an_untrusted_key(folder: Path, tmp_path: Path) -> None:
 
 def test_signature_by_an_untrusted_key_under_a_trusted_name(folder: Path, tmp_path: Path) -> None:
     sign_folder(folder, ensure_key(tmp_path / "stranger"))
-    refuses(folder, NotTrusted, r"model\.sig: the key that it names is .*expected a trusted key's")
+    refuses(
+        folder, NotTrusted, r"model\.sig: found the key that it names is .*expected a trusted key's"
+    )
 
 
 def test_signature_with_a_borrowed_key_name(folder: Path, tmp_path: Path) -> None:

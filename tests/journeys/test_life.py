@@ -58,7 +58,7 @@ class Project:
         )
         try:
             assert server.stderr is not None
-            line = server.stderr.readline()
+            line = next(line for line in server.stderr if line.startswith("serving "))
             address = next(word for word in line.split() if word.startswith("http://"))
             with httpx.Client(base_url=address, timeout=30) as client:
                 while client.get("/health/ready").status_code != 200:

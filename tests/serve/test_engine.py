@@ -47,7 +47,7 @@ def with_latency(seen: tuple[Latency, ...]) -> Any:
 def test_scores_are_the_models(engine: Engine) -> None:
     distances = (0.0, 1000.0, None, 4999.5)
 
-    assert score(engine, *distances) == [
+    assert list(score(engine, *distances)) == [
         pytest.approx(answer(distance), abs=1e-6) for distance in distances
     ]
 

