@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import builtins
 import shutil
+import subprocess
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -185,6 +187,22 @@ def test_the_same_module_gives_the_same_openvino_file(
     assert file is not None
     assert other is not None
     assert file.read_bytes() == other.read_bytes()
+
+
+def test_openvino_tells_nobody_and_forks_nothing(built: dict[str, Candidate], folder: Path) -> None:
+    file = built["openvino-fp32"].file
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from torchyard.runtimes import open_model\n"
+        "forks = []\n"
+        "os.register_at_fork(before=lambda: forks.append(1))\n"
+        "open_model(Path(sys.argv[1]), runtime='openvino', features=Path(sys.argv[2]))\n"
+        "assert not [n for n in sys.modules if n.startswith('openvino_telemetry.')]\n"
+        "assert not forks\n"
+    )
+    command = [sys.executable, "-c", script, str(file), str(folder / "features.onnx")]
+    subprocess.run(command, check=True)
 
 
 def test_every_runtime_has_a_plan() -> None:

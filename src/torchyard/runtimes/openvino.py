@@ -23,8 +23,11 @@ from torchyard.runtimes.parts import damaged, read_parts, write_parts
 from torchyard.runtimes.runner import OUTPUTS, Answers, Array, missing
 
 MEMBERS = ("model.xml", "model.bin")
-_CONVERT = """
-import sys, openvino
+_TELEMETRY = "openvino_telemetry"
+_CONVERT = f"""
+import sys
+sys.modules["{_TELEMETRY}"] = None
+import openvino
 openvino.save_model(openvino.convert_model(sys.argv[1]), sys.argv[2], False)
 """
 _PRECISIONS = {"bf16": "bf16"}  # what is quantized runs as its file says, whatever is asked
@@ -77,7 +80,7 @@ def open_openvino(path: Path, *, threads: int, precision: str) -> OpenVinoRunner
         NotReady: OpenVINO is not installed.
     """
     try:
-        import openvino
+        openvino = _quiet()
     except ImportError as error:
         raise missing("OpenVINO", "openvino", where=str(path)) from error
     parts = read_parts(path, MEMBERS)
@@ -95,6 +98,14 @@ def open_openvino(path: Path, *, threads: int, precision: str) -> OpenVinoRunner
         return OpenVinoRunner(core.compile_model(model, "CPU", settings), where=path)
     except RuntimeError as error:
         raise damaged(path, str(error).splitlines()[0], "a model that OpenVINO opens") from error
+
+
+def _quiet() -> Any:
+    """OpenVINO without its telemetry, which would fork this process to tell its maker of it."""
+    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type] # so that it is not found
+    import openvino
+
+    return openvino
 
 
 def convert(body: Path, path: Path) -> None:
