@@ -153,10 +153,11 @@ def test_the_pace_of_a_release_is_its_first_variants(place: Place) -> None:
         return lambda variant: replace(variant, latency=latency(b1=ms))
 
     folder = place.folder / "releases"
-    for ms, cheap in ((0.2, True), (7.0, False)):
+    for ms, cheap, light in ((0.02, True, True), (0.2, True, False), (7.0, False, False)):
         release = sealed_with(place, slow(ms), f"{ms}")
-        assert pace_of(folder, release.id, None) == Pace(is_cheap=cheap)
-        assert pace_of(folder, release.id, DEAR) == Pace(False, lanes=3, threads=2)
+        assert pace_of(folder, release.id, None) == Pace(is_cheap=cheap, is_light=light)
+        tuned = Pace(False, lanes=3, threads=2, is_light=False)
+        assert pace_of(folder, release.id, DEAR) == tuned
     assert pace_of(folder, "sha256:" + "0" * 64, None) is None
     evidence = folder / release.id.removeprefix("sha256:") / "evidence" / "evidence.json"
     evidence.write_text(json.dumps({"variants": 3}))

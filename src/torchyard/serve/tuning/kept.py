@@ -15,7 +15,7 @@ from torchyard.core.record import from_json, read_record
 from torchyard.records.evidence import Latency
 from torchyard.records.tuning import TunedRelease, Tuning
 from torchyard.serve.tuning.machine import hardware
-from torchyard.serve.tuning.pace import is_cheap
+from torchyard.serve.tuning.pace import is_cheap, is_light
 from torchyard.serve.tuning.planning import Pace
 
 FILE = "tuned.json"
@@ -43,11 +43,12 @@ def pace_of(releases: Path, release: str, tuned: TunedRelease | None) -> Pace | 
             field["kind"] for field in json.loads((folder / "schema.json").read_bytes())["fields"]
         ]
         if tuned is not None:
-            return Pace(is_cheap(tuned.latency, kinds), tuned.lanes, tuned.threads)
+            known = tuned.latency
+            return Pace(is_cheap(known, kinds), tuned.lanes, tuned.threads, is_light(known))
         first = json.loads((folder / "manifest.json").read_bytes())["ladder"][0]
         evidence = json.loads((folder / "evidence" / "evidence.json").read_bytes())
         (variant,) = (one for one in evidence["variants"] if one["name"] == first)
         latency = [from_json(Latency, one, where=first) for one in variant["latency"]]
     except (OSError, ValueError, LookupError, TypeError, BadRecord):
         return None
-    return Pace(is_cheap(latency, kinds))
+    return Pace(is_cheap(latency, kinds), is_light=is_light(latency))

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from torchyard.records.evidence import Latency
 
 CHEAP_MS = 1.0  # below it a call costs less than handing it to a thread and back
+LIGHT_ROW_MS = 0.05  # below it a row costs less than its way through sockets and JSON
 LONGEST_ON_LOOP_MS = 2.0  # a batch of a cheap model holds the loop no longer than about this
 MOST_ON_LOOP_ROWS = 128
 DEAR_BATCH_ROWS = 8
@@ -27,6 +28,16 @@ def is_cheap(latency: Iterable[Latency], kinds: Iterable[str]) -> bool:
     if "image" in kinds:
         return False
     return any(seen.batch == 1 and seen.p50_ms < CHEAP_MS for seen in latency)
+
+
+def is_light(latency: Iterable[Latency]) -> bool:
+    """Whether a row costs the model less than its request costs the server; unmeasured counts so.
+
+    Example:
+        >>> is_light([Latency(batch=32, p50_ms=11.0, p99_ms=12.0, calls=9, spread=0.0)])
+        False
+    """
+    return min((seen.p50_ms / seen.batch for seen in latency), default=0.0) < LIGHT_ROW_MS
 
 
 def best_batch_rows(latency: Iterable[Latency], *, cheap: bool) -> int:

@@ -1,8 +1,9 @@
 """How many workers, lanes and threads: chosen from what is known of the deployed releases.
 
-A cheap model's time goes into sockets and JSON on one thread, so there is a worker for each core
+A light model's time goes into sockets and JSON on one thread, so there is a worker for each core
 but one, which the kernel's side of the sockets and the writing of logs get; and no more than eight,
-which answer more than one client machine can ask. A dear model's time goes into the model, which
+which answer more than one client machine can ask. Where rows of a cheap model cost more than their
+requests, every core has a worker: what the kernel needs is little then. A dear model's time goes into the model, which
 runs without Python's lock: one worker with a lane for each core has one queue, and no request waits
 in a full worker beside an idle one. Eight lanes are what one process decodes requests for. A lane
 has one thread: several sessions of one thread each answer more than one of several threads, but for
@@ -20,13 +21,14 @@ LANES_OF_A_WORKER = 8
 
 
 class Pace(NamedTuple):
-    """What is known of a release: whether it is cheap; lanes of the machine and threads of a call,
-    if that was tuned.
+    """What is known of a release: whether it is cheap, and light; lanes of the machine and threads
+    of a call, if that was tuned.
     """
 
     is_cheap: bool
     lanes: int | None = None
     threads: int | None = None
+    is_light: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ def plan(paces: Sequence[Pace], *, cores: int, workers: int | None = None) -> Pl
     Example:
         >>> plan([Pace(is_cheap=True)], cores=4)
         Plan(workers=3, lanes=1, threads=1)
+        >>> plan([Pace(is_cheap=True, is_light=False)], cores=4)
+        Plan(workers=4, lanes=1, threads=1)
         >>> plan([Pace(is_cheap=True), Pace(is_cheap=False)], cores=4)
         Plan(workers=1, lanes=4, threads=1)
         >>> plan([Pace(is_cheap=False)], cores=64)
@@ -56,9 +60,9 @@ def plan(paces: Sequence[Pace], *, cores: int, workers: int | None = None) -> Pl
     """
     dear = [pace for pace in paces if not pace.is_cheap]
     if not dear:
-        return Plan(
-            workers=workers or max(1, min(cores - 1, MOST_CHEAP_WORKERS)), lanes=1, threads=1
-        )
+        are_light = all(pace.is_light for pace in paces)
+        most = max(1, min(cores - 1, MOST_CHEAP_WORKERS)) if are_light else cores
+        return Plan(workers=workers or most, lanes=1, threads=1)
     threads = max(pace.threads or 1 for pace in dear)
     lanes = max(pace.lanes or max(1, cores // threads) for pace in dear)
     count = workers or _up(lanes, LANES_OF_A_WORKER)
