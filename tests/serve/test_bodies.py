@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from torchyard.records.schema import Task
+from torchyard.release import Release
 from torchyard.serve.abstaining import Abstained, JudgedScores
+from torchyard.serve.engine import open_engine
+from torchyard.serve.http import predict
 from torchyard.serve.http.bodies import body_encoder
 from torchyard.serve.predictions import predictions
 
@@ -56,3 +62,13 @@ def test_more_classes_than_are_compiled() -> None:
     classes = tuple(f"class {place}" for place in range(300))
     task = Task(kind="multiclass_classification", label="label", classes=classes)
     _agree(task, [[1 / 300] * 300])
+
+
+def test_an_engine_that_serves_no_more_is_let_go(release: Release) -> None:
+    engine = open_engine(release, max_rows=10)
+    assert predict._encoder(engine)(["a"], [[0.25, 0.75]]).startswith(b'{"predictions":[{"id":"a"')
+    gone = weakref.ref(engine)
+    del engine
+    gc.collect()
+
+    assert gone() is None

@@ -19,13 +19,13 @@ from torchyard.features.export import IR_VERSION, export
 from torchyard.optimize.nodes import add_calibration
 from torchyard.records.calibration import Calibration
 from torchyard.records.schema import Task
+from torchyard.runtimes.programs import LOGITS
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 _PREFIX = "model/"
-LOGITS = "logits"
 
 
 def export_module(module: nn.Module, sample: Mapping[str, torch.Tensor], path: Path) -> None:

@@ -17,7 +17,7 @@ from torchyard.serve.decoding.misfit import JsonFault, explain
 from torchyard.serve.decoding.values import find_misfit, json_type, read_tensor, to_array
 from torchyard.serve.logs.loggable import loggable_form, logs_whole_rows
 
-_UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec cannot rename to them
+UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec cannot rename to them
 
 _Name = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -161,7 +161,7 @@ class RowDecoder:
 def _row_struct(schema: Schema, *, tensor: Any = None) -> type[msgspec.Struct]:
     """A row's type; ``tensor`` is what tensors are decoded as in place of their nested lists."""
     for name in schema.names:
-        if _UNNAMEABLE.search(name):
+        if UNNAMEABLE.search(name):
             raise BadRecord(
                 where="schema",
                 found=f"a field named {name!r}",

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,13 +12,13 @@ import msgspec
 
 from torchyard.records.schema import Task
 from torchyard.serve.abstaining import Abstained
+from torchyard.serve.decoding.rows import UNNAMEABLE
 from torchyard.serve.engine import Scores
 from torchyard.serve.predictions import answered_as, labels_of, predictions
 
 Encode = Callable[[Sequence[str], Scores], bytes]
 
 _MOST_COMPILED = 256  # classes; with more, a dict costs little beside its contents
-_UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec cannot rename to them
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -86,7 +85,7 @@ def body_encoder(task: Task, *, release: str, variant: str, abstains: bool = Fal
         variant: who answers.
         abstains: whether rows may be left without an answer.
     """
-    if len(task.classes) > _MOST_COMPILED or any(map(_UNNAMEABLE.search, task.classes)):
+    if len(task.classes) > _MOST_COMPILED or any(map(UNNAMEABLE.search, task.classes)):
         return lambda ids, scores: _ENCODE(
             {"predictions": predictions(task, ids, scores), "release": release, "variant": variant}
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -18,6 +19,8 @@ from torchyard.serve.http.connection import Exchange
 from torchyard.serve.logs.labels import decode_labels
 from torchyard.serve.predictions import predictions
 
+# of every engine that has answered; one that serves no more is not kept by it
+_ENCODERS: WeakKeyDictionary[Engine, Encode] = WeakKeyDictionary()
 _PEEK = msgspec.json.Decoder(Peek)
 
 
@@ -100,8 +103,10 @@ def _answer_explained(
     )
 
 
-@lru_cache(maxsize=64)
 def _encoder(engine: Engine) -> Encode:
-    return body_encoder(
-        engine.task, release=engine.release, variant=engine.variant, abstains=engine.abstains
-    )
+    encode = _ENCODERS.get(engine)
+    if encode is None:
+        encode = _ENCODERS[engine] = body_encoder(
+            engine.task, release=engine.release, variant=engine.variant, abstains=engine.abstains
+        )
+    return encode

@@ -3,11 +3,12 @@
 A light model's time goes into sockets and JSON on one thread, so there is a worker for each core
 but one, which the kernel's side of the sockets and the writing of logs get; and no more than eight,
 which answer more than one client machine can ask. Where rows of a cheap model cost more than their
-requests, every core has a worker: what the kernel needs is little then. A dear model's time goes into the model, which
-runs without Python's lock: one worker with a lane for each core has one queue, and no request waits
-in a full worker beside an idle one. Eight lanes are what one process decodes requests for. A lane
-has one thread: several sessions of one thread each answer more than one of several threads, but for
-one client at a time. Measured for all of this: MLP, ResNet-18 and MiniLM on two cores.
+requests, every core has a worker: what the kernel needs is little then. A dear model's time goes
+into the model, which runs without Python's lock: one worker with a lane for each core has one
+queue, and no request waits in a full worker beside an idle one. Eight lanes are what one process
+decodes requests for. A lane has one thread: several sessions of one thread each answer more than
+one of several threads, but for one client at a time. Measured for all of this: MLP, ResNet-18 and
+MiniLM on two cores.
 """
 
 from __future__ import annotations
