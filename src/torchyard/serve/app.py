@@ -62,6 +62,7 @@ class Application:
         keyring: the keys of clients.
         runs: how an engine's batches are run.
         table: what is served.
+        applied: called whenever it was replaced.
         watch: sees requests and batches.
         shared: the lanes, shared out among models.
     """
@@ -82,6 +83,7 @@ class Application:
     table: Table = field(default_factory=Table)
     watch: RequestWatch = field(init=False)
     shared: Lanes = field(init=False)
+    applied: list[Callable[[], None]] = field(default_factory=list)
     _batchers: dict[str, Batcher] = field(default_factory=dict)
     _answered: list[_Answered] = field(default_factory=list)
 
@@ -111,6 +113,8 @@ class Application:
             (engine.model, engine.release, engine.variant) for engine in engines.values()
         )
         self.table = table
+        for tell in self.applied:
+            tell()
 
     def queues(self) -> list[tuple[str, Batcher]]:
         """The queue of every release that is served, with its model's name."""

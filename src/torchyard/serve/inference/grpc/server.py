@@ -7,6 +7,7 @@ are here too: health (``grpc.health.v1``) and reflection.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, final
 
 import grpc
@@ -21,7 +22,6 @@ from torchyard.serve.inference.grpc.handlers import handlers
 from torchyard.serve.inference.grpc.messages import POOL, SERVICE
 from torchyard.serve.settings import Settings
 
-_LOOK_S = 0.2
 _PING_S = 60.0  # a client whose machine vanished is noticed after about this long
 _MOST_PINGS_S = 10.0  # a client that asks more often whether we live is sent away
 _STRIKES = 3
@@ -46,7 +46,7 @@ class GrpcServer:
             options=options(settings), maximum_concurrent_rpcs=settings.grpc_max_calls
         )
         self._health = health.aio.HealthServicer()
-        self._looking: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._server.add_generic_rpc_handlers((handlers(app),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -73,25 +73,24 @@ class GrpcServer:
                 remedy="Give another one: torchyard serve --grpc-port",
             ) from error
         await self._server.start()
-        self._looking = self._app.loop.create_task(self._look())
+        self._app.applied.append(self._follow)
+        await self._tell()
 
     async def close(self) -> None:
         """Take no more calls; wait for those in flight as long as draining may take."""
-        if self._looking is not None:
-            self._looking.cancel()
+        with suppress(ValueError):  # it was closed before
+            self._app.applied.remove(self._follow)
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._app.settings.drain_timeout_s)
 
-    async def _look(self) -> None:
-        """Tell health's followers what readiness has become."""
-        said = None
-        while True:
-            state = _SERVING if self._app.table.is_ready else _NOT_SERVING
-            if state != said:
-                said = state
-                for name in ("", SERVICE):
-                    await self._health.set(name, state)
-            await asyncio.sleep(_LOOK_S)
+    def _follow(self) -> None:
+        self._telling = self._app.loop.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        """Tell health's followers what readiness is."""
+        state = _SERVING if self._app.table.is_ready else _NOT_SERVING
+        for name in ("", SERVICE):
+            await self._health.set(name, state)
 
 
 def options(settings: Settings) -> list[tuple[str, Any]]:
