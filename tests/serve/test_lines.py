@@ -10,6 +10,7 @@ import re
 import select
 import warnings
 from collections.abc import Iterator
+from io import FileIO
 
 import pytest
 from hypothesis import given, settings
@@ -57,29 +58,31 @@ def test_of_a_fault_kind_and_place_are_told_and_no_word() -> None:
     assert len(readable(line).splitlines()) == 1 + len(line.stack)
 
 
+Pipe = tuple[FileIO, FileIO]
+
+
 @pytest.fixture(name="pipe")
-def _pipe() -> Iterator[tuple[int, int]]:
-    ends = os.pipe()
-    yield ends
-    for end in ends:
-        try:
-            os.close(end)
-        except OSError:
-            continue
+def _pipe() -> Iterator[Pipe]:
+    """Both ends, each closed once: a number that is closed again may be somebody else's by then."""
+    reading, writing = os.pipe()
+    with FileIO(reading, "rb") as reader, FileIO(writing, "wb") as writer:
+        yield reader, writer
 
 
-def test_what_is_told_is_written_in_order(pipe: tuple[int, int]) -> None:
-    lines = Lines(worker=0, descriptor=pipe[1], clock=lambda: 1.0)
+def test_what_is_told_is_written_in_order(pipe: Pipe) -> None:
+    lines = Lines(worker=0, descriptor=pipe[1].fileno(), clock=lambda: 1.0)
     lines.start()
     for number in range(100):
         lines.tell("info", "answered", rows=number)
     lines.close()
-    written = os.read(pipe[0], 1 << 16).splitlines()
+    written = os.read(pipe[0].fileno(), 1 << 16).splitlines()
     assert [json.loads(line)["rows"] for line in written] == [*range(100)]
 
 
-def test_a_reader_who_does_not_read_costs_lines_and_nothing_else(pipe: tuple[int, int]) -> None:
-    lines = Lines(worker=0, descriptor=pipe[1], most_waiting=50)
+def test_a_reader_who_does_not_read_costs_lines_and_nothing_else(
+    pipe: tuple[FileIO, FileIO],
+) -> None:
+    lines = Lines(worker=0, descriptor=pipe[1].fileno(), most_waiting=50)
     lines.start()
     told = 0
     while not lines.dropped:  # the pipe fills, then the queue does; telling never waits
@@ -88,11 +91,13 @@ def test_a_reader_who_does_not_read_costs_lines_and_nothing_else(pipe: tuple[int
     assert told > 50
     assert lines.take_dropped() == 1
     assert lines.take_dropped() == 0
+    pipe[0].close()  # or the writer would wait for ever
+    lines.close()
 
 
-def test_a_reader_who_is_gone_is_no_fault(pipe: tuple[int, int]) -> None:
-    os.close(pipe[0])
-    lines = Lines(descriptor=pipe[1])
+def test_a_reader_who_is_gone_is_no_fault(pipe: Pipe) -> None:
+    pipe[0].close()
+    lines = Lines(descriptor=pipe[1].fileno())
     lines.start()
     lines.tell("info", "said", text="to nobody")
     lines.close()
