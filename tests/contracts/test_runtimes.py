@@ -24,7 +24,7 @@ from torchyard.core.errors import BadRecord, BadUsage, NotReady
 from torchyard.optimize import Candidate
 from torchyard.optimize.plans import PLANS
 from torchyard.records.evidence import VARIANT_FILES, Runtime
-from torchyard.runtimes import open_model
+from torchyard.runtimes import open_model, openvino
 from torchyard.runtimes.parts import read_parts, write_parts
 
 TASK = ty.multiclass_classification("late", classes=("no", "a little", "very"))
@@ -158,6 +158,7 @@ def test_a_runtime_that_is_not_installed_is_named(
         return whole(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", lack)
+    monkeypatch.setattr(openvino, "_core", openvino._core.__wrapped__)  # it was loaded before
     with pytest.raises(NotReady, match=r"pip install 'torchyard\["):
         open_model(candidate.file, runtime=runtime, features=folder / "features.onnx")
 
@@ -203,6 +204,44 @@ def test_openvino_tells_nobody_and_forks_nothing(built: dict[str, Candidate], fo
     )
     command = [sys.executable, "-c", script, str(file), str(folder / "features.onnx")]
     subprocess.run(command, check=True)
+
+
+_LET_GO_ELSEWHERE = """
+import gc, os, signal, sys, threading
+from pathlib import Path
+from torchyard.runtimes import open_model
+
+signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+models = [open_model(Path(sys.argv[1]), runtime="openvino", features=Path(sys.argv[2]))]
+held, go = threading.Event(), threading.Event()
+
+def let_go():
+    model = models.pop()
+    held.set()
+    go.wait()
+    del model
+    gc.collect()
+
+thread = threading.Thread(target=let_go)
+thread.start()
+held.wait()
+go.set()
+thread.join()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_handled_after_another_thread_let_a_model_go(
+    built: dict[str, Candidate], folder: Path
+) -> None:
+    """OpenVINO's plug-in sets a thread's stack for signals, and freed it in any other thread."""
+    file = str(built["openvino-fp32"].file)
+    command = [
+        sys.executable, "-X", "faulthandler", "-c", _LET_GO_ELSEWHERE, file,
+        str(folder / "features.onnx"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "handled\n"
 
 
 def test_every_runtime_has_a_plan() -> None:

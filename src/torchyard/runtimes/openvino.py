@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, final
 
@@ -80,7 +81,7 @@ def open_openvino(path: Path, *, threads: int, precision: str) -> OpenVinoRunner
         NotReady: OpenVINO is not installed.
     """
     try:
-        openvino = _quiet()
+        openvino, core = _core()
     except ImportError as error:
         raise missing("OpenVINO", "openvino", where=str(path)) from error
     parts = read_parts(path, MEMBERS)
@@ -93,19 +94,26 @@ def open_openvino(path: Path, *, threads: int, precision: str) -> OpenVinoRunner
         "ENABLE_CPU_PINNING": False,  # several workers would be pinned to the same cores
     }
     try:
-        core = openvino.Core()
         model = core.read_model(parts["model.xml"], openvino.Tensor(weights))
         return OpenVinoRunner(core.compile_model(model, "CPU", settings), where=path)
     except RuntimeError as error:
         raise damaged(path, str(error).splitlines()[0], "a model that OpenVINO opens") from error
 
 
-def _quiet() -> Any:
-    """OpenVINO without its telemetry, which would fork this process to tell its maker of it."""
+@cache
+def _core() -> tuple[Any, Any]:
+    """The library and its core, one for the whole process and for good.
+
+    Without its telemetry, which would fork this process to tell its maker of it. For good, because
+    its plug-in for CPUs gives the thread that loads it another stack for signals, and takes that
+    away in whichever thread lets go of the plug-in last: the next signal would end the process.
+    """
     sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type] # so that it is not found
     import openvino
 
-    return openvino
+    core = openvino.Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plug-in, which the core then keeps
+    return openvino, core
 
 
 def convert(body: Path, path: Path) -> None:
