@@ -130,10 +130,10 @@ def test_a_large_text_and_other_threads_are_read_alike() -> None:
     values = np.random.default_rng(7).random(100_000)
     text = json.dumps(values.tolist()).encode()
     assert len(text) > 1 << 20
-    found: list[np.ndarray[Any, Any] | None] = []
+    found: list[list[np.ndarray[Any, Any] | None]] = []  # of each thread: theirs may mix
 
     def read() -> None:
-        found.extend(read_numbers(piece, shape, whole=False) for piece, shape in pieces * 20)
+        found.append([read_numbers(piece, shape, whole=False) for piece, shape in pieces * 20])
 
     pieces = [(text, (100_000,)), (b"[[1.5, 2]]", (1, 2)), (b"[3]", (1,))]
     threads = [threading.Thread(target=read) for _ in range(3)]
@@ -142,8 +142,8 @@ def test_a_large_text_and_other_threads_are_read_alike() -> None:
     for thread in threads:
         thread.join()
 
-    assert len(found) == 180
-    for at, array in enumerate(found):
+    assert [len(arrays) for arrays in found] == [60, 60, 60]
+    for at, array in enumerate(array for arrays in found for array in arrays):
         assert array is not None
         expected = [values.tolist(), [[1.5, 2]], [3]][at % 3]
         assert array.tolist() == expected
