@@ -22,6 +22,11 @@ from torchyard.core.errors import NotReady, YardError
 from torchyard.evaluate.metrics.kinds import BINARY, MULTICLASS, MULTILABEL, REGRESSION, Kind
 from torchyard.records.training import Training
 from torchyard.records.verdicts import Objective
+from torchyard.serve.admission.deadlines import (
+    LONGEST_DEFAULT_MS,
+    SHORTEST_DEFAULT_MS,
+    TIMES_OBJECTIVE,
+)
 from torchyard.serve.calls import LONGEST_DEADLINE_MS
 from torchyard.serve.http import answers, heads, reading
 from torchyard.serve.http.routes import ROUTES
@@ -110,12 +115,14 @@ def test_the_servers_limits_are_those_of_its_settings() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+ ?\w*)", page("http.md"), flags=re.MULTILINE))
     defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
     units = {"MiB": 1 << 20, "KiB": 1 << 10}
-    assert len([name for name in rows if name in defaults]) == 14
+    assert len([name for name in rows if name in defaults]) == 13
     for name, text in rows.items():
         if name in defaults:
             number, _, unit = text.partition(" ")
             assert int(number.replace(",", "")) * units.get(unit, 1) == defaults[name], name
     assert f"1 to {LONGEST_DEADLINE_MS:,}" in page("http.md")
+    assert f"{LONGEST_DEFAULT_MS:,} ms for an answer at most" in page("http.md")
+    assert (TIMES_OBJECTIVE, SHORTEST_DEFAULT_MS) == (10, 100)  # in words
     retry = answers.refuse(NotReady(where="w", found="f", expected="e", remedy="r"))
     assert retry.headers == ((b"retry-after", b"1"),)
 

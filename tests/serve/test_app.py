@@ -30,7 +30,7 @@ from torchyard.serve.telemetry.metrics import Metrics
 class Bench:
     """One connection to an application that serves one engine."""
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: Engine, **given: Any) -> None:
         segments = segments_in(folder, worker=0, start=0, most_bytes=1 << 20)
         self.now = 100.0
         self.app = Application(
@@ -41,6 +41,7 @@ class Bench:
                 predictions=folder,
                 labels=folder,
                 state=folder,
+                **given,
             ),
             worker=0,
             loop=asyncio.get_running_loop(),

@@ -14,6 +14,7 @@ from tests.yard.explained import PROJECT, make_yard
 from torchyard.core.errors import Refused
 from torchyard.data.rows import request_rows
 from torchyard.records.abstaining import Abstention, KnownField
+from torchyard.records.verdicts import Objective
 from torchyard.release import Release, open_release
 from torchyard.serve.engine import Engine, open_engine
 from torchyard.serve.soundness import outside_domain
@@ -27,7 +28,8 @@ from torchyard.yard.stages import Silent
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 GATES = 'gates=[ty.gate("coverage", at_least=0.3), ty.gate("selective_accuracy", at_least=0.5)]'
-QUIET = f"abstain=ty.Abstain(below=0.7, outside_training=True), {GATES},"
+ABSTAIN = "abstain=ty.Abstain(below=0.7, outside_training=True)"
+QUIET = f"{ABSTAIN}, objective=ty.Objective(p99_ms=5000), {GATES},"
 AS_NUMBER = (
     ('"y": score > draw.logistic(size=day.size)', '"y": score + draw.normal(size=day.size)'),
     ('ty.binary_classification("y")', 'ty.regression("y", unit="m", ge={ge})'),
@@ -55,6 +57,7 @@ def test_what_is_counted_on_test_rows_is_what_is_served(tmp_path: Path) -> None:
     rule = release.abstention
     assert isinstance(rule, Abstention)
     assert rule.below == 0.7
+    assert release.objective == Objective(p99_ms=5000)
     known = {one.field: one for one in rule.known}
     assert list(known) == ["use", "other", "idle", "kind"]
     assert known["kind"] == KnownField(field="kind", missing=False, values=("a", "b"))

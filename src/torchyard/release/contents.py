@@ -12,6 +12,7 @@ from torchyard.records.evidence import Evidence, Variant
 from torchyard.records.manifest import Lineage
 from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph, Run
+from torchyard.records.verdicts import Objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class Contents:
         lineage: the digests of what the release was made from.
         abstention: when it does not answer, without values of personal fields; None where it always
             does.
+        objective: the service level that it was judged by; None where none was declared.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Contents:
     golden_tolerance: float
     lineage: Lineage
     abstention: Abstention | None = None
+    objective: Objective | None = None
 
     def variant(self, name: str) -> Variant:
         """The measured variant of that name.

@@ -23,6 +23,7 @@ from torchyard.records.evidence import VARIANT_FILES, Evidence, Runtime, Variant
 from torchyard.records.manifest import Manifest, Seal
 from torchyard.records.schema import Schema, Task
 from torchyard.records.training import FeatureGraph, Run
+from torchyard.records.verdicts import Objective
 from torchyard.release.contents import Contents
 from torchyard.release.withheld import check_withheld
 
@@ -31,6 +32,7 @@ SEAL = "seal.json"
 SCHEMA = "schema.json"
 TASK = "task.json"
 ABSTENTION = "abstention.json"
+OBJECTIVE = "objective.json"
 FEATURES = "features.json"
 FEATURES_GRAPH = "features.onnx"
 REFERENCE = "reference/fields.json"
@@ -93,9 +95,12 @@ class Release:
     @cached_property
     def abstention(self) -> Abstention | None:
         """When it does not answer; None where it always does."""
-        if not any(entry.path == ABSTENTION for entry in self.manifest.files):
-            return None
-        return read_record(Abstention, self.folder / ABSTENTION)
+        return read_record(Abstention, self.folder / ABSTENTION) if self._has(ABSTENTION) else None
+
+    @cached_property
+    def objective(self) -> Objective | None:
+        """The service level that it was judged by; None where none was declared."""
+        return read_record(Objective, self.folder / OBJECTIVE) if self._has(OBJECTIVE) else None
 
     @cached_property
     def features(self) -> FeatureGraph:
@@ -178,6 +183,9 @@ class Release:
         """The largest difference of a replay: of a probability absolute, of a number relative."""
         return read_record(Golden, self.folder / GOLDEN).tolerance
 
+    def _has(self, path: str) -> bool:
+        return any(entry.path == path for entry in self.manifest.files)
+
 
 def variant_model(name: str, runtime: Runtime) -> str:
     """Where a variant's file lies in a release."""
@@ -234,6 +242,8 @@ def write_contents(stage: Path, contents: Contents) -> None:
         write_record(stage / path, record)
     if contents.abstention is not None:
         write_record(stage / ABSTENTION, contents.abstention)
+    if contents.objective is not None:
+        write_record(stage / OBJECTIVE, contents.objective)
     shutil.copyfile(contents.features_graph, stage / FEATURES_GRAPH)
     for name in contents.ladder:
         variant = contents.variant(name)

@@ -14,6 +14,7 @@ from typing import NamedTuple, final
 from torchyard.core.errors import BadModel, NotFound, NotReady, YardError, nearest
 from torchyard.serve.abstaining import codes
 from torchyard.serve.admission.cost import BatchCost
+from torchyard.serve.admission.deadlines import DefaultDeadline, default_deadline
 from torchyard.serve.admission.lanes import Lanes
 from torchyard.serve.batching import Batcher
 from torchyard.serve.calls import Call
@@ -85,6 +86,7 @@ class Application:
     shared: Lanes = field(init=False)
     applied: list[Callable[[], None]] = field(default_factory=list)
     _batchers: dict[str, Batcher] = field(default_factory=dict)
+    _deadlines: dict[str, DefaultDeadline] = field(default_factory=dict)
     _answered: list[_Answered] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -107,6 +109,12 @@ class Application:
         }
         self._batchers = {
             release: self._batchers.get(release) or self._batcher(engine)
+            for release, engine in engines.items()
+        }
+        self._deadlines = {
+            release: default_deadline(
+                engine.objective, engine.measured, set_ms=self.settings.deadline_ms
+            )
             for release, engine in engines.items()
         }
         self.metrics.serving(
@@ -189,10 +197,13 @@ class Application:
         """
         done = partial(self._finish, call, engine, rows, ids, answer)
         scored = [*rows, *beside] if beside else rows
-        self._batchers[engine.release].submit(call, scored, self._deadline(call), done)
+        deadline = self._deadline(call, engine, len(scored))
+        self._batchers[engine.release].submit(call, scored, deadline, done)
 
     def check_room(self, call: Call, engine: Engine) -> None:
         """Refuse a call whose rows are not decoded yet, if even one row could not be in time.
+
+        By the deadline of as many rows as its body may hold.
 
         Raises:
             Overloaded: that is so.
@@ -200,7 +211,8 @@ class Application:
         """
         batcher = self._batchers[engine.release]
         if batcher.is_crowded:
-            batcher.check(call, self._deadline(call))
+            rows = engine.rows_in(call.size_bytes)
+            batcher.check(call, self._deadline(call, engine, rows))
 
     def refuse(self, call: Call, error: Exception) -> None:
         """Answer a call with what went wrong.
@@ -217,8 +229,11 @@ class Application:
         """Count an answer under its code: HTTP's status, or gRPC's by name."""
         self.watch.answered(call, code)
 
-    def _deadline(self, call: Call) -> float:
-        return call.arrived + (call.deadline_ms or self.settings.deadline_ms) / 1000
+    def _deadline(self, call: Call, engine: Engine, rows: int) -> float:
+        said_ms = call.deadline_ms
+        if said_ms is None:
+            return call.arrived + self._deadlines[engine.release].of(rows)
+        return call.arrived + said_ms / 1000
 
     def _finish(
         self,

@@ -16,6 +16,7 @@ from torchyard.records.dataset import Profile
 from torchyard.records.evidence import Latency, Variant
 from torchyard.records.manifest import Manifest
 from torchyard.records.schema import Schema, Task
+from torchyard.records.verdicts import Objective
 from torchyard.runtimes import Answers, Columns, Model, open_model
 from torchyard.serve.abstaining import Abstained, Abstainer, JudgedScores
 from torchyard.serve.decoding.rows import RowDecoder
@@ -25,6 +26,7 @@ from torchyard.serve.tuning.pace import best_batch_rows, is_cheap
 Scores = Sequence[list[float]]
 
 _REPLAY_ROWS = 64
+_TENSORS_SAVE = 4
 
 
 class ServableRelease(Protocol):
@@ -70,6 +72,10 @@ class ServableRelease(Protocol):
         """When it does not answer; None where it always does."""
 
     @property
+    def objective(self) -> Objective | None:
+        """The service level that it was judged by; None where none was declared."""
+
+    @property
     def reference(self) -> Profile:
         """What training had in each field."""
 
@@ -94,6 +100,7 @@ class Engine:
         max_rows: most rows of one request.
         decoder: reads this release's rows.
         abstains: whether it may leave a row without an answer.
+        objective: the service level that it was judged by, if any.
         reference: what training had in each field.
         example: a golden request as JSON; empty until ``open_engine`` has replayed them.
         is_cheap: whether it may run on the loop, see ``tuning/pace.py``.
@@ -123,6 +130,7 @@ class Engine:
         self.is_cheap = is_cheap(known, (field.kind for field in release.schema.fields))
         self.measured = tuple((seen.batch, seen.p50_ms / 1000) for seen in known)
         self.best_batch_rows = best_batch_rows(known, cheap=self.is_cheap)
+        self.objective = release.objective
         self.reference = release.reference
         self.example = b""
         rule = release.abstention
@@ -168,6 +176,10 @@ class Engine:
                 remedy="Bound fields with extreme values, or: torchyard rollback",
             )
         return answers
+
+    def rows_in(self, size_bytes: int) -> int:
+        """About the most rows in a body of that size: as tensors a row takes a part of its JSON."""
+        return 1 + _TENSORS_SAVE * size_bytes // max(len(self.example), 1)
 
     def judge(self, columns: Columns, answers: Answers) -> list[Abstained | None] | None:
         """For each row why it is not answered, or None; None of a release that never abstains."""

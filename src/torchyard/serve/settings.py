@@ -62,7 +62,8 @@ class Settings:
         tls_client_ca: file of the authorities that clients' certificates are held against; clients
             without one are turned away.
         grpc_port: TCP port for gRPC, 0 takes a free one; None for no gRPC.
-        grpc_max_calls: calls over gRPC that one worker answers at once; more are refused.
+        grpc_max_calls: calls over gRPC that may be open at one worker; more are refused.
+        grpc_max_calls_per_client: of one client: a key, the name in a certificate, or an address.
         workers: processes; these numbers and the next two are what a server has that nobody chose
             for, see ``tuning/settling.py``.
         threads: threads inside one model call.
@@ -72,7 +73,8 @@ class Settings:
         max_rows: most rows in one request.
         max_queue_bytes: bytes of the bodies of what may wait for a model in one worker; how many
             requests may wait is decided by time alone.
-        deadline_ms: how long a request may wait for its answer unless it says so itself.
+        deadline_ms: how long a request may wait for its answer unless it says so itself; None to
+            take it from the release's objective, see ``admission/deadlines.py``.
         max_headers: most headers in one request, by different names.
         max_connections: connections to one worker; as many as its limit of open files allows, if
             that is less.
@@ -114,7 +116,8 @@ class Settings:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     grpc_port: Port | None = None
-    grpc_max_calls: Count = 1_000
+    grpc_max_calls: Count = 10_000
+    grpc_max_calls_per_client: Count = 1_000
     workers: Count = 2
     threads: Count = 1
     lanes: Count = 2
@@ -122,7 +125,7 @@ class Settings:
     max_head_bytes: Count = 32 << 10
     max_rows: Count = 10_000
     max_queue_bytes: Count = 256 << 20
-    deadline_ms: Count = 10_000
+    deadline_ms: Count | None = None
     max_headers: Count = 100
     max_connections: Count = 10_000
     max_connections_per_client: Count = 1_000

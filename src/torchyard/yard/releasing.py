@@ -15,7 +15,7 @@ from torchyard.core.record import to_json
 from torchyard.records.evidence import Evidence, Report
 from torchyard.records.manifest import Lineage
 from torchyard.records.training import Run
-from torchyard.records.verdicts import Verdict
+from torchyard.records.verdicts import Objective, Verdict
 from torchyard.yard.ageing import age_model, kept_staleness
 from torchyard.yard.field_costs import kept_costs
 from torchyard.yard.judging import judge_variants, paired, waived_before
@@ -69,6 +69,7 @@ def release(opened: OpenProject, optimized: Optimized) -> Released:
         "verdicts": to_json(verdicts),
         "task": to_json(optimized.evaluated.task),
         "abstention": to_json(optimized.evaluated.abstention),
+        "objective": to_json(opened.project.objective),
         "schema": to_json(opened.project.schema),
         "description": opened.project.description,
         "staleness": None if aged is None else to_json(aged),
@@ -234,6 +235,7 @@ def _contents(
         golden_tolerance=GOLDEN_TOLERANCE,
         lineage=_lineage(featured, trained.run),
         abstention=evaluated.abstention,
+        objective=None if project.objective == Objective() else project.objective,
     )
 
 
