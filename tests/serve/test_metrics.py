@@ -161,3 +161,32 @@ def test_a_process_shows_what_it_holds() -> None:
     show_process(metrics, 3)
     assert metrics.gauges["worker_resident_memory_bytes"]["3",] > 1 << 20
     assert metrics.gauges["worker_open_fds"]["3",] >= 3
+
+
+def test_one_value_many_times_counts_as_often() -> None:
+    bounds = FAMILIES["stage_seconds"].bounds
+    at_once, one_by_one = Series(bounds), Series(bounds)
+
+    at_once.add(0.002, 7)
+    one_by_one.pending += [0.002] * 7
+    one_by_one.fold()
+
+    assert at_once.seen.counts == one_by_one.seen.counts
+    assert at_once.seen.total == pytest.approx(one_by_one.seen.total)
+
+
+def test_histograms_take_turns_to_be_sorted_and_none_is_left_out() -> None:
+    metrics = Metrics()
+    busy_ones = [metrics.series("request_seconds", (name, "/predict", "200")) for name in "abc"]
+    idle = metrics.series("batch_rows", ("demo",))
+    idle.pending.append(1.0)
+    for one in busy_ones:
+        one.pending += [0.001] * 600
+
+    sorted_after = []
+    for _ in busy_ones:
+        metrics.fold_some()
+        sorted_after.append(sum(not one.pending for one in busy_ones))
+
+    assert sorted_after == [1, 2, 3]
+    assert idle.pending == [1.0]  # too few to be worth it; ``fold`` sees to them

@@ -1,7 +1,8 @@
 """Counting what a worker does, and adding up what all workers did.
 
-The hot path appends to plain lists; they are sorted into buckets some times a second, many values
-at once. As often a snapshot goes to ``metrics-<worker>.json`` in the state folder; the worker that
+The hot path appends to plain lists; they are sorted into buckets many values at once: a list after
+a batch, where enough has come together, so that no request waits for all of them, and the rest some
+times a second. As often a snapshot goes to ``metrics-<worker>.json`` in the state folder; the worker that
 is asked for ``/metrics`` adds the others' snapshots to its own numbers. A restarted worker goes on
 from its own snapshot, so counters do not fall back when a worker dies. What is counted stands in
 ``families.py``, how it is printed in ``exposition.py``.
@@ -22,6 +23,8 @@ import numpy as np
 from torchyard.serve.telemetry.families import FAMILIES, of_kind
 
 _FEW = 64  # up to here a search by hand is faster than numpy's start
+_MANY = 512  # values of a series that are worth sorting at once
+_LOOKS = 16  # series that are looked at for one with so many
 
 Labels = tuple[str, ...]
 
@@ -57,6 +60,12 @@ class Series:
         self.pending: list[float] = []
         self.seen = Histogram([0] * (len(bounds) + 1))
 
+    def add(self, value: float, times: int) -> None:
+        """Count one value many times at once. From the thread that appends."""
+        seen = self.seen
+        seen.counts[bisect_left(self._bounds, value)] += times
+        seen.total += value * times
+
     def fold(self) -> None:
         """Sort what is pending into buckets. From the thread that appends."""
         values = self.pending
@@ -91,6 +100,8 @@ class Metrics:
     histograms: dict[str, dict[Labels, Series]] = field(
         default_factory=lambda: {name: {} for name in of_kind("histogram")}
     )
+    _series: list[Series] = field(default_factory=list)
+    _next: int = 0
 
     def count(self, name: str, labels: Labels, amount: float = 1.0) -> None:
         """Add to a counter; ``labels`` in the order the metric declares."""
@@ -105,6 +116,7 @@ class Metrics:
         found = self.histograms[name].get(labels)
         if found is None:
             found = self.histograms[name][labels] = Series(FAMILIES[name].bounds)
+            self._series.append(found)
         return found
 
     def observe(self, name: str, labels: Labels, value: float) -> None:
@@ -116,6 +128,16 @@ class Metrics:
         for series in self.histograms.values():
             for one in series.values():
                 one.fold()
+
+    def fold_some(self) -> None:
+        """Sort the values of one histogram into buckets, if one has many; they take turns."""
+        series = self._series
+        for _ in range(min(_LOOKS, len(series))):
+            self._next = (self._next + 1) % len(series)
+            one = series[self._next]
+            if len(one.pending) >= _MANY:
+                one.fold()
+                return
 
     def serving(self, releases: Iterable[Labels]) -> None:
         """Say what is served now: models, their releases, the variants that answer."""

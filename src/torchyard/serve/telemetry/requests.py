@@ -100,19 +100,20 @@ class RequestWatch:
             decode.pending += [one.queued_at - one.call.arrived for one in batch]
             queue.pending += [began - one.queued_at for one in batch]
             run.pending.append(ran.seconds)
-            encode.pending += [(now - landed) / count] * count
+            encode.add((now - landed) / count, count)
             rows.pending.append(sum([len(one.rows) for one in batch]))
             if self.traces is not None:
                 self.traces.ran(batch, ran, landed, now)
             if abstains:
                 self._count_abstained(model, ran)
+            self.metrics.fold_some()
 
         return observe
 
     def logged(self, engine: Engine, *, since: float, requests: int) -> float:
         """Count what handing some answers to the prediction log took; when it was done."""
         now = self.clock()
-        self._stages(engine.model)[-1].pending += [(now - since) / requests] * requests
+        self._stages(engine.model)[-1].add((now - since) / requests, requests)
         return now
 
     def _stages(self, model: str) -> list[Series]:
