@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 from torchyard.core.errors import BadData, BadUsage
 from torchyard.records.schema import Field, Schema
 from torchyard.serve.decoding import numbers
+from torchyard.serve.decoding.arrays import TensorReader
 from torchyard.serve.decoding.numbers import read_numbers
 from torchyard.serve.decoding.rows import RowDecoder
-from torchyard.serve.decoding.values import json_type, read_tensor, to_array
+from torchyard.serve.decoding.values import json_type
 
 FLOATS = Field(name="floats", kind="tensor", shape=(2, 3))
 BOUNDED = Field(name="bounded", kind="tensor", shape=(2, 3), ge=-1.5, le=1e6)
 WHOLES = Field(name="wholes", kind="tensor", shape=(2, 2), dtype="int64", ge=-(2**40))
+FLAT = Field(name="flat", kind="tensor", shape=(5,))
 FIELDS = (FLOATS, BOUNDED, WHOLES)
 
 # how a number may be written: as a program prints it, and as only a person would
@@ -46,7 +48,7 @@ def nested(tokens: Sequence[str], shape: Sequence[int]) -> str:
 def plainly(text: bytes, field: Field) -> np.ndarray[Any, Any] | None:
     """The plain path; None for what it refuses, bounds apart."""
     try:
-        return to_array(msgspec.json.decode(text, type=json_type(field)), field)
+        return TensorReader("f0", field).array(msgspec.json.decode(text, type=json_type(field)))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
@@ -59,11 +61,31 @@ def test_both_paths_give_the_same_bits(data: st.DataObject) -> None:
     tokens = data.draw(st.lists(NUMBERS, min_size=size, max_size=size))
     text = nested(tokens, field.shape).encode()
 
-    quick = read_tensor(text, field)
+    quick = TensorReader("f0", field).read_text(text)
 
     if quick is not None:
         plain = plainly(text, field)
         assert plain is not None
+        assert (quick.dtype, quick.shape) == (plain.dtype, plain.shape)
+        assert quick.tobytes() == plain.tobytes()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_small_list_is_the_plain_paths_or_left_to_it(data: st.DataObject) -> None:
+    field = data.draw(st.sampled_from((FLAT, *FIELDS)))
+    size = int(np.prod(field.shape))
+    tokens = data.draw(st.lists(NUMBERS, min_size=size, max_size=size))
+    reader = TensorReader("f0", field)
+    try:
+        value = msgspec.json.decode(nested(tokens, field.shape), type=reader.quick_type)
+    except msgspec.DecodeError:
+        return
+
+    quick, plain = reader.read_quickly(value), reader.array(value)
+
+    assert (quick is None) == (reader.find_misfit(plain) is not None)
+    if quick is not None:
         assert (quick.dtype, quick.shape) == (plain.dtype, plain.shape)
         assert quick.tobytes() == plain.tobytes()
 

@@ -2,9 +2,9 @@
 
 The quick path of tensors, by simdjson's parser where it is installed (the extra ``tensor``). It
 answers where it is sure and else gives None: then the plain path, ``values.json_type`` with
-``values.to_array``, decides and says what is wrong. Tests hold the two together, bit for bit.
-Source of the method: Langdale and Lemire, Parsing gigabytes of JSON per second, VLDB Journal 28,
-2019.
+``arrays.TensorReader.array``, decides and says what is wrong. Tests hold the two together, bit for
+bit. Source of the method: Langdale and Lemire, Parsing gigabytes of JSON per second, VLDB Journal
+28, 2019.
 """
 
 from __future__ import annotations

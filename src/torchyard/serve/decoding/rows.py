@@ -13,8 +13,9 @@ from msgspec import Meta
 from torchyard.core.errors import BadData, BadRecord
 from torchyard.features.columns import Columns, RowColumns
 from torchyard.records.schema import Schema
+from torchyard.serve.decoding.arrays import TensorReader
 from torchyard.serve.decoding.misfit import JsonFault, explain
-from torchyard.serve.decoding.values import find_misfit, json_type, read_tensor, to_array
+from torchyard.serve.decoding.values import json_type
 from torchyard.serve.logs.loggable import loggable_form, logs_whole_rows
 
 UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec cannot rename to them
@@ -75,15 +76,20 @@ class RowDecoder:
         names = [f"f{n}" for n in range(len(schema.fields))]
         self.columns: Callable[[Sequence[object]], Columns] = RowColumns(schema, names)
         self._tensors = [
-            (f"f{n}", field) for n, field in enumerate(schema.fields) if field.kind == "tensor"
+            TensorReader(f"f{n}", field)
+            for n, field in enumerate(schema.fields)
+            if field.kind == "tensor"
         ]
         row = _row_struct(schema)
         self._rows: Any = list[row]  # type: ignore[valid-type]
         self._body = msgspec.json.Decoder(_body_struct(row, max_rows))
         if self._tensors:
-            read_later = _row_struct(schema, tensor=msgspec.Raw)
-            self._quick_body = msgspec.json.Decoder(_body_struct(read_later, max_rows))
-            self._array_rows: Any = list[_row_struct(schema, tensor=Any)]  # type: ignore[misc]
+            quick = {one.field.name: one.quick_type for one in self._tensors}
+            self._quick_body = msgspec.json.Decoder(
+                _body_struct(_row_struct(schema, quick), max_rows)
+            )
+            as_arrays = dict.fromkeys(quick, Any)
+            self._array_rows: Any = list[_row_struct(schema, as_arrays)]  # type: ignore[misc]
         self.loggable: Callable[[object], object] = loggable_form(schema)
         self.logs_whole_rows = logs_whole_rows(schema)
 
@@ -125,7 +131,9 @@ class RowDecoder:
         Raises:
             msgspec.ValidationError: a row does not fit; the caller knows what to call its place.
         """
-        has_arrays = any(isinstance(rows[0].get(f.name), np.ndarray) for _, f in self._tensors)
+        has_arrays = any(
+            isinstance(rows[0].get(one.field.name), np.ndarray) for one in self._tensors
+        )
         kind = self._array_rows if has_arrays else self._rows
         decoded = cast(list[object], msgspec.convert(rows, kind))
         self._make_arrays(decoded, "$")
@@ -138,28 +146,28 @@ class RowDecoder:
         except JsonFault:
             return None
         for row in request.rows:
-            for attribute, field in self._tensors:
-                text = getattr(row, attribute)
-                array = None if text is None else read_tensor(text, field)
+            for reader in self._tensors:
+                value = getattr(row, reader.attribute)
+                array = None if value is None else reader.read_quickly(value)
                 if array is None:
                     return None
-                setattr(row, attribute, array)
+                setattr(row, reader.attribute, array)
         return request
 
     def _make_arrays(self, rows: Sequence[object], where: str) -> None:
         """Put arrays in the place of tensors' nested lists."""
         for place, row in enumerate(rows):
-            for attribute, field in self._tensors:
-                value = getattr(row, attribute)
-                array = value if isinstance(value, np.ndarray) else to_array(value, field)
-                if (within := find_misfit(array, field)) is not None:
-                    path = f"{where}[{place}].{field.name}{within}"
+            for reader in self._tensors:
+                value = getattr(row, reader.attribute)
+                array = value if isinstance(value, np.ndarray) else reader.array(value)
+                if (within := reader.find_misfit(array)) is not None:
+                    path = f"{where}[{place}].{reader.field.name}{within}"
                     raise msgspec.ValidationError(f"Number out of range - at `{path}`")
-                setattr(row, attribute, array)
+                setattr(row, reader.attribute, array)
 
 
-def _row_struct(schema: Schema, *, tensor: Any = None) -> type[msgspec.Struct]:
-    """A row's type; ``tensor`` is what tensors are decoded as in place of their nested lists."""
+def _row_struct(schema: Schema, types: Mapping[str, Any] | None = None) -> type[msgspec.Struct]:
+    """A row's type; ``types`` are what some fields are decoded as in place of their own."""
     for name in schema.names:
         if UNNAMEABLE.search(name):
             raise BadRecord(
@@ -168,13 +176,13 @@ def _row_struct(schema: Schema, *, tensor: Any = None) -> type[msgspec.Struct]:
                 expected="names without quotes, backslashes and control characters",
                 remedy="Rename the field and release again.",
             )
-    types = [
-        tensor if tensor is not None and field.kind == "tensor" else json_type(field)
-        for field in schema.fields
+    given = types or {}
+    kinds = [
+        given[field.name] if field.name in given else json_type(field) for field in schema.fields
     ]
     members: list[Any] = [
         (f"f{n}", kind, None) if field.optional else (f"f{n}", kind)
-        for n, (kind, field) in enumerate(zip(types, schema.fields, strict=True))
+        for n, (kind, field) in enumerate(zip(kinds, schema.fields, strict=True))
     ]
     return msgspec.defstruct(
         "Row",

@@ -1,8 +1,6 @@
-"""From a field's rules to the type that JSON values of it are decoded as, and to its array.
+"""From a field's rules to the type that JSON values of it are decoded as.
 
-Decoding checks almost everything. Two things are left for afterwards, because JSON numbers are
-doubles: whether an element of a ``float32`` tensor is finite and within bounds once it is rounded,
-as it is in data. The quick path for tensors is in ``numbers``; here is the plain one.
+Decoding checks everything, but for what rounding makes of the elements of tensors: see ``arrays``.
 """
 
 from __future__ import annotations
@@ -18,14 +16,10 @@ from msgspec import Meta
 
 from torchyard.core.errors import BadRecord
 from torchyard.records.schema import LARGEST_IMAGE_BYTES, Field
-from torchyard.serve.decoding.numbers import read_numbers
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST_WHOLE = 2**53  # beyond it a double, which is what enters the graph, skips whole numbers
 _FLAGS = re.compile(r"\(\?[aimsux]+\)")
 _INT64 = np.iinfo(np.int64)
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def json_type(field: Field) -> Any:
@@ -33,58 +27,13 @@ def json_type(field: Field) -> Any:
 
     Bounds are inclusive, and a pattern holds for the whole value. The empty text is a missing one:
     refused unless the field is optional, and then allowed whatever its rules. A tensor is nested
-    lists still, see ``to_array``.
+    lists still, see ``arrays``.
 
     Raises:
         BadRecord: none of the allowed values obeys the other rules.
     """
     kind = _required_type(field)
     return kind | None if field.optional and field.kind != "tensor" else kind
-
-
-def to_array(nested: list[Any], field: Field) -> Array:
-    """A decoded tensor as an array ``dtype [*shape]`` in C order; see ``find_misfit``."""
-    with np.errstate(over="ignore"):
-        return np.array(nested, dtype=field.dtype)
-
-
-def read_tensor(text: bytes, field: Field) -> Array | None:
-    """What decoding a tensor and ``to_array`` give, quickly; None where they have to decide."""
-    array = read_numbers(text, field.shape, whole=field.dtype == "int64")
-    if array is None:
-        return None
-    with np.errstate(over="ignore"):
-        array = array.astype(field.dtype, copy=False)
-    return array if find_misfit(array, field) is None else None
-
-
-def find_misfit(array: Array, field: Field) -> str | None:
-    """Where a tensor of its field's dtype is not finite or out of bounds: ``[0][3]``, or None.
-
-    Bounds of ``float32`` are rounded to it, as elements are.
-    """
-    low, high = _limits(field)
-    if low <= array.min() and array.max() <= high:  # no comparison holds for what is not a number
-        return None
-    wrong = np.argwhere(~((array >= low) & (array <= high)))[0]
-    return "".join(f"[{index}]" for index in wrong)
-
-
-def _limits(field: Field) -> tuple[Any, Any]:
-    """The least and the largest element of a tensor, both finite."""
-    if field.dtype == "int64":
-        return (
-            _INT64.min if field.ge is None else max(_INT64.min, math.ceil(field.ge)),
-            _INT64.max if field.le is None else min(_INT64.max, math.floor(field.le)),
-        )
-    return (
-        -_LARGEST if field.ge is None else max(-_LARGEST, _rounded(field.ge)),
-        _LARGEST if field.le is None else min(_LARGEST, _rounded(field.le)),
-    )
-
-
-def _rounded(bound: float) -> float:
-    return float(np.float32(bound)) if abs(bound) <= _LARGEST else math.copysign(math.inf, bound)
 
 
 def _required_type(field: Field) -> Any:

@@ -1,0 +1,101 @@
+"""From one tensor field's JSON to an array that obeys its rules, plainly and quickly.
+
+JSON numbers are doubles, so two things are left for after decoding: whether an element of a
+``float32`` tensor is finite and within bounds once it is rounded, as it is in data. The quick paths
+answer where they are sure; what they leave is decided, and its fault found, by the plain one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, final
+
+import msgspec
+import numpy as np
+
+from torchyard.records.schema import Field
+from torchyard.serve.decoding.numbers import Array, read_numbers
+from torchyard.serve.decoding.values import json_type
+
+_FEW = 256  # numbers: a list of so many costs less than a second look at its text
+_INT64 = np.iinfo(np.int64)
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@final
+class TensorReader:
+    """Reads the values of one tensor field.
+
+    Args:
+        field: a tensor.
+
+    Attributes:
+        attribute: what rows call it.
+        quick_type: what its value is decoded as, for ``read_quickly``.
+    """
+
+    def __init__(self, attribute: str, field: Field) -> None:
+        self.attribute = attribute
+        self.field = field
+        self._shape = field.shape
+        self._dtype = np.dtype(field.dtype)
+        self._is_whole = field.dtype == "int64"
+        self._low, self._high = _limits(field)
+        is_bounded = field.ge is not None or field.le is not None
+        self._is_simple = not self._is_whole and len(field.shape) == 1 and not is_bounded
+        self._is_small = math.prod(field.shape) <= _FEW
+        self.quick_type: Any = json_type(field) if self._is_small else msgspec.Raw
+
+    def read_quickly(self, value: Any) -> Array | None:
+        """What decoding and ``array`` give, of a ``quick_type``; None where they have to decide."""
+        if not self._is_small:
+            return self.read_text(value)
+        # a vector is no shorter than any of its parts: all of them are finite as float32, too
+        if self._is_simple and math.hypot(*value) < _LARGEST / 2:
+            return np.array(value, self._dtype)
+        array = self.array(value)
+        return array if self.find_misfit(array) is None else None
+
+    def read_text(self, text: bytes) -> Array | None:
+        """The same of JSON that nobody has looked at."""
+        array = read_numbers(text, self._shape, whole=self._is_whole)
+        if array is None:
+            return None
+        with np.errstate(over="ignore"):
+            array = array.astype(self._dtype, copy=False)
+        return array if self.find_misfit(array) is None else None
+
+    def array(self, nested: list[Any]) -> Array:
+        """Decoded lists as an array ``dtype [*shape]`` in C order; see ``find_misfit``."""
+        with np.errstate(over="ignore"):
+            return np.array(nested, self._dtype)
+
+    def find_misfit(self, array: Array) -> str | None:
+        """Where an array of the dtype is not finite or out of bounds: ``[0][3]``, or None.
+
+        Bounds of ``float32`` are rounded to it, as elements are.
+        """
+        low, high = self._low, self._high
+        # no comparison holds for what is not a number
+        least, most = np.minimum.reduce(array, axis=None), np.maximum.reduce(array, axis=None)
+        if low <= least and most <= high:
+            return None
+        wrong = np.argwhere(~((array >= low) & (array <= high)))[0]
+        return "".join(f"[{index}]" for index in wrong)
+
+
+def _limits(field: Field) -> tuple[Any, Any]:
+    """The least and the largest element of a tensor, both finite."""
+    if field.dtype == "int64":
+        return (
+            _INT64.min if field.ge is None else max(_INT64.min, math.ceil(field.ge)),
+            _INT64.max if field.le is None else min(_INT64.max, math.floor(field.le)),
+        )
+    return (
+        -_LARGEST if field.ge is None else max(-_LARGEST, _rounded(field.ge)),
+        _LARGEST if field.le is None else min(_LARGEST, _rounded(field.le)),
+    )
+
+
+def _rounded(bound: float) -> float:
+    return float(np.float32(bound)) if abs(bound) <= _LARGEST else math.copysign(math.inf, bound)
