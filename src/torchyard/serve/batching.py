@@ -25,6 +25,7 @@ from torchyard.serve.running import Done, Ran, Run, Score, Waiting, run_batch
 Observe = Callable[[Sequence[Waiting], Ran, float], None]
 
 LARGEST_ON_LOOP_BYTES = 32 << 10  # what takes long is large: a long text, a tensor, many rows
+_ON_LOOP_BYTES = 128 << 10  # of a batch: a row of a tensor is large, and takes no longer for that
 
 # Of the time there is. The rest is for what nobody foresaw and for the way back: simulated, with
 # batches that vary by 30 %, 0.9 answers three times as many too late, and 0.7 refuses more at peak.
@@ -75,7 +76,7 @@ class Batcher:
         self._larger = larger
         self._cost = cost
         self._max_batch_rows = self._batch_rows = max_batch_rows
-        self._max_batch_bytes = LARGEST_ON_LOOP_BYTES if lanes is None else max_queue_bytes
+        self._max_batch_bytes = _ON_LOOP_BYTES if lanes is None else max_queue_bytes
         self._max_queue_bytes = max_queue_bytes
         self._clock = clock
         self._observe = observe
