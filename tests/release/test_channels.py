@@ -171,6 +171,22 @@ def test_deploying_the_champion_drops_the_challenger_and_keeps_the_past() -> Non
     assert rollback_target(state) is None
 
 
+def test_a_model_that_is_undeployed_has_nobody_until_somebody_serves_again() -> None:
+    served = (event(1, "deploy", A), event(2, "deploy", B), event(3, "canary", C, 0.5))
+    gone = (*served, event(4, "undeploy", B, 0.0))
+    state = fold(gone)["m"]
+    assert state == ModelState(
+        model="m", champion=None, challenger=None, routes={}, previous=(A, B), last_event=4
+    )
+    assert rollback_target(state) == B
+    back = fold((*gone, event(5, "rollback", B)))["m"]
+    assert (back.champion, back.routes, back.previous) == (B, {B: 1.0}, (A,))
+    again = fold((*gone, event(5, "deploy", B)))["m"]
+    assert (again.champion, again.previous) == (B, (A,))
+    other = fold((*gone, event(5, "deploy", C)))["m"]
+    assert (other.champion, other.previous) == (C, (A, B))
+
+
 @pytest.mark.parametrize(
     ("events", "text"),
     [
@@ -180,6 +196,9 @@ def test_deploying_the_champion_drops_the_challenger_and_keeps_the_past() -> Non
         ((event(1, "deploy", A), event(2, "promote", B)), "expected the challenger's id"),
         ((event(1, "deploy", A), event(2, "rollback", A)), "else the one before it"),
         ((event(1, "rollback", A),), "The table was edited by hand"),
+        ((event(1, "undeploy", A, 0.0),), "expected the champion's id, a weight of 0"),
+        ((event(1, "deploy", A), event(2, "undeploy", B, 0.0)), "expected the champion's id"),
+        ((event(1, "deploy", A), event(2, "undeploy", A)), "at weight 1; expected"),
     ],
 )
 def test_events_that_cannot_follow_are_refused(events: tuple[ChannelEvent, ...], text: str) -> None:
@@ -198,11 +217,13 @@ def follow(choices: list[tuple[Action, str, float, str]]) -> tuple[ChannelEvent,
             target = state.challenger if state else None
         elif action == "rollback":
             target = rollback_target(state) if state else None
-        elif action == "canary" and (state is None or state.champion == release):
+        elif action == "canary" and (state is None or state.champion in (None, release)):
             target = None
+        elif action == "undeploy":
+            target = state.champion if state else None
         if target is None:
             continue
-        share = weight if action == "canary" else 1.0
+        share = {"canary": weight, "undeploy": 0.0}.get(action, 1.0)
         new = ChannelEvent(
             number=len(events) + 1, at="", model=model, action=action, release=target,
             weight=share, by="", reason="",
@@ -212,7 +233,7 @@ def follow(choices: list[tuple[Action, str, float, str]]) -> tuple[ChannelEvent,
     return tuple(events)
 
 
-ACTIONS: tuple[Action, ...] = ("deploy", "canary", "promote", "rollback")
+ACTIONS: tuple[Action, ...] = ("deploy", "canary", "promote", "rollback", "undeploy")
 LIVES = st.lists(
     st.tuples(
         st.sampled_from(ACTIONS),
@@ -225,9 +246,11 @@ LIVES = st.lists(
 
 
 @given(LIVES)
-def test_routes_always_sum_to_one_and_name_who_serves(events: tuple[ChannelEvent, ...]) -> None:
+def test_routes_sum_to_one_and_name_who_serves_or_nobody_does(
+    events: tuple[ChannelEvent, ...],
+) -> None:
     for state in fold(events).values():
-        assert sum(state.routes.values()) == pytest.approx(1, abs=1e-12)
+        assert sum(state.routes.values()) == pytest.approx(state.champion is not None, abs=1e-12)
         assert all(0 <= weight <= 1 for weight in state.routes.values())
         assert set(state.routes) == {state.champion, state.challenger} - {None}
         assert not state.previous or state.previous[-1] != state.champion

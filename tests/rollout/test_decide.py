@@ -10,7 +10,7 @@ import pytest
 from torchyard.core.errors import BadUsage, NotFound, Refused
 from torchyard.records.live import ChannelEvent, ModelState
 from torchyard.release import ChannelLog
-from torchyard.rollout import canary, deploy, promote, rollback
+from torchyard.rollout import canary, deploy, promote, rollback, undeploy
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 
@@ -35,6 +35,10 @@ def promoted(log: ChannelLog) -> ChannelEvent:
 
 def rolled_back(log: ChannelLog) -> ChannelEvent:
     return rollback(log, model="m", by="sam", reason="why")
+
+
+def undeployed(log: ChannelLog) -> ChannelEvent:
+    return undeploy(log, model="m", by="sam", reason="why")
 
 
 def state(log: ChannelLog) -> ModelState:
@@ -116,6 +120,28 @@ def test_promoting_nothing_is_refused(log: ChannelLog) -> None:
         promoted(log)
 
 
+def test_what_is_undeployed_serves_nobody_and_can_be_brought_back(log: ChannelLog) -> None:
+    deployed(log, A)
+    tried(log, B)
+    gone = undeployed(log)
+    assert (gone.release, gone.weight, gone.by, gone.reason) == (A, 0.0, "sam", "why")
+    assert (state(log).champion, state(log).routes) == (None, {})
+    with pytest.raises(Refused, match="canary of model 'm': found no champion"):
+        tried(log, B)
+    assert rolled_back(log).release == A
+    assert state(log).routes == {A: 1.0}
+
+
+def test_undeploying_nothing_is_refused(log: ChannelLog) -> None:
+    with pytest.raises(Refused, match="undeploy of model 'm': found no champion"):
+        undeployed(log)
+    deployed(log, A)
+    undeployed(log)
+    with pytest.raises(Refused, match="expected a model that is served"):
+        undeployed(log)
+    assert log.last_number() == 2
+
+
 def test_rolling_back_to_nothing_is_refused(log: ChannelLog) -> None:
     with pytest.raises(Refused, match="rollback of model 'm': found nothing earlier"):
         rolled_back(log)
@@ -124,7 +150,9 @@ def test_rolling_back_to_nothing_is_refused(log: ChannelLog) -> None:
         rolled_back(log)
 
 
-@pytest.mark.parametrize("decision", [lambda log: deployed(log, C), promoted, rolled_back])
+@pytest.mark.parametrize(
+    "decision", [lambda log: deployed(log, C), promoted, rolled_back, undeployed]
+)
 def test_a_decision_that_another_overtakes_is_refused(
     log: ChannelLog,
     monkeypatch: pytest.MonkeyPatch,

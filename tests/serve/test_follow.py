@@ -175,6 +175,21 @@ def test_a_channel_log_that_cannot_be_read_keeps_what_is_served() -> None:
     assert bench.step() == replace(during, problem=None)
 
 
+def test_a_model_that_is_undeployed_goes_and_the_others_stay() -> None:
+    bench = Bench()
+    bench.channels.say("a", a1=1.0)
+    bench.channels.say("b", b1=1.0)
+    before = bench.step()
+    bench.channels.number += 1
+    state = bench.channels.by_model["a"]
+    bench.channels.by_model["a"] = replace(state, champion=None, routes={}, previous=("a1",))
+    after = bench.step()
+
+    assert (list(after.models), after.is_ready, after.problem) == (["b"], True, None)
+    assert after.models["b"] is before.models["b"]
+    assert after.applied_event == 3
+
+
 def test_a_model_without_traffic_is_not_deployed() -> None:
     bench = Bench()
     bench.channels.say("a", a1=0.0)

@@ -25,12 +25,13 @@ from typing import Literal
 
 from torchyard.records.measures import Measured
 
-Action = Literal["deploy", "canary", "promote", "rollback"]
+Action = Literal["deploy", "canary", "promote", "rollback", "undeploy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelEvent:
-    """One decision about who serves. ``weight`` is the share of traffic, 0 to 1.
+    """One decision about who serves. ``weight`` is the share of traffic, 0 to 1; of a model that is
+    undeployed it is 0, and ``release`` is who served.
 
     ``number`` rises by one per event over all models; ``at`` is an ISO time in UTC.
     """
@@ -49,8 +50,9 @@ class ChannelEvent:
 class ModelState:
     """The fold of a model's events: who serves what share now, and who served before.
 
-    ``routes`` maps release to weight and sums to 1; ``champion`` is None before the first deploy;
-    ``previous`` lists earlier champions, the last one last.
+    ``routes`` maps release to weight and sums to 1; ``champion`` is None and ``routes`` is empty
+    before the first deploy and while the model is undeployed; ``previous`` lists earlier champions,
+    the last one last.
     """
 
     model: str

@@ -38,7 +38,8 @@ def fold(
 def rollback_target(state: ModelState) -> str | None:
     """Who serves everything after a rollback; None when there is nothing to return to.
 
-    The champion when a challenger is beside it, else the champion before it.
+    The champion when a challenger is beside it, else the champion before it: of a model that is
+    undeployed, the one that served.
     """
     if state.challenger is not None:
         return state.champion
@@ -78,11 +79,19 @@ def _rollback(state: ModelState, event: ChannelEvent) -> ModelState:
     return _alone(event.release, previous, event)
 
 
+def _undeploy(state: ModelState, event: ChannelEvent) -> ModelState:
+    if state.champion is None or state.champion != event.release or event.weight != 0:
+        raise _cannot_follow(event, "the champion's id, a weight of 0")
+    previous = (*state.previous, state.champion)
+    return replace(_nobody(state.model), previous=previous, last_event=event.number)
+
+
 _RULES: dict[Action, Callable[[ModelState, ChannelEvent], ModelState]] = {
     "deploy": _deploy,
     "canary": _canary,
     "promote": _promote,
     "rollback": _rollback,
+    "undeploy": _undeploy,
 }
 
 
@@ -104,10 +113,11 @@ def _alone(release: str, previous: tuple[str, ...], event: ChannelEvent) -> Mode
 
 
 def _earlier(state: ModelState, new: str) -> tuple[str, ...]:
-    """Earlier champions once ``new`` serves; one that goes on serving is not its own past."""
-    if state.champion is None or state.champion == new:
-        return state.previous
-    return (*state.previous, state.champion)
+    """Earlier champions once ``new`` serves; one that goes on serving, or serves again after nobody
+    did, is not its own past.
+    """
+    past = state.previous if state.champion is None else (*state.previous, state.champion)
+    return past[:-1] if past[-1:] == (new,) else past
 
 
 def _cannot_follow(event: ChannelEvent, expected: str) -> BadRecord:

@@ -5,7 +5,7 @@ Makes: channel events; the news that a running server follows them.
 Never: talks to a server; changes a release.
 """
 
-from torchyard.rollout.decide import canary, deploy, promote, rollback
+from torchyard.rollout.decide import canary, deploy, promote, rollback, undeploy
 from torchyard.rollout.watch import living_workers, running_server, wait_until_followed
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "promote",
     "rollback",
     "running_server",
+    "undeploy",
     "wait_until_followed",
 ]

@@ -1,4 +1,4 @@
-"""The four decisions about who serves, each one checked against the present state and appended.
+"""The decisions about who serves, each one checked against the present state and appended.
 
 A decision reads the state and appends on the condition that nothing came in between, so two people
 who decide at once cannot both be right by accident: the later one is refused and looks again.
@@ -133,6 +133,26 @@ def rollback(log: ChannelLog, *, model: str, by: str, reason: str) -> ChannelEve
     return log.append(
         model=model, action="rollback", release=target, weight=1.0, by=by, reason=reason,
         expect_last=_last(state),
+    )  # fmt: skip
+
+
+def undeploy(log: ChannelLog, *, model: str, by: str, reason: str) -> ChannelEvent:
+    """Take a model out of service, champion and challenger; a rollback brings the champion back.
+
+    Raises:
+        Refused: nothing serves, or another decision came in between.
+    """
+    state = _state(log, model)
+    if state is None or state.champion is None:
+        raise Refused(
+            where=f"undeploy of model '{model}'",
+            found="no champion",
+            expected="a model that is served",
+            remedy="Nothing is left to do.",
+        )
+    return log.append(
+        model=model, action="undeploy", release=state.champion, weight=0.0, by=by, reason=reason,
+        expect_last=state.last_event,
     )  # fmt: skip
 
 
