@@ -7,6 +7,7 @@ answer where they are sure; what they leave is decided, and its fault found, by 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, final
 
@@ -27,11 +28,12 @@ class TensorReader:
     """Reads the values of one tensor field.
 
     Args:
+        attribute: what rows call it.
         field: a tensor.
 
     Attributes:
-        attribute: what rows call it.
-        quick_type: what its value is decoded as, for ``read_quickly``.
+        quick_type: what its nested lists are decoded as, for ``read_quickly``.
+        flat_type: what one list of all its numbers is decoded as, for ``read_flat``.
     """
 
     def __init__(self, attribute: str, field: Field) -> None:
@@ -42,33 +44,50 @@ class TensorReader:
         self._is_whole = field.dtype == "int64"
         self._low, self._high = _limits(field)
         is_bounded = field.ge is not None or field.le is not None
-        self._is_simple = not self._is_whole and len(field.shape) == 1 and not is_bounded
+        self._is_simple = not self._is_whole and not is_bounded
+        self._is_flat = len(field.shape) == 1
         self._is_small = math.prod(field.shape) <= _FEW
+        flat = dataclasses.replace(field, shape=(math.prod(field.shape),))
         self.quick_type: Any = json_type(field) if self._is_small else msgspec.Raw
+        self.flat_type: Any = json_type(flat) if self._is_small else msgspec.Raw
 
     def read_quickly(self, value: Any) -> Array | None:
         """What decoding and ``array`` give, of a ``quick_type``; None where they have to decide."""
         if not self._is_small:
             return self.read_text(value)
-        # a vector is no shorter than any of its parts: all of them are finite as float32, too
-        if self._is_simple and math.hypot(*value) < _LARGEST / 2:
+        if self._is_flat and self._is_simple and _is_finite(value):
             return np.array(value, self._dtype)
         array = self.array(value)
-        return array if self.find_misfit(array) is None else None
+        return array if self.is_fit(array) else None
 
-    def read_text(self, text: bytes) -> Array | None:
+    def read_flat(self, value: Any) -> Array | None:
+        """The same of a ``flat_type``: all numbers in one list, the last index moves fastest."""
+        if not self._is_small:
+            return self.read_text(value, may_be_flat=True)
+        if self._is_simple and _is_finite(value):
+            return np.array(value, self._dtype).reshape(self._shape)
+        array = self.array(value).reshape(self._shape)
+        return array if self.is_fit(array) else None
+
+    def read_text(self, text: bytes, *, may_be_flat: bool = False) -> Array | None:
         """The same of JSON that nobody has looked at."""
-        array = read_numbers(text, self._shape, whole=self._is_whole)
+        array = read_numbers(text, self._shape, whole=self._is_whole, may_be_flat=may_be_flat)
         if array is None:
             return None
         with np.errstate(over="ignore"):
             array = array.astype(self._dtype, copy=False)
-        return array if self.find_misfit(array) is None else None
+        return array if self.is_fit(array) else None
 
     def array(self, nested: list[Any]) -> Array:
         """Decoded lists as an array ``dtype [*shape]`` in C order; see ``find_misfit``."""
         with np.errstate(over="ignore"):
             return np.array(nested, self._dtype)
+
+    def is_fit(self, array: Array) -> bool:
+        """Whether an array of the dtype has no misfit, for what that costs least."""
+        if self._is_small and self._is_simple:
+            return _is_finite(array.ravel().tolist()) or self.find_misfit(array) is None
+        return self.find_misfit(array) is None
 
     def find_misfit(self, array: Array) -> str | None:
         """Where an array of the dtype is not finite or out of bounds: ``[0][3]``, or None.
@@ -82,6 +101,11 @@ class TensorReader:
             return None
         wrong = np.argwhere(~((array >= low) & (array <= high)))[0]
         return "".join(f"[{index}]" for index in wrong)
+
+
+def _is_finite(values: list[float]) -> bool:
+    """Whether all are surely finite as ``float32``: a vector is no shorter than any part of it."""
+    return math.hypot(*values) < _LARGEST / 2
 
 
 def _limits(field: Field) -> tuple[Any, Any]:

@@ -64,6 +64,10 @@ class RowDecoder:
         max_rows: most rows in one body.
         later: names of fields that are known only later; a row that has one is told so.
 
+    Attributes:
+        tensors: readers of the tensor fields.
+        row_type: what a row is; field number ``n`` is its ``f<n>``, tensors are arrays at last.
+
     Raises:
         BadRecord: a field's name holds a quote, a backslash or a control character, or a field's
             rules contradict each other.
@@ -75,16 +79,16 @@ class RowDecoder:
         # Field names need not be identifiers, attributes must be: they are f0, f1, ... inside.
         names = [f"f{n}" for n in range(len(schema.fields))]
         self.columns: Callable[[Sequence[object]], Columns] = RowColumns(schema, names)
-        self._tensors = [
+        self.tensors = [
             TensorReader(f"f{n}", field)
             for n, field in enumerate(schema.fields)
             if field.kind == "tensor"
         ]
-        row = _row_struct(schema)
-        self._rows: Any = list[row]  # type: ignore[valid-type]
-        self._body = msgspec.json.Decoder(_body_struct(row, max_rows))
-        if self._tensors:
-            quick = {one.field.name: one.quick_type for one in self._tensors}
+        self.row_type = _row_struct(schema)
+        self._rows: Any = list[self.row_type]  # type: ignore[name-defined]
+        self._body = msgspec.json.Decoder(_body_struct(self.row_type, max_rows))
+        if self.tensors:
+            quick = {one.field.name: one.quick_type for one in self.tensors}
             self._quick_body = msgspec.json.Decoder(
                 _body_struct(_row_struct(schema, quick), max_rows)
             )
@@ -106,7 +110,7 @@ class RowDecoder:
             BadData: the body does not fit; ``where`` is a path such as ``$.rows[3].distance``.
         """
         try:
-            request = self._decoded_quickly(body) if self._tensors else None
+            request = self._decoded_quickly(body) if self.tensors else None
             if request is None:
                 request = cast(PredictBody, self._body.decode(body))
                 self._make_arrays(request.rows, "$.rows")
@@ -132,7 +136,7 @@ class RowDecoder:
             msgspec.ValidationError: a row does not fit; the caller knows what to call its place.
         """
         has_arrays = any(
-            isinstance(rows[0].get(one.field.name), np.ndarray) for one in self._tensors
+            isinstance(rows[0].get(one.field.name), np.ndarray) for one in self.tensors
         )
         kind = self._array_rows if has_arrays else self._rows
         decoded = cast(list[object], msgspec.convert(rows, kind))
@@ -146,7 +150,7 @@ class RowDecoder:
         except JsonFault:
             return None
         for row in request.rows:
-            for reader in self._tensors:
+            for reader in self.tensors:
                 value = getattr(row, reader.attribute)
                 array = None if value is None else reader.read_quickly(value)
                 if array is None:
@@ -157,10 +161,11 @@ class RowDecoder:
     def _make_arrays(self, rows: Sequence[object], where: str) -> None:
         """Put arrays in the place of tensors' nested lists."""
         for place, row in enumerate(rows):
-            for reader in self._tensors:
+            for reader in self.tensors:
                 value = getattr(row, reader.attribute)
                 array = value if isinstance(value, np.ndarray) else reader.array(value)
-                if (within := reader.find_misfit(array)) is not None:
+                if not reader.is_fit(array):
+                    within = reader.find_misfit(array)
                     path = f"{where}[{place}].{reader.field.name}{within}"
                     raise msgspec.ValidationError(f"Number out of range - at `{path}`")
                 setattr(row, reader.attribute, array)

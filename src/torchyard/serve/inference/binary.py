@@ -133,6 +133,8 @@ def encode(values: Sequence[Any], datatype: str) -> bytes:
     if datatype == "BYTES":
         things = [value.encode() if isinstance(value, str) else value for value in values]
         return b"".join([_LENGTH.pack(len(thing)) + thing for thing in things])
+    if datatype == "FP32":  # what answers are made of: five times as fast as an array of a few
+        return struct.pack(f"<{len(values)}f", *values)
     encoded: bytes = np.array(values, _DTYPES[datatype]).tobytes()
     return encoded
 

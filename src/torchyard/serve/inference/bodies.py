@@ -17,6 +17,7 @@ KNOWN = ("inputs", "outputs", "id", "parameters", "name", "shape", "datatype", "
 MOST_DIMENSIONS = 32
 
 Parameters = dict[str, str | int | float | bool]
+RequestId = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class JsonTensor(Tensor, forbid_unknown_fields=True):
@@ -41,7 +42,7 @@ class InferBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of an infer request."""
 
     inputs: Annotated[list[JsonTensor], Meta(min_length=1)]
-    id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    id: RequestId | None = None
     parameters: Parameters | None = None
     outputs: list[Wanted] | None = None
     model_name: str | None = None  # the path has it; the examples of the binary extension say both

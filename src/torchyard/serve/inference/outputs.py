@@ -6,7 +6,8 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,62 @@ from torchyard.serve.inference.choosing import answer_parameters
 from torchyard.serve.inference.wishes import Wish, given
 
 BYTES_TYPE = b"application/octet-stream"
+
+Reply = Callable[[str, Scores], Answer]
+
+_ENCODE = msgspec.json.Encoder().encode
+
+
+class _Told(msgspec.Struct, gc=False):
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class _Listed(_Told, gc=False):
+    data: list[Any]
+
+
+class _Sized(_Told, gc=False):
+    parameters: dict[str, int]
+
+
+class _Body(msgspec.Struct, gc=False):
+    model_name: str
+    model_version: str
+    id: str
+    parameters: msgspec.Raw
+    outputs: list[_Told]
+
+
+def reply_of(engine: Engine, wishes: Sequence[Wish]) -> Reply:
+    """A function from a request's id and its scores to what ``answer_of`` answers, quicker.
+
+    Args:
+        engine: who answers.
+        wishes: the outputs, without an explanation.
+    """
+    task, model, version = engine.task, engine.model, engine.version
+    parameters = msgspec.Raw(_ENCODE(answer_parameters(engine)))
+    is_binary = any(wish.is_binary for wish in wishes)
+
+    def reply(name: str, scores: Scores) -> Answer:
+        outputs: list[_Told] = []
+        pieces = [b""]
+        for wish in wishes:
+            datatype, shape, values = given(task, wish, scores)
+            if wish.is_binary:
+                pieces.append(content := binary.encode(values, datatype))
+                size = {"binary_data_size": len(content)}
+                outputs.append(_Sized(wish.output.name, datatype, shape, size))
+            else:
+                outputs.append(_Listed(wish.output.name, datatype, shape, values))
+        pieces[0] = text = _ENCODE(_Body(model, version, name, parameters, outputs))
+        if not is_binary:
+            return Answer(200, text)
+        return Answer(200, b"".join(pieces), BYTES_TYPE, ((binary.HEADER, b"%d" % len(text)),))
+
+    return reply
 
 
 def answer_of(engine: Engine, name: str, wishes: Sequence[Wish], scores: Scores) -> Answer:
@@ -50,7 +107,7 @@ def answer_of(engine: Engine, name: str, wishes: Sequence[Wish], scores: Scores)
 
 def _told(engine: Engine, wish: Wish, scores: Scores) -> tuple[dict[str, object], bytes]:
     """An output's JSON, and the bytes that follow it."""
-    datatype, shape, values = given(engine, wish, scores)
+    datatype, shape, values = given(engine.task, wish, scores)
     told = {"name": wish.output.name, "datatype": datatype, "shape": shape}
     if not wish.is_binary:
         return {**told, "data": values}, b""

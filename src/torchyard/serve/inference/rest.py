@@ -13,13 +13,14 @@ from torchyard.serve.http.connection import Exchange
 from torchyard.serve.http.predict import routing_key
 from torchyard.serve.inference import binary, choosing
 from torchyard.serve.inference.bodies import InferBody, decode_infer
-from torchyard.serve.inference.outputs import answer_of
+from torchyard.serve.inference.outputs import Reply, answer_of
+from torchyard.serve.inference.shortcuts import shortcuts_of
 from torchyard.serve.inference.tensors import rows_of, rules_of
 from torchyard.serve.inference.wishes import Wish, explanation_of, wishes_of
 from torchyard.serve.predictions import EXPLANATION
 from torchyard.version import __version__
 
-EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "statistics")
 
 
 def server(app: Application, exchange: Exchange) -> None:
@@ -79,12 +80,29 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
     """
     served = app.served(model)
     exchange.model = model
-    request = decode_infer(exchange.body, exchange.header(binary.HEADER))
-    name = request.id or app.ids.make(1)[0]
-    engine = (
-        choosing.engine_of(served, version) if version else _split(exchange, served, request, name)
-    )
+    if not version and len(served.engines) > 1:
+        _infer_plainly(app, exchange, None, served)
+        return
+    engine = choosing.engine_of(served, version)
     app.check_room(exchange, engine)
+    asked = shortcuts_of(engine).read(engine, exchange.body, exchange.header(binary.HEADER))
+    if asked is None:
+        _infer_plainly(app, exchange, engine, served)
+        return
+    row, name, reply = asked
+    name = name or app.ids.make(1)[0]
+    app.score(exchange, engine, [row], [name], partial(_reply, exchange, reply, name))
+
+
+def _infer_plainly(
+    app: Application, exchange: Exchange, engine: Engine | None, served: Served
+) -> None:
+    body, header = exchange.body, exchange.header(binary.HEADER)
+    request = decode_infer(body, header)
+    name = request.id or app.ids.make(1)[0]
+    if engine is None:
+        engine = _split(exchange, served, request, name)
+        app.check_room(exchange, engine)
     wishes = wishes_of(engine, request.parameters, request.outputs)
     wishes += explanation_of(request.parameters)
     rows = rows_of(request.inputs, engine.decoder, max_rows=app.settings.max_rows)
@@ -93,16 +111,19 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
     if any(wish.output is EXPLANATION for wish in wishes):
         explain_tensors(app, exchange, engine, rows, ids, answer)
     else:
+        shortcuts_of(engine).keep(engine, body, header, request, wishes)
         app.score(exchange, engine, rows, ids, answer)
 
 
 def _split(exchange: Exchange, served: Served, request: InferBody, name: str) -> Engine:
-    if len(served.engines) == 1:
-        return served.champion
     key = (request.parameters or {}).get("key")
     return choosing.split_engine(
         served, str(key) if key is not None else routing_key(exchange) or name
     )
+
+
+def _reply(exchange: Exchange, reply: Reply, name: str, scores: Scores) -> None:
+    exchange.answer(reply(name, scores))
 
 
 def _answer(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from torchyard.core.errors import BadData
+from torchyard.records.schema import Task
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.inference.bodies import Parameters, Wanted
 from torchyard.serve.inference.choosing import wanted_outputs
@@ -72,18 +73,18 @@ def explanation_of(parameters: Parameters | None, *, is_binary: bool = False) ->
     return [Wish(EXPLANATION, is_binary)] if wanted else []
 
 
-def given(engine: Engine, wish: Wish, scores: Scores) -> Given:
+def given(task: Task, wish: Wish, scores: Scores) -> Given:
     """What an output holds.
 
     Args:
-        engine: who answered.
+        task: what was predicted.
         wish: the output, and its form.
         scores: one list for each row.
     """
     output, datatype, shape = wish.output, str(wish.output.datatype), list(wish.output.shape)
-    values = tensor_data(engine.task, output, scores)
+    values = tensor_data(task, output, scores)
     if wish.most is not None:
-        values = _named(values, engine.task.classes, wish.most)
+        values = _named(values, task.classes, wish.most)
         datatype, shape = "BYTES", [wish.most]
     return Given(datatype, [len(scores), *shape], values)
 

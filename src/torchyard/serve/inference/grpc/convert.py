@@ -106,7 +106,7 @@ def response(
     for key, text in answer_parameters(engine).items():
         answer.parameters[key].string_param = text
     for wish in wishes:
-        datatype, shape, values = given(engine, wish, scores)
+        datatype, shape, values = given(engine.task, wish, scores)
         tensor = answer.outputs.add(name=wish.output.name, datatype=datatype, shape=shape)
         if is_raw:
             answer.raw_output_contents.append(encode(values, datatype))
