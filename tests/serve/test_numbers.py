@@ -139,6 +139,56 @@ def test_flat_lists_are_taken_where_they_may_be() -> None:
     assert read_numbers(b"[[], 1, 2, 3, 4]", (2, 2), whole=False, may_be_flat=True) is None
 
 
+LONE = Field(name="x", kind="tensor", shape=(2, 150))
+LONE_DECODER = RowDecoder(Schema(fields=(LONE,)), max_rows=3)
+LISTS = [[0.5] * 150, [1e-3] * 149 + [7]]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_rows_of_one_large_tensor_are_read_in_one_go(
+    rows: int, separators: tuple[str, str]
+) -> None:
+    body = json.dumps({"rows": [{"x": LISTS}] * rows}, separators=separators).encode()
+
+    found = LONE_DECODER.tensors[0].read_rows(body, most=3)
+
+    assert found is not None
+    assert [array.tolist() for array in found] == [np.array(LISTS, np.float32).tolist()] * rows
+    decoded: list[Any] = LONE_DECODER.decode(body).rows
+    assert [row.f0.tolist() for row in decoded] == [np.array(LISTS, np.float32).tolist()] * rows
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"rows": [{"x": LISTS}], "ids": ["a"]},
+        {"rows": [{"x": LISTS}] * 4},
+        {"rows": []},
+        {"rows": [{"x": LISTS}, {}]},
+        {"rows": [{"x": LISTS, "y": 1}]},
+        {"rows": [{"y": LISTS}]},
+        {"rows": [{"x": [LISTS[0]]}]},
+        {"rows": [{"x": [*LISTS, []]}]},
+        {"rows": [{"x": [LISTS[0], [*LISTS[1][:-1], [7]]]}]},
+        {"rows": [{"x": [[*LISTS[0][:-2], [1, 2], []], LISTS[1]]}]},
+        {"rows": [{"x": [LISTS[0], [*LISTS[1][:-1], "["]]}]},
+        {"rows": [{"x": [LISTS[0], [*LISTS[1][:-1], 1e39]]}]},
+        {"rows": {"x": LISTS}},
+        {"data": [{"x": LISTS}]},
+    ],
+)
+def test_rows_of_anything_else_are_left_to_the_plain_path(body: Any) -> None:
+    assert LONE_DECODER.tensors[0].read_rows(json.dumps(body).encode(), most=3) is None
+
+
+@pytest.mark.parametrize(
+    "text", ['{"rows": [{"x": 1', "\ufeff{}]}", '{"rows": [{"x": 1}]} }]}', "{}]}"]
+)
+def test_what_is_no_json_is_left_to_the_plain_path(text: str) -> None:
+    assert LONE_DECODER.tensors[0].read_rows(text.encode(), most=3) is None
+
+
 def test_whole_numbers_are_read_to_the_last_digit() -> None:
     array = read_numbers(b"[9223372036854775807, -9223372036854775808]", (2,), whole=True)
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from torchyard.records.schema import Field
-from torchyard.serve.decoding.numbers import Array, read_numbers
+from torchyard.serve.decoding.numbers import Array, read_numbers, read_rows
 from torchyard.serve.decoding.values import json_type
 
 _FEW = 256  # numbers: a list of so many costs less than a second look at its text
@@ -74,6 +74,21 @@ class TensorReader:
         array = read_numbers(text, self._shape, whole=self._is_whole, may_be_flat=may_be_flat)
         if array is None:
             return None
+        return self._rounded(array)
+
+    def read_rows(self, body: bytes, *, most: int) -> list[Array] | None:
+        """What rows of this field alone have in a predict body, where it has nothing but rows."""
+        if self._is_small:
+            return None
+        name, shape = self.field.name, self._shape
+        arrays = read_rows(body, name, shape, whole=self._is_whole, most=most)
+        if arrays is None:
+            return None
+        rounded = [self._rounded(array) for array in arrays]
+        return None if any(array is None for array in rounded) else rounded  # type: ignore[return-value]
+
+    def _rounded(self, array: Array) -> Array | None:
+        """A quickly read array as elements are in data; None where one does not fit."""
         with np.errstate(over="ignore"):
             array = array.astype(self._dtype, copy=False)
         return array if self.is_fit(array) else None

@@ -50,19 +50,67 @@ def read_numbers(
         return None
     try:
         lists = parser.parse(bytes(text))
-        array = np.frombuffer(
-            lists.as_buffer(of_type="i" if whole else "d"), "i8" if whole else "f8"
-        )
+        array = _array_of(lists, whole)
         if array.size != math.prod(shape):
             return None
         # No number has a bracket, and texts were refused: so many lists are there, and no more.
-        brackets = np.count_nonzero(np.frombuffer(text, np.uint8) == _BRACKET)
+        brackets = _brackets(text)
         is_flat = may_be_flat and brackets == 1
         if not is_flat and not (brackets == _lists(shape) and _nests(lists, shape)):
             return None
     except (AttributeError, TypeError, ValueError, RuntimeError):  # not lists of numbers
         return None
     return array.reshape(shape)
+
+
+def read_rows(
+    body: bytes, name: str, shape: Sequence[int], *, whole: bool, most: int
+) -> list[Array] | None:
+    """The arrays of ``{"rows": [{"<name>": [...]}, ...]}``; see ``read_numbers``.
+
+    Args:
+        body: JSON.
+        name: of the only field.
+        shape: of each row's array.
+        whole: see ``read_numbers``.
+        most: rows.
+
+    Returns:
+        None where the text is anything else, or has more rows.
+
+    Example:
+        >>> read_rows(b'{"rows": [{"y": [1]}]}', "x", (1,), whole=True, most=9) is None
+        True
+    """
+    parser = _parser(len(body))
+    if parser is None or not (body.startswith(b"{") and body.endswith(b"}]}")):
+        return None  # without a second look at what has more members than rows
+    try:
+        document = parser.parse(body)
+        rows = document["rows"]
+        if len(document) != 1 or not (
+            1 <= len(rows) <= most and _brackets(body) == 1 + len(rows) * _lists(shape)
+        ):
+            return None
+        arrays = []
+        for row in rows:
+            lists = row[name]
+            array = _array_of(lists, whole)
+            if len(row) != 1 or array.size != math.prod(shape) or not _nests(lists, shape):
+                return None
+            arrays.append(array.reshape(shape))
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError):
+        return None
+    return arrays
+
+
+def _array_of(lists: Any, whole: bool) -> Array:
+    content = lists.as_buffer(of_type="i" if whole else "d")
+    return np.frombuffer(content, "i8" if whole else "f8")
+
+
+def _brackets(text: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _BRACKET))
 
 
 def _parser(size: int) -> Any:

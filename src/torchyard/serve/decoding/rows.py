@@ -76,6 +76,7 @@ class RowDecoder:
     def __init__(self, schema: Schema, *, max_rows: int, later: Collection[str] = ()) -> None:
         self.schema = schema
         self.later = tuple(later)
+        self._max_rows = max_rows
         # Field names need not be identifiers, attributes must be: they are f0, f1, ... inside.
         names = [f"f{n}" for n in range(len(schema.fields))]
         self.columns: Callable[[Sequence[object]], Columns] = RowColumns(schema, names)
@@ -92,6 +93,7 @@ class RowDecoder:
             self._quick_body = msgspec.json.Decoder(
                 _body_struct(_row_struct(schema, quick), max_rows)
             )
+            self._lone = self.tensors[0] if len(schema.fields) == 1 else None
             as_arrays = dict.fromkeys(quick, Any)
             self._array_rows: Any = list[_row_struct(schema, as_arrays)]  # type: ignore[misc]
         self.loggable: Callable[[object], object] = loggable_form(schema)
@@ -145,6 +147,11 @@ class RowDecoder:
 
     def _decoded_quickly(self, body: bytes) -> PredictBody | None:
         """What ``decode`` gives, without a Python object for each number; None if it is unsure."""
+        if self._lone is not None:
+            arrays = self._lone.read_rows(body, most=self._max_rows)
+            if arrays is not None:
+                rows = [self.row_type(f0=array) for array in arrays]
+                return cast(PredictBody, self._body.type(rows=rows))
         try:
             request = cast(PredictBody, self._quick_body.decode(body))
         except JsonFault:
