@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from torchyard.records.schema import Field
+from torchyard.serve.decoding.arrays import TensorReader
 from torchyard.serve.decoding.rows import RowDecoder
 from torchyard.serve.inference.bodies import JsonTensor
 
@@ -31,7 +32,7 @@ _LENGTH_BYTES = 4
 class _Array(NamedTuple):
     """Where in the bytes a tensor lies."""
 
-    name: str
+    reader: TensorReader
     dtype: Any
     elements: int
     start: int
@@ -66,15 +67,28 @@ class ByteForm:
         """A row; None where the plain path has to look."""
         if len(content) != self._layout.size:
             return None
+        if not self._takes:
+            return self._read_arrays(content)
         row: dict[str, object] = {}
         try:
             for (name, take), value in zip(self._takes, self._layout.unpack(content), strict=True):
                 row[name] = take(value)
-            for name, dtype, elements, start, shape in self._arrays:
-                row[name] = np.frombuffer(content, dtype, elements, start).reshape(shape)
+            for reader, dtype, elements, start, shape in self._arrays:
+                array = np.frombuffer(content, dtype, elements, start).reshape(shape)
+                row[reader.field.name] = array
             return self._decoder.convert([row])[0]
         except (ValueError, msgspec.ValidationError):
             return None
+
+    def _read_arrays(self, content: memoryview) -> object | None:
+        """A row of tensors alone."""
+        row: dict[str, object] = {}
+        for reader, dtype, elements, start, shape in self._arrays:
+            array = np.frombuffer(content, dtype, elements, start).reshape(shape)
+            if not reader.is_fit(array):
+                return None
+            row[reader.attribute] = array
+        return self._decoder.row_type(**row)
 
 
 def form_of(inputs: list[JsonTensor], decoder: RowDecoder) -> ByteForm | None:
@@ -84,6 +98,7 @@ def form_of(inputs: list[JsonTensor], decoder: RowDecoder) -> ByteForm | None:
         inputs: as the plain path has read them.
         decoder: that read them.
     """
+    readers = {reader.field.name: reader for reader in decoder.tensors}
     layout, start = "<", 0
     takes: list[tuple[str, Take]] = []
     arrays: list[_Array] = []
@@ -100,7 +115,8 @@ def form_of(inputs: list[JsonTensor], decoder: RowDecoder) -> ByteForm | None:
             takes.append((field.name, piece[1]))
         elif tensor.datatype == _ELEMENTS[field.dtype]:
             dtype = np.dtype(field.dtype).newbyteorder("<")
-            arrays.append(_Array(field.name, dtype, math.prod(field.shape), start, field.shape))
+            reader = readers[field.name]
+            arrays.append(_Array(reader, dtype, math.prod(field.shape), start, field.shape))
             layout += f"{size}x"
         else:
             return None
