@@ -185,7 +185,7 @@ def _application(start: WorkerStart, loop: asyncio.AbstractEventLoop) -> Applica
 def _listener(app: Application, tls: Tls | None, *, leads_to: frozenset[str]) -> Listener:
     return Listener(
         handle=partial(dispatch, app, leads_to=leads_to),
-        observe=app.observe,
+        observe=app.watch.answered,
         limits=_limits(app.settings),
         clock=app.clock,
         connections=set(),

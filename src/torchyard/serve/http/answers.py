@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
-from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +21,7 @@ _STATUS_OF = {
     "unauthenticated": 401,
     "forbidden": 403,
     "not_found": 404,
+    "refused": 409,
     "not_ready": 503,
     "overloaded": 503,
 }
@@ -39,7 +39,7 @@ _ANY = b"%b" + _TYPED + b"%b\r\n%b"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A status, a body and its type; ``headers`` beyond type, length and connection."""
 
     status: int
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
         """The same with one header more, if there is anything to say in it."""
         if not value:
             return self
-        return self._replace(headers=(*self.headers, (name, value.encode("ascii"))))
+        return msgspec.structs.replace(self, headers=(*self.headers, (name, value.encode("ascii"))))
 
     def to_bytes(self, *, is_last: bool, without_body: bool = False) -> bytes:
         """The answer on the wire.

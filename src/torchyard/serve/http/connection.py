@@ -10,7 +10,7 @@ from http import HTTPStatus
 from math import inf
 from typing import cast, final
 
-from torchyard.core.errors import BadUsage, Overloaded, YardError
+from torchyard.core.errors import BadUsage, YardError
 from torchyard.serve.admission.crowd import Crowd
 from torchyard.serve.admission.proxies import Proxies
 from torchyard.serve.calls import LONGEST_DEADLINE_MS
@@ -97,7 +97,7 @@ class Exchange:
         Raises:
             BadUsage: it is not 1 to 600,000 milliseconds.
         """
-        text = self.headers.get(b"x-deadline-ms")
+        text = self._head.headers.get(b"x-deadline-ms")
         if text is None:
             return None
         if not (text.isdigit() and len(text) < 10 and 1 <= int(text) <= LONGEST_DEADLINE_MS):
@@ -120,12 +120,12 @@ class Exchange:
     def answer(self, answer: Answer) -> None:
         """Answer. Nothing happens when the exchange was answered before."""
         if self.wire is None:
-            connection = self._connection
-            if NAME in self.headers:
-                answer = answer.with_header(NAME, well_formed(self.headers[NAME]))
+            connection, head = self._connection, self._head
+            if NAME in head.headers:
+                answer = answer.with_header(NAME, well_formed(head.headers[NAME]))
             self.is_last = self.is_last or connection.ends_with(self)
             self.wire = answer.to_bytes(
-                is_last=self.is_last, without_body=self._head.method == "HEAD"
+                is_last=self.is_last, without_body=head.method == "HEAD"
             )
             connection.answered(self, answer)
 
@@ -197,12 +197,17 @@ class Connection(asyncio.Protocol):
     It ends when its reader is closed (by a refusal, by the client, by ``Connection: close``) and
     everything pending has been answered.
 
+    Args:
+        listener: what it shares with others.
+        told: the answer with which it is ended, whatever it sends; None for one that is served.
+
     Attributes:
         client: the name in the other side's certificate, else its address, without its port.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, told: Answer | None = None) -> None:
         self.client = ""
+        self._told = told
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(
@@ -232,8 +237,9 @@ class Connection(asyncio.Protocol):
         self._is_proxy = self._listener.proxies.trusts(address)
         self._listener.connections.add(self)
         refusal = self._listener.crowd.enter(self.client, is_proxy=self._is_proxy)
-        if refusal is not None:
-            self._turn_away(refusal)
+        told = self._told if refusal is None else refuse(refusal)
+        if told is not None:
+            self._turn_away(told)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio: the connection is gone; answers still to come are dropped."""
@@ -322,13 +328,13 @@ class Connection(asyncio.Protocol):
         self._pending.append(exchange)
         listener.handle(exchange)
 
-    def _turn_away(self, refusal: Overloaded) -> None:
-        """End a connection that is one too many: with a word, while there is room for that."""
+    def _turn_away(self, told: Answer) -> None:
+        """End a connection that is not served: with a word, while there is room for that."""
         self._reader.close()
         if self._listener.crowd.is_overfull:
             self._abort()
         else:
-            self._refuse(refuse(refusal))
+            self._refuse(told)
 
     def _is_slow(self, waited_s: float) -> bool:
         """Whether the rest of a request takes too long, in all or for what there is of its body."""
