@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from torchyard.optimize import Candidate
 from torchyard.optimize.plans import PLANS
 from torchyard.records.evidence import VARIANT_FILES, Runtime
 from torchyard.runtimes import open_model, openvino
+from torchyard.runtimes.devices import device_tolerance, lacking
 from torchyard.runtimes.parts import read_parts, write_parts
+from torchyard.yard.proof import GOLDEN_TOLERANCE
 
 TASK = ty.multiclass_classification("late", classes=("no", "a little", "very"))
 # how far a probability may be off, by what it was computed in
@@ -99,7 +102,7 @@ def _check_batches(candidate: Candidate, whole: Any) -> None:
         np.testing.assert_allclose(answers, whole[:size], atol=bound)
 
 
-def _check_threads(candidate: Candidate, whole: Any) -> None:
+def _check_threads(candidate: Candidate, whole: Any, *, atol: float | None = None) -> None:
     """Distinct rows from several threads at once: each gets its own answers."""
     model, rows = candidate.model, columns()
     assert model is not None
@@ -109,7 +112,8 @@ def _check_threads(candidate: Candidate, whole: Any) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(ask, range(0, 400, 5)))
-    np.testing.assert_allclose(np.concatenate(answers), whole, atol=TOLERANCE[candidate.precision])
+    bound = TOLERANCE[candidate.precision] if atol is None else atol
+    np.testing.assert_allclose(np.concatenate(answers), whole, atol=bound)
 
 
 @pytest.mark.parametrize("runtime", BODIES)
@@ -177,6 +181,35 @@ def test_a_gpu_that_is_not_there_is_refused(built: dict[str, Candidate]) -> None
     assert file is not None
     with pytest.raises(NotReady, match="onnxruntime-gpu"):
         open_model(file, device="cuda")
+
+
+def on_gpu(runtime: str) -> Any:
+    lack = lacking(runtime)
+    reason = "" if lack is None else lack.found
+    marks = [pytest.mark.gpu, pytest.mark.skipif(lack is not None, reason=reason)]
+    return pytest.param(runtime, marks=marks)
+
+
+@pytest.mark.parametrize("runtime", [on_gpu("onnxruntime"), on_gpu("torch")])
+def test_on_a_gpu_it_answers_as_on_the_cpu(
+    runtime: str, built: dict[str, Candidate], expected: Any, folder: Path
+) -> None:
+    for candidate in of(runtime, built, folder):
+        assert candidate.file is not None
+        model = open_model(
+            candidate.file,
+            runtime=candidate.runtime,
+            features=folder / "features.onnx",
+            precision=candidate.precision,
+            device="cuda",
+        )
+        on_device = replace(candidate, model=model)
+        whole = model.run(columns())
+        assert whole.dtype == np.float32
+        bound = device_tolerance(GOLDEN_TOLERANCE, device="cuda", precision=candidate.precision)
+        np.testing.assert_allclose(whole, candidate.model.run(columns()), atol=bound)  # type: ignore[union-attr]
+        np.testing.assert_allclose(whole, expected, atol=TOLERANCE[candidate.precision] + bound)
+        _check_threads(on_device, whole, atol=bound)
 
 
 def test_the_same_module_gives_the_same_openvino_file(

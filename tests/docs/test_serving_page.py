@@ -6,8 +6,10 @@ import re
 import tomllib
 from pathlib import Path
 
+from torchyard.runtimes.devices import STEPS
 from torchyard.serve.configured import read_settings
 from torchyard.serve.settings import default_of, settable
+from torchyard.serve.tuning.warming import SIZES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "serving.md").read_text()
@@ -29,6 +31,13 @@ def test_the_settings_of_the_table_exist_with_these_defaults() -> None:
             written = tomllib.loads(f"x = {default.strip('`')}")["x"]
             found = tuple(written) if isinstance(written, list) else written
             assert found == default_of(name), name
+
+
+def test_how_far_answers_may_be_off_on_a_gpu_is_told() -> None:
+    part = PAGE.partition("## GPUs")[2].partition("\n## ")[0]
+    told = re.findall(r"([\d.]+) in (\w+)", part)
+    assert {name: float(step) for step, name in told} == STEPS
+    assert str(max(SIZES)) in part
 
 
 def test_the_files_on_the_page_can_be_read(tmp_path: Path) -> None:

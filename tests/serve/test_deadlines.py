@@ -122,6 +122,20 @@ def test_the_header_wins_over_both(tmp_path: Path, quick: Engine) -> None:
     assert statuses(tmp_path, quick, asked, batch=(0.0, 0.5)) == [200, 200, 503, 503, 503]
 
 
+@pytest.mark.parametrize(("deadline_ms", "told"), [(None, 2000), (750, 750)])
+def test_a_model_tells_its_deadline(
+    deadline_ms: int | None, told: int, tmp_path: Path, quick: Engine
+) -> None:
+    async def ask() -> Any:
+        bench = Bench(tmp_path, quick, deadline_ms=deadline_ms)
+        bench.send(b"GET /v1/models/demo HTTP/1.1\r\nHost: x\r\n\r\n")
+        ((_, _, found),) = await bench.answers(1)
+        return found
+
+    found = asyncio.run(ask())
+    assert (found["device"], found["deadline_ms"]) == ("cpu", told)
+
+
 def test_many_rows_have_longer_by_what_they_were_measured_to_take(tmp_path: Path) -> None:
     """A hundred rows more have ten times their 1.6 ms: with the first 116 ms, four fifths 92 ms."""
     engine = open_engine(judged_by(tmp_path, Objective(p99_ms=1)), max_rows=5000)

@@ -21,7 +21,7 @@ from torchyard.records.tuning import TunedRelease, Tuning
 from torchyard.release import Release
 from torchyard.serve import Settings
 from torchyard.serve.following import load
-from torchyard.serve.tuning.kept import pace_of, tuned_release
+from torchyard.serve.tuning.kept import pace_of, read_first, tuned_release
 from torchyard.serve.tuning.machine import hardware, usable_cores
 from torchyard.serve.tuning.measuring import Way, choose, measure, tuned
 from torchyard.serve.tuning.pace import best_batch_rows, is_cheap
@@ -155,13 +155,16 @@ def test_the_pace_of_a_release_is_its_first_variants(place: Place) -> None:
     folder = place.folder / "releases"
     for ms, cheap, light in ((0.02, True, True), (0.2, True, False), (7.0, False, False)):
         release = sealed_with(place, slow(ms), f"{ms}")
-        assert pace_of(folder, release.id, None) == Pace(is_cheap=cheap, is_light=light)
+        first = read_first(folder, release.id)
+        assert first is not None
+        assert (first.release, first.model, first.variant.name) == (release.id, MODEL, "onnx-fp32")
+        assert pace_of(first) == Pace(is_cheap=cheap, is_light=light)
         tuned = Pace(False, lanes=3, threads=2, is_light=False)
-        assert pace_of(folder, release.id, DEAR) == tuned
-    assert pace_of(folder, "sha256:" + "0" * 64, None) is None
+        assert pace_of(first, DEAR) == tuned
+    assert read_first(folder, "sha256:" + "0" * 64) is None
     evidence = folder / release.id.removeprefix("sha256:") / "evidence" / "evidence.json"
     evidence.write_text(json.dumps({"variants": 3}))
-    assert pace_of(folder, release.id, None) is None
+    assert read_first(folder, release.id) is None
 
 
 def sealed_with(place: Place, change: Callable[[Any], Any], name: str) -> Release:

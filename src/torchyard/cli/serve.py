@@ -94,7 +94,8 @@ def _tune(yard: Yard, announce: Callable[[str], None], as_json: bool) -> None:
             "releases": {
                 name: [
                     {
-                        "lanes": way.lanes, "threads": way.threads, "rows": way.batch,
+                        "device": way.device, "lanes": way.lanes, "threads": way.threads,
+                        "rows": way.batch,
                         "requests_per_s": round(way.rows_per_s, 1),
                         "p99_ms": round(way.p99_ms, 3), "is_best": way is tuned.best[name],
                     }
@@ -106,10 +107,13 @@ def _tune(yard: Yard, announce: Callable[[str], None], as_json: bool) -> None:
         return
     for name, ways in tuned.ways.items():
         table(
-            ("release", "lanes", "threads", "rows a call", "requests/s", "call p99 ms", ""),
+            (
+                "release", "device", "lanes", "threads", "rows a call", "requests/s",
+                "call p99 ms", "",
+            ),
             [
                 (
-                    short(name), str(way.lanes), str(way.threads), str(way.batch),
+                    short(name), way.device, str(way.lanes), str(way.threads), str(way.batch),
                     f"{way.rows_per_s:,.0f}", f"{way.p99_ms:.2f}",
                     "best" if way is tuned.best[name] else "",
                 )

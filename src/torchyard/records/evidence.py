@@ -140,6 +140,9 @@ class Latency:
 
 Runtime = Literal["onnxruntime", "openvino", "aotinductor", "torch"]
 
+Device = Literal["cpu", "cuda"]
+AskedDevice = Literal["auto", "cpu", "cuda"]  # auto: a GPU where it is there and worth it
+
 # a servable variant's file, by what opens it
 VARIANT_FILES: dict[Runtime, str] = {
     "onnxruntime": "model.onnx",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torchyard.records.evidence import Latency
+from torchyard.records.evidence import Device, Latency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,12 +12,13 @@ class TunedRelease:
     """How a release runs best: so many model calls side by side, of so many threads each.
 
     ``lanes`` counts the calls of the whole machine. ``latency`` are calls made that way, by their
-    rows; it ends at the most rows that are worth a call.
+    rows, on ``device``; it ends at the most rows that are worth a call.
     """
 
     lanes: int
     threads: int
     latency: tuple[Latency, ...]
+    device: Device = "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ import numpy as np
 from torchyard.core.errors import BadModel, BadUsage, YardError, nearest
 from torchyard.features.encode import Encoder
 from torchyard.features.host import HostSteps
-from torchyard.features.session import Device
+from torchyard.records.evidence import Device
+from torchyard.runtimes.devices import need_gpu
 from torchyard.runtimes.onnx import OnnxRunner, open_onnx
 from torchyard.runtimes.openvino import open_openvino
 from torchyard.runtimes.runner import Answers, Array, Runner
@@ -143,14 +144,15 @@ def open_model(
         features: the feature graph before it; not for ``onnxruntime``.
         threads: threads inside one call, at least 1. They do not spin while they wait, so that
             several sessions can share the cores.
-        device: ``cpu`` or ``cuda``; OpenVINO runs on the CPU.
+        device: ``cpu`` or ``cuda``; OpenVINO and what AOTInductor compiled run on the CPU.
         precision: what it was judged with, for a runtime that may choose another one.
 
     Raises:
         BadUsage: the runtime is not known or lacks its feature graph, or ``threads`` is below 1.
         BadRecord: the file or its list of host steps is missing, damaged or something else, names
             another file that holds a part of it, or declares more than ``records/sizes.py`` allows.
-        NotReady: the runtime, or a library that its host steps need, is not installed.
+        NotReady: the runtime, or a library that its host steps need, is not installed; or
+            ``device`` is a GPU that the runtime cannot use here.
     """
     if runtime not in RUNTIMES:
         raise _refuse(
@@ -161,6 +163,8 @@ def open_model(
         raise _refuse(
             f"threads for {path.name}", str(threads), "1 or more", "Leave it out to use one thread."
         )
+    if device == "cuda":
+        need_gpu(runtime, where=str(path))
     if runtime == "onnxruntime":
         runner = open_onnx(path, threads=threads, device=device)
         return Model(Direct(runner, where=path), runner, file=path.name)

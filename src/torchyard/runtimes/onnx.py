@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from torchyard.features.session import Device, open_session
+from torchyard.features.session import open_session
+from torchyard.records.evidence import Device
 from torchyard.runtimes.parts import damaged
 from torchyard.runtimes.runner import OUTPUTS, Answers, Array
 
@@ -50,7 +51,7 @@ def open_onnx(path: Path, *, threads: int, device: Device) -> OnnxRunner:
     Raises:
         BadRecord: it is missing, damaged or something else, names another file that holds a part of
             it, or answers something else.
-        NotReady: ``device`` is a GPU, and this ONNX Runtime has none.
+        NotReady: ``device`` is a GPU that this ONNX Runtime cannot use.
     """
     try:
         content = path.read_bytes()

@@ -73,7 +73,8 @@ def open_exported(
     """
     torch, parts = _torch(path, threads), read_parts(path, MEMBERS)
     try:
-        program = torch.export.load(io.BytesIO(parts["body.pt2"])).module().to(device)
+        exported = torch.export.load(io.BytesIO(parts["body.pt2"]))
+        program = (exported if device == "cpu" else _moved(exported, device)).module()
     except Exception as error:  # a damaged program raises anything
         raise damaged(path, str(error).splitlines()[0], "a program of torch.export") from error
     return ProgramRunner(
@@ -107,6 +108,18 @@ def open_compiled(
 
 def _answers(parts: Mapping[str, bytes], path: Path) -> OnnxRunner:
     return OnnxRunner(open_session(parts["answers.onnx"], where=str(path)), where=path)
+
+
+def _moved(exported: torch.export.ExportedProgram, device: str) -> torch.export.ExportedProgram:
+    """The program on another device: weights, constants, and devices that its nodes name.
+
+    In float32 as it was judged: of convolutions, PyTorch would take ten bits of it on a GPU.
+    """
+    import torch
+    from torch.export.passes import move_to_device_pass
+
+    torch.backends.cudnn.allow_tf32 = False
+    return move_to_device_pass(exported, device)
 
 
 def _torch(path: Path, threads: int) -> Any:

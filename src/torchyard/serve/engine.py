@@ -13,15 +13,19 @@ from torchyard.core.digest import short
 from torchyard.core.errors import BadModel, BadRecord, NotReady, YardError
 from torchyard.records.abstaining import Abstention
 from torchyard.records.dataset import Profile
-from torchyard.records.evidence import Latency, Variant
+from torchyard.records.evidence import AskedDevice, Device, Latency, Variant
 from torchyard.records.manifest import Manifest
 from torchyard.records.schema import Schema, Task
+from torchyard.records.tuning import TunedRelease
 from torchyard.records.verdicts import Objective
 from torchyard.runtimes import Answers, Columns, Model, open_model
+from torchyard.runtimes.devices import device_tolerance
 from torchyard.serve.abstaining import Abstained, Abstainer, JudgedScores
 from torchyard.serve.decoding.rows import RowDecoder
 from torchyard.serve.soundness import soundness_of
+from torchyard.serve.tuning.kept import device_of
 from torchyard.serve.tuning.pace import best_batch_rows, is_cheap
+from torchyard.serve.tuning.warming import warmed
 
 Scores = Sequence[list[float]]
 
@@ -95,6 +99,8 @@ class Engine:
         version: its twelve digits, the model version of the Open Inference Protocol.
         model: the model's name.
         variant: the name of the variant that answers.
+        precision: what it computes in.
+        device: where it runs.
         schema: the raw fields of a row.
         task: what is predicted.
         max_rows: most rows of one request.
@@ -103,8 +109,8 @@ class Engine:
         objective: the service level that it was judged by, if any.
         reference: what training had in each field.
         example: a golden request as JSON; empty until ``open_engine`` has replayed them.
-        is_cheap: whether it may run on the loop, see ``tuning/pace.py``.
-        measured: rows of a call and its seconds (median), as that machine took them.
+        is_cheap: whether it may run on the loop, see ``tuning/pace.py``; never on a GPU.
+        measured: rows of a call and its seconds (median), as they were measured.
         best_batch_rows: rows per call, see there.
     """
 
@@ -114,7 +120,8 @@ class Engine:
         *,
         max_rows: int,
         threads: int = 1,
-        latency: Sequence[Latency] | None = None,
+        device: AskedDevice = "cpu",
+        tuned: TunedRelease | None = None,
     ) -> None:
         name = release.manifest.ladder[0]
         variant = release.variants[name]
@@ -126,10 +133,10 @@ class Engine:
         self.task = release.task
         self.max_rows = max_rows
         self.decoder = RowDecoder(release.schema, max_rows=max_rows, later=release.later)
-        known = variant.latency if latency is None else latency
-        self.is_cheap = is_cheap(known, (field.kind for field in release.schema.fields))
-        self.measured = tuple((seen.batch, seen.p50_ms / 1000) for seen in known)
-        self.best_batch_rows = best_batch_rows(known, cheap=self.is_cheap)
+        self.precision = variant.precision
+        where, kinds = f"release {self.version}, variant {name}", _kinds(release.schema)
+        self.device: Device = device_of(variant, kinds, asked=device, tuned=tuned, where=where)
+        self.take_cost(_known(variant, self.device, tuned))
         self.objective = release.objective
         self.reference = release.reference
         self.example = b""
@@ -137,7 +144,13 @@ class Engine:
         self.abstains = rule is not None
         self._abstainer = None if rule is None else Abstainer(rule, release.schema, release.task)
         self._fault = soundness_of(release.task)
-        self._model: Model = _opened(release, name, threads=threads)
+        self._model: Model = _opened(release, name, threads=threads, device=self.device)
+
+    def take_cost(self, latency: Sequence[Latency]) -> None:
+        """Go by these calls from now on; before the engine serves."""
+        self.is_cheap = self.device == "cpu" and is_cheap(latency, _kinds(self.schema))
+        self.measured = tuple((seen.batch, seen.p50_ms / 1000) for seen in latency)
+        self.best_batch_rows = best_batch_rows(latency, cheap=self.is_cheap)
 
     def score(self, rows: Sequence[object]) -> Scores:
         """Calibrated answers to decoded rows: one list per row, in the order of the task's outputs.
@@ -191,7 +204,8 @@ def open_engine(
     *,
     max_rows: int,
     threads: int = 1,
-    latency: Sequence[Latency] | None = None,
+    device: AskedDevice = "cpu",
+    tuned: TunedRelease | None = None,
 ) -> Engine:
     """Open a release's first variant, replay its golden requests through it, and warm it.
 
@@ -199,14 +213,16 @@ def open_engine(
         release: an opened release.
         max_rows: most rows of one request.
         threads: threads inside one model call.
-        latency: as this machine takes it; None to believe the machine that sealed the release.
+        device: where it is to run; ``auto`` goes by what was tuned, else by what is worth it.
+        tuned: how this machine runs it best; None to believe the machine that sealed it, of a GPU
+            to measure it now.
 
     Raises:
         NotReady: a golden request is refused, or its answer differs by more than the release's
-            tolerance.
+            tolerance; or a GPU is asked for, and cannot be used.
         BadRecord: the variant's file is damaged.
     """
-    engine = Engine(release, max_rows=max_rows, threads=threads, latency=latency)
+    engine = Engine(release, max_rows=max_rows, threads=threads, device=device, tuned=tuned)
     _replay(engine, release)
     request = release.golden_requests()[0]
     engine.example = msgspec.json.encode(request)
@@ -214,12 +230,13 @@ def open_engine(
     return engine
 
 
-def replay(release: ServableRelease) -> float:
+def replay(release: ServableRelease, *, device: AskedDevice = "cpu") -> float:
     """Answer a release's golden requests from its own file, as a worker would.
 
     A probability may differ from its golden answer by the release's tolerance. A number may by the
     tolerance times the largest of its row's value, low and high, or of a middling row's where that
-    is larger: near 0 a number has no scale of its own.
+    is larger: near 0 a number has no scale of its own. What a GPU answers in less than float32 may
+    be off by a step of what it computes in, see ``runtimes/devices.py``.
 
     Returns:
         The largest difference, of numbers as a share of that scale.
@@ -228,7 +245,7 @@ def replay(release: ServableRelease) -> float:
         NotReady: a golden request is refused, or the difference exceeds the release's tolerance.
         BadRecord: the variant's file is damaged.
     """
-    return _replay(Engine(release, max_rows=_REPLAY_ROWS), release)
+    return _replay(Engine(release, max_rows=_REPLAY_ROWS, device=device), release)
 
 
 def _replay(engine: Engine, release: ServableRelease) -> float:
@@ -242,15 +259,18 @@ def _replay(engine: Engine, release: ServableRelease) -> float:
     for start in range(0, len(requests), step):
         scores += _answer(engine, requests[start : start + step], start)
     worst, scales = 0.0, _scales(engine.task, answers)
+    tolerance = device_tolerance(
+        release.golden_tolerance, device=engine.device, precision=engine.precision
+    )
     for place, (score, answer, scale) in enumerate(zip(scores, answers, scales, strict=True)):
         if len(score) != len(answer):
             raise _unlike(engine, f"golden answer {place}: {answer}", f"{len(score)} numbers")
         difference = max(abs(one - other) for one, other in zip(score, answer, strict=True)) / scale
-        if not difference <= release.golden_tolerance:
+        if not difference <= tolerance:
             raise _unlike(
                 engine,
                 f"golden request {place} answered {score}",
-                f"{answer} within {release.golden_tolerance * scale:g}",
+                f"{answer} within {tolerance * scale:g}",
             )
         worst = max(worst, difference)
     return worst
@@ -274,7 +294,18 @@ def _answer(engine: Engine, requests: Sequence[Mapping[str, Any]], start: int) -
         ) from error
 
 
-def _opened(release: ServableRelease, name: str, *, threads: int) -> Model:
+def _kinds(schema: Schema) -> tuple[str, ...]:
+    return tuple(field.kind for field in schema.fields)
+
+
+def _known(variant: Variant, device: Device, tuned: TunedRelease | None) -> tuple[Latency, ...]:
+    """What calls take on a device, as far as that was measured: at sealing, it was on a CPU."""
+    if tuned is not None and tuned.device == device:
+        return tuned.latency
+    return variant.latency if device == "cpu" else ()
+
+
+def _opened(release: ServableRelease, name: str, *, threads: int, device: Device) -> Model:
     path = release.variant_path(name)
     variant = release.variants[name]
     model = open_model(
@@ -282,6 +313,7 @@ def _opened(release: ServableRelease, name: str, *, threads: int) -> Model:
         runtime=variant.runtime,
         features=release.features_path,
         threads=threads,
+        device=device,
         precision=variant.precision,
     )
     if model.output != release.task.output_name:
@@ -297,6 +329,11 @@ def _opened(release: ServableRelease, name: str, *, threads: int) -> Model:
 def _warm(engine: Engine, request: Mapping[str, Any]) -> None:
     """Run the batch sizes that serving will use, so that no client pays for first-time work."""
     row = engine.decoder.decode(msgspec.json.encode({"rows": [request]})).rows[0]
+    if engine.device == "cuda":
+        seen = warmed(engine.score, row)
+        if not engine.measured:
+            engine.take_cost(seen)
+        return
     for rows in sorted({1, 2, engine.best_batch_rows}):
         engine.score([row] * rows)
 

@@ -64,12 +64,12 @@ def load(settings: Settings, release: str) -> Engine:
 
     folder = settings.releases / release.removeprefix(PREFIX)
     opened = open_release(folder, trusted=settings.trusted_keys)
-    tuned = tuned_release(settings.state, release)
     return open_engine(
         opened,
         max_rows=settings.max_rows,
         threads=settings.threads,
-        latency=None if tuned is None else tuned.latency,
+        device=settings.device,
+        tuned=tuned_release(settings.state, release),
     )
 
 

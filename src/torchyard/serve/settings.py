@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from torchyard.core.errors import BadProject, BadUsage
+from torchyard.records.evidence import AskedDevice
 from torchyard.serve.admission.proxies import Proxies
 
 Amount = Annotated[int, Meta(ge=0)]
@@ -70,6 +71,8 @@ class Settings:
         lanes: model calls that one worker runs side by side when a model is too dear for its loop.
         max_body_bytes: largest request body; a few pictures fit the default.
         max_head_bytes: largest request head (line and headers together).
+        device: where models run: ``cuda`` is a GPU of NVIDIA's, ``auto`` one where it is there and
+            worth it, see ``runtimes/devices.py``.
         max_rows: most rows in one request.
         max_queue_bytes: bytes of the bodies of what may wait for a model in one worker; how many
             requests may wait is decided by time alone.
@@ -124,6 +127,7 @@ class Settings:
     max_body_bytes: Count = 32 << 20
     max_head_bytes: Count = 32 << 10
     max_rows: Count = 10_000
+    device: AskedDevice = "auto"
     max_queue_bytes: Count = 256 << 20
     deadline_ms: Count | None = None
     max_headers: Count = 100

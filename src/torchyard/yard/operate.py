@@ -17,6 +17,7 @@ from torchyard.core.digest import PREFIX
 from torchyard.core.errors import BadUsage, NotFound
 from torchyard.core.files import write_atomically
 from torchyard.core.record import write_record
+from torchyard.records.evidence import AskedDevice
 from torchyard.records.live import ChannelEvent, ModelState, MonitorReport, ServerState, WorkerState
 from torchyard.records.quarantine import Case
 from torchyard.release import ChannelLog, Release, list_releases, open_release, resolve
@@ -104,7 +105,7 @@ def deploy_release(
 ) -> Decision:
     """Give a release all traffic, or with ``weight`` a canary's share of it.
 
-    The golden requests are replayed first, from the file that will serve.
+    The golden requests are replayed first, from the file that will serve, where it will run.
 
     Args:
         workspace: the project.
@@ -121,7 +122,7 @@ def deploy_release(
         state = log.states().get(model)
         if weight is None and state and state.champion == chosen.id and not state.challenger:
             return Decision(None, state, ())
-        replay_golden(chosen)
+        replay_golden(chosen, device=asked_device(workspace))
         if weight is None:
             event = deploy(log, model=model, release=chosen.id, by=_by(), reason=reason)
         else:
@@ -201,18 +202,26 @@ def newest(workspace: Workspace) -> Path:
     return folders[-1]
 
 
-def replay_golden(release: Release) -> float:
+def asked_device(workspace: Workspace) -> AskedDevice:
+    """Where models are to run, by ``torchyard.toml``."""
+    from torchyard.serve.configured import read_settings
+
+    asked: AskedDevice = read_settings(workspace.settings).get("device", "auto")
+    return asked
+
+
+def replay_golden(release: Release, *, device: AskedDevice = "cpu") -> float:
     """Answer the golden requests from the release's own file.
 
     Returns:
         The largest difference from the golden answers, see ``serve.replay``.
 
     Raises:
-        NotReady: it exceeds the release's tolerance.
+        NotReady: it exceeds the release's tolerance, or ``device`` cannot be used.
     """
     from torchyard.serve import replay
 
-    return replay(release)
+    return replay(release, device=device)
 
 
 def monitor(

@@ -168,6 +168,7 @@ class Operator:
             force=force,
             progress=progress,
         )
+            device=operate.asked_device(self.workspace),
 
     def releases(self) -> tuple[Release, ...]:
         """Every sealed release, verified, oldest first."""

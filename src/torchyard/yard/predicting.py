@@ -20,6 +20,7 @@ import numpy as np
 
 from torchyard.core.digest import short
 from torchyard.core.errors import BadData, BadModel, BadUsage, NotReady, YardError
+from torchyard.records.evidence import AskedDevice
 from torchyard.records.schema import Schema
 from torchyard.yard.answered import answer_columns, answer_names
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 1 << 16
 _CALL_S = 0.02  # about what one call of the model may take
 _MOST_CALL_ROWS = 4096
+_GPU_LANES = 2  # one call computes while the other one's rows are made ready
 _WRITERS = {".parquet": "sink_parquet", ".csv": "sink_csv", ".jsonl": "sink_ndjson",
             ".ndjson": "sink_ndjson", ".arrow": "sink_ipc", ".feather": "sink_ipc"}  # fmt: skip
 ERROR = "error"
@@ -71,6 +73,7 @@ def predict_table(
     target: Path,
     *,
     folder: Path,
+    device: AskedDevice = "cpu",
     keep: Sequence[str] | None = None,
     force: bool = False,
     progress: Progress = lambda rows: None,
@@ -83,6 +86,7 @@ def predict_table(
         target: where the answers go: .parquet, .csv, .jsonl, .ndjson, .arrow or .feather. It is
             there whole when all rows are answered, and not before.
         folder: what a relative source is relative to.
+        device: where the model runs.
         keep: columns of the source that stand before the answers; None for all but pictures and
             tensors.
         force: replace a file that is there.
@@ -91,13 +95,13 @@ def predict_table(
     Raises:
         BadUsage: the target's name, or something at it, or a column to keep, is not as it must be.
         BadData: the source cannot be read, or lacks a column or has one of another type.
-        NotReady: the answers cannot be written.
+        NotReady: the answers cannot be written, or ``device`` cannot be used.
     """
     from torchyard.data.source import open_source
     from torchyard.serve.engine import open_engine
 
     writer = _writer(target, force=force)
-    engine = open_engine(release, max_rows=_MOST_CALL_ROWS)
+    engine = open_engine(release, max_rows=_MOST_CALL_ROWS, device=device)
     # a table may hold rows twice, whatever training thought of that
     fields = tuple(replace(field, unique=False) for field in release.schema.fields)
     schema = Schema(fields=fields)
@@ -137,7 +141,8 @@ class _Table:
         from torchyard.data.check import Checker
 
         checker = Checker(self._schema, source=self._source.name)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="lane") as lanes:
+        count = _GPU_LANES if self._engine.device == "cuda" else len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(count, thread_name_prefix="lane") as lanes:
             for chunk in self._source.chunks(rows=CHUNK_ROWS):
                 yield self._answer(chunk, checker, lanes)
                 self._progress(self.rows)

@@ -38,30 +38,35 @@ def tune_server(workspace: Workspace, *, announce: Callable[[str], None]) -> Tun
     Raises:
         NotFound: nothing is deployed.
         BadUsage: a server runs on this project, and would be measured too.
-        NotReady: a release does not answer here as it was judged.
+        NotReady: a release does not answer here as it was judged, or cannot use the GPU that is
+            asked for.
     """
+    from torchyard.serve.settings import AUTO
     from torchyard.serve.tuning.kept import FILE
     from torchyard.serve.tuning.machine import hardware, usable_cores
     from torchyard.serve.tuning.measuring import choose, measure, tuned
     from torchyard.serve.tuning.settling import settle
 
-    releases = _deployed(workspace)
+    releases, device = _deployed(workspace), operate.asked_device(workspace)
     ways: dict[str, tuple[Way, ...]] = {}
     kept: dict[str, TunedRelease] = {}
     for release in releases:
         announce(f"measuring {release.manifest.model}, release {release.id[7:19]}")
         seconds = SECONDS / len(releases)
-        ways[release.id] = tuple(measure(release, cores=usable_cores(), seconds=seconds))
+        ways[release.id] = tuple(
+            measure(release, cores=usable_cores(), seconds=seconds, device=device)
+        )
         kept[release.id] = tuned(ways[release.id])
     write_record(workspace.server / FILE, Tuning(hardware=hardware(), releases=kept))
     settings = settle(
-        {},
+        {"device": device},
         releases=workspace.releases,
         channels_url=workspace.channels_url,
         state=workspace.server,
         announce=lambda text: None,
     )
-    return TunedServer(ways, {name: choose(found) for name, found in ways.items()}, settings)
+    numbers = {name: settings[name] for name in AUTO}
+    return TunedServer(ways, {name: choose(found) for name, found in ways.items()}, numbers)
 
 
 def _deployed(workspace: Workspace) -> tuple[Release, ...]:

@@ -77,7 +77,7 @@ def show_model(app: Application, exchange: Exchange, model: str) -> None:
     """``GET /v1/models/{model}``: what serves it and what a row looks like."""
     served = app.served(model)
     exchange.model = model
-    exchange.answer(answer_json(_described(model, served)))
+    exchange.answer(answer_json(_described(app, model, served)))
 
 
 def show_metrics(app: Application, exchange: Exchange) -> None:
@@ -96,12 +96,14 @@ def show_server(app: Application, exchange: Exchange) -> None:
     exchange.answer(answer_json({"workers": workers}))
 
 
-def _described(model: str, served: Served) -> dict[str, object]:
+def _described(app: Application, model: str, served: Served) -> dict[str, object]:
     engine = served.champion
     return {
         "name": model,
         "release": engine.release,
         "variant": engine.variant,
+        "device": engine.device,
+        "deadline_ms": app.default_deadline_ms(engine),
         "routes": served.state.routes,
         "challenger": served.state.challenger,
         "task": to_json(engine.task),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import IO, final
 from torchyard.core.errors import BadRecord, NotReady
 from torchyard.core.record import read_record
 from torchyard.records.live import WorkerState
+from torchyard.runtimes.devices import share_of_gpus
 from torchyard.serve.processes.way_in import WayIn
 from torchyard.serve.settings import Settings, WorkerStart
 
@@ -112,11 +114,16 @@ class Place:
                 [sys.executable, "-P", "-m", "torchyard.serve.worker"],
                 stdin=subprocess.PIPE,
                 pass_fds=[fd for fd in inherited if fd is not None],
+                env=self._environment(),
             )
         with suppress(BrokenPipeError):  # it is dead already: the next look sees it
             _input(process).write(start.to_line())
             _input(process).flush()
         return process
+
+    def _environment(self) -> dict[str, str]:
+        own = {} if self._settings.device == "cpu" else share_of_gpus(self.number, os.environ)
+        return {**os.environ, **own}
 
     def ask_to_stop(self) -> None:
         """Let it drain: SIGTERM, and the end of its standard input."""

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
-from torchyard.core.digest import PREFIX
+from torchyard.core.digest import PREFIX, short
 from torchyard.core.errors import BadRecord
 from torchyard.core.record import from_json, read_record
-from torchyard.records.evidence import Latency
+from torchyard.records.evidence import AskedDevice, Device, Variant
 from torchyard.records.tuning import TunedRelease, Tuning
+from torchyard.runtimes.devices import chosen_device, gpu_names
 from torchyard.serve.tuning.machine import hardware
 from torchyard.serve.tuning.pace import is_cheap, is_light
 from torchyard.serve.tuning.planning import Pace
 
 FILE = "tuned.json"
+
+
+class First(NamedTuple):
+    """What the papers of a release say of the variant that serves first."""
+
+    release: str
+    model: str
+    variant: Variant
+    kinds: tuple[str, ...]  # of its fields
 
 
 def read_tuning(state: Path) -> Tuning | None:
@@ -35,20 +46,65 @@ def tuned_release(state: Path, release: str) -> TunedRelease | None:
     return tuning.releases.get(release) if tuning and tuning.hardware == hardware() else None
 
 
-def pace_of(releases: Path, release: str, tuned: TunedRelease | None) -> Pace | None:
-    """How fast a release is, by what was tuned or else by its own evidence; None if unreadable."""
+def read_first(releases: Path, release: str) -> First | None:
+    """The first variant of a release, as it was measured; None if that cannot be read."""
     folder = releases / release.removeprefix(PREFIX)
     try:
-        kinds = [
-            field["kind"] for field in json.loads((folder / "schema.json").read_bytes())["fields"]
-        ]
-        if tuned is not None:
-            known = tuned.latency
-            return Pace(is_cheap(known, kinds), tuned.lanes, tuned.threads, is_light(known))
-        first = json.loads((folder / "manifest.json").read_bytes())["ladder"][0]
+        fields = json.loads((folder / "schema.json").read_bytes())["fields"]
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        name = manifest["ladder"][0]
         evidence = json.loads((folder / "evidence" / "evidence.json").read_bytes())
-        (variant,) = (one for one in evidence["variants"] if one["name"] == first)
-        latency = [from_json(Latency, one, where=first) for one in variant["latency"]]
+        (found,) = (one for one in evidence["variants"] if one["name"] == name)
+        variant = from_json(Variant, found, where=name)
+        kinds = tuple(field["kind"] for field in fields)
+        return First(release, manifest["model"], variant, kinds)
     except (OSError, ValueError, LookupError, TypeError, BadRecord):
         return None
-    return Pace(is_cheap(latency, kinds), is_light=is_light(latency))
+
+
+def device_of(
+    variant: Variant,
+    kinds: tuple[str, ...],
+    *,
+    asked: AskedDevice,
+    tuned: TunedRelease | None,
+    where: str,
+) -> Device:
+    """Where a variant runs: as asked for, else as tuned, else where it is worth it.
+
+    Args:
+        variant: as it was measured, on a CPU.
+        kinds: of its release's fields.
+        asked: the setting.
+        tuned: what was measured here, if anything was.
+        where: what to call it in errors.
+
+    Raises:
+        NotReady: a GPU is asked for, and cannot be used.
+    """
+    if asked == "auto" and tuned is not None:
+        asked = tuned.device
+    return chosen_device(
+        asked,
+        runtime=variant.runtime,
+        precision=variant.precision,
+        is_cheap=is_cheap(variant.latency, kinds),
+        where=where,
+    )
+
+
+def pace_of(first: First, tuned: TunedRelease | None = None, *, asked: AskedDevice = "cpu") -> Pace:
+    """How fast a release is, by what was tuned or else by its own evidence.
+
+    Raises:
+        NotReady: a GPU is asked for, and its variant cannot use one.
+    """
+    variant, where = first.variant, f"release {short(first.release)}, variant {first.variant.name}"
+    device = device_of(variant, first.kinds, asked=asked, tuned=tuned, where=where)
+    if tuned is not None and tuned.device != device:
+        tuned = None
+    known = variant.latency if tuned is None else tuned.latency
+    lanes, threads = (None, None) if tuned is None else (tuned.lanes, tuned.threads)
+    if device == "cuda":
+        return Pace(False, lanes, threads, is_light=False, gpus=len(gpu_names()))
+    return Pace(is_cheap(known, first.kinds), lanes, threads, is_light(known))

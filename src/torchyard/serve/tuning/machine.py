@@ -6,6 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+from torchyard.runtimes.devices import gpu_names
+
 _CGROUP = Path("/sys/fs/cgroup")
 _PROCESSORS = Path("/proc/cpuinfo")
 
@@ -24,8 +26,12 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
 
 
 def hardware() -> str:
-    """The machine in words: where they are the same, so is what was measured, more or less."""
-    return f"{platform.machine()}, {_processor()}, {usable_cores()} cores"
+    """The machine in words: where they are the same, so is what was measured, more or less.
+
+    A worker sees one of several GPUs, so each kind of them is named once.
+    """
+    gpus = "".join(f", {name}" for name in sorted(set(gpu_names())))
+    return f"{platform.machine()}, {_processor()}, {usable_cores()} cores{gpus}"
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from statistics import median
 
 import msgspec
 import numpy as np
 
-from torchyard.records.evidence import Latency
+from torchyard.records.evidence import AskedDevice, Device, Latency
 from torchyard.records.tuning import TunedRelease
+from torchyard.runtimes.devices import chosen_device
 from torchyard.serve.engine import Engine, ServableRelease, open_engine
 from torchyard.serve.tuning.pace import is_cheap
 
@@ -39,6 +41,7 @@ class Way:
         lanes: calls at once.
         threads: inside a call.
         batch: rows of a call.
+        device: where it ran.
         paces: rows a second in each slice.
         calls_s: seconds of every call.
     """
@@ -46,6 +49,7 @@ class Way:
     lanes: int
     threads: int
     batch: int
+    device: Device = "cpu"
     paces: list[float] = field(default_factory=list)
     calls_s: list[float] = field(default_factory=list)
 
@@ -71,30 +75,37 @@ class Way:
 
 
 def measure(
-    release: ServableRelease, *, cores: int, seconds: float, clock: Clock = time.perf_counter
+    release: ServableRelease,
+    *,
+    cores: int,
+    seconds: float,
+    device: AskedDevice = "cpu",
+    clock: Clock = time.perf_counter,
 ) -> list[Way]:
     """Run a release every way that makes sense on so many cores, for about so long.
+
+    Where the device is left open, ``auto``, it is measured on a GPU as well if it can use one.
 
     Every way is run at least once, and as often as the time allows, up to five times.
 
     Raises:
-        NotReady: it does not answer its golden requests here as it was judged.
+        NotReady: it does not answer its golden requests here as it was judged; or a GPU is asked
+            for, and cannot be used.
         BadRecord: its file is damaged.
     """
-    engines: dict[int, Engine] = {}
 
-    def engine(threads: int) -> Engine:
-        if threads not in engines:
-            engines[threads] = open_engine(release, max_rows=max(BATCHES), threads=threads)
-        return engines[threads]
+    @cache
+    def engine(device: Device, threads: int) -> Engine:
+        return open_engine(release, max_rows=max(BATCHES), threads=threads, device=device)
 
-    rows = _rows(engine(1), release)
-    ways = _ways(engine(1), rows, cores, clock)
+    devices = _devices(release, device)
+    rows = _rows(engine(devices[0], 1), release)
+    ways = [way for one in devices for way in _ways(engine(one, 1), rows, cores, clock)]
     slice_s = min(_SLICE_S, seconds / (ROUNDS * len(ways)))
     began = clock()
     for way in ways * ROUNDS:
         if not way.paces or clock() - began < seconds:
-            _run(way, engine(way.threads), rows, slice_s, clock)
+            _run(way, engine(way.device, way.threads), rows, slice_s, clock)
     return ways
 
 
@@ -110,13 +121,30 @@ def tuned(ways: Sequence[Way]) -> TunedRelease:
     latency = [
         way.latency()
         for way in ways
-        if (way.lanes, way.threads) == (best.lanes, best.threads) and way.batch <= best.batch
+        if (way.device, way.lanes, way.threads) == (best.device, best.lanes, best.threads)
+        and way.batch <= best.batch
     ]
-    return TunedRelease(lanes=best.lanes, threads=best.threads, latency=tuple(latency))
+    return TunedRelease(
+        lanes=best.lanes, threads=best.threads, latency=tuple(latency), device=best.device
+    )
+
+
+def _devices(release: ServableRelease, asked: AskedDevice) -> tuple[Device, ...]:
+    """Where to measure: of ``auto`` everywhere, for only that says which is better."""
+    if asked != "auto":
+        return (asked,)
+    variant = release.variants[release.manifest.ladder[0]]
+    on_gpu = chosen_device(
+        asked, runtime=variant.runtime, precision=variant.precision, is_cheap=False, where=""
+    )
+    return ("cpu", "cuda") if on_gpu == "cuda" else ("cpu",)
 
 
 def _ways(engine: Engine, rows: Sequence[object], cores: int, clock: Clock) -> list[Way]:
-    """A cheap model runs on the loop, one call of one thread at a time; a dear one on lanes."""
+    """A cheap model runs on the loop, one call of one thread at a time; a dear one on lanes.
+
+    So does one on a GPU, with one lane.
+    """
     single = Way(lanes=1, threads=1, batch=1)
     _run(single, engine, rows, 0.0, clock)
     _run(single, engine, rows, 0.05, clock)  # the first call may be slow for once
@@ -124,6 +152,8 @@ def _ways(engine: Engine, rows: Sequence[object], cores: int, clock: Clock) -> l
     kinds = [one.kind for one in engine.schema.fields]
     most = max(1, int(_LONGEST_CALL_S / min(single.calls_s)))
     batches = [batch for batch in BATCHES if batch <= most]
+    if engine.device == "cuda":
+        return [Way(lanes=1, threads=1, batch=batch, device="cuda") for batch in batches]
     if is_cheap(latency, kinds):
         return [Way(lanes=1, threads=1, batch=batch) for batch in batches]
     counts = sorted({1, cores, *(2**power for power in range(cores.bit_length()))})

@@ -9,6 +9,10 @@ queue, and no request waits in a full worker beside an idle one. Eight lanes are
 decodes requests for. A lane has one thread: several sessions of one thread each answer more than
 one of several threads, but for one client at a time. Measured for all of this: MLP, ResNet-18 and
 MiniLM on two cores.
+
+A GPU runs one call at a time, with as many rows as are there: calls side by side share it by
+turns, so that each takes longer and nobody knows how long (Gujarati et al. 2020, Clockwork, OSDI,
+runs one at a time for that reason). So there is a lane for each GPU, in a worker of its own.
 """
 
 from __future__ import annotations
@@ -23,13 +27,14 @@ LANES_OF_A_WORKER = 8
 
 class Pace(NamedTuple):
     """What is known of a release: whether it is cheap, and light; lanes of the machine and threads
-    of a call, if that was tuned.
+    of a call, if that was tuned; how many GPUs it runs on.
     """
 
     is_cheap: bool
     lanes: int | None = None
     threads: int | None = None
     is_light: bool = True
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,8 @@ def plan(paces: Sequence[Pace], *, cores: int, workers: int | None = None) -> Pl
         Plan(workers=1, lanes=4, threads=1)
         >>> plan([Pace(is_cheap=False)], cores=64)
         Plan(workers=8, lanes=8, threads=1)
+        >>> plan([Pace(is_cheap=False, gpus=2)], cores=64)
+        Plan(workers=2, lanes=1, threads=1)
     """
     dear = [pace for pace in paces if not pace.is_cheap]
     if not dear:
@@ -65,8 +72,9 @@ def plan(paces: Sequence[Pace], *, cores: int, workers: int | None = None) -> Pl
         most = max(1, min(cores - 1, MOST_CHEAP_WORKERS)) if are_light else cores
         return Plan(workers=workers or most, lanes=1, threads=1)
     threads = max(pace.threads or 1 for pace in dear)
-    lanes = max(pace.lanes or max(1, cores // threads) for pace in dear)
-    count = workers or _up(lanes, LANES_OF_A_WORKER)
+    lanes = max(pace.lanes or pace.gpus or max(1, cores // threads) for pace in dear)
+    gpus = max(pace.gpus for pace in dear)
+    count = workers or max(_up(lanes, LANES_OF_A_WORKER), gpus)
     return Plan(workers=count, lanes=_up(lanes, count), threads=threads)
 
 
