@@ -16,7 +16,7 @@ COMMANDS = {
     "init", "data", "train", "evaluate", "optimize", "release", "ship", "serve", "deploy",
     "promote", "rollback", "status", "monitor", "releases", "card",
     "explain", "key", "package", "predict", "preflight", "reproduce", "runs", "score", "staleness",
-    "tune",
+    "tune", "undeploy",
 }  # fmt: skip
 # adding a flag is a decision: it is added here too
 FLAGS = {
@@ -55,6 +55,7 @@ FLAGS = {
     "tag": {"--move", "--project", "--json"},
     "train": {"--project", "--set", "--tuned", "--json"},
     "tune": {"--trials", "--minutes", "--project", "--set", "--json"},
+    "undeploy": {"--model", "--reason", "--project", "--json"},
     "validate": {"--project", "--json"},
 }
 

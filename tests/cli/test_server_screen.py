@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,14 @@ def test_a_low_terminal_shows_fewer_events_and_workers() -> None:
 def test_a_quarantined_request_is_seen() -> None:
     assert "quarantined" in drawn(view(lately(quarantined=1)))[2]
     assert "quarantined" not in drawn(view())[2]
+
+
+def test_a_model_that_is_undeployed_is_out_of_service() -> None:
+    shown = view()
+    state = replace(shown.models["demo"], champion=None, challenger=None, routes={})
+    lines = words(drawn(replace(shown, models={"demo": state})))
+    assert ["demo", "out of service"] in lines
+    assert not any("aaaaaaaaaaaa" in line for line in lines)
 
 
 def test_before_it_listens_it_says_so() -> None:

@@ -353,6 +353,28 @@ def test_a_stream_answers_every_request(
     assert sorted(part.infer_response.id for part in parts) == [str(seed) for seed in range(5)]
 
 
+def test_statistics_are_counted(
+    stub: Any, infer: Ask, asking: Asking, model: str, needs_extension: Callable[[str], None]
+) -> None:
+    """Statistics extension, ModelStatistics: of a model, of every model, of none that is not."""
+    needs_extension("statistics")
+
+    def ask(**fields: str) -> Any:
+        request = pb.ModelStatisticsRequest(**fields)
+        return stub.ModelStatistics(request, timeout=PATIENCE_S).model_stats
+
+    infer(raw(asking.tensors()))
+    told = ask(name=model)
+    assert {one.name for one in told} == {model}
+    assert {one.version for one in told} == {one.version for one in ask() if one.name == model}
+    for one in told:
+        assert one.inference_stats.success.count == one.inference_stats.compute_infer.count
+        assert one.inference_count >= one.execution_count
+        for batch in one.batch_stats:
+            assert batch.compute_infer.count > 0
+    assert code_of(ask, name="no-such-model") not in ("OK", *OURS)
+
+
 @pytest.fixture
 def needs_stream(stub: Any) -> None:
     """Skips where the server does not have the streaming call, which Triton adds."""

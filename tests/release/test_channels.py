@@ -250,7 +250,9 @@ def test_routes_sum_to_one_and_name_who_serves_or_nobody_does(
     events: tuple[ChannelEvent, ...],
 ) -> None:
     for state in fold(events).values():
-        assert sum(state.routes.values()) == pytest.approx(state.champion is not None, abs=1e-12)
+        assert sum(state.routes.values()) == pytest.approx(
+            float(state.champion is not None), abs=1e-12
+        )
         assert all(0 <= weight <= 1 for weight in state.routes.values())
         assert set(state.routes) == {state.champion, state.challenger} - {None}
         assert not state.previous or state.previous[-1] != state.champion

@@ -96,6 +96,10 @@ def test_aliases_follow_the_channels(tracked: Tracked, tmp_path: Path) -> None:
     assert aliases(tracked, "channels") == {"champion": "1", "challenger": "2"}
     mirror(state(second), tracking_uri=tracked.uri)
     assert aliases(tracked, "channels") == {"champion": "2"}
+    undeployed = replace(state(second), champion=None)
+    mirror(undeployed, tracking_uri=tracked.uri)
+    assert aliases(tracked, "channels") == {}
+    mirror(replace(undeployed, model="never-registered"), tracking_uri=tracked.uri)
 
 
 def test_a_release_that_was_never_registered_is_refused(tracked: Tracked, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_the_repository_is_listed_and_not_changed(channel: Any, sealed: Release)
     assert sealed.id.startswith(f"sha256:{entry.version}")
     error = refusal(channel, "RepositoryModelUnload", change)
     assert error.code().name == "INVALID_ARGUMENT"
-    assert "torchyard rollback" in error.details()
+    assert "torchyard undeploy" in error.details()
 
 
 def test_health_is_told(channel: Any) -> None:
@@ -276,6 +276,20 @@ def test_tritons_client_works_unchanged(client: Any, sealed: Release) -> None:
     assert answer.as_numpy("label").tolist() == [b"on time", b"late", b"late"]
     with pytest.raises(triton.InferenceServerException, match="a number from 0 to 5000"):
         client.infer(MODEL, triton_inputs([-1]))
+
+
+def test_tritons_client_asks_what_was_counted(client: Any, sealed: Release) -> None:
+    (before,) = client.get_inference_statistics(MODEL).model_stats
+    client.infer(MODEL, triton_inputs([0, 1000, 3000]))
+    (after,) = client.get_inference_statistics(MODEL, before.version).model_stats
+
+    assert sealed.id.startswith(f"sha256:{after.version}")
+    assert after.inference_count == before.inference_count + 3
+    assert after.inference_stats.success.count == before.inference_stats.success.count + 1
+    assert {size.batch_size for size in after.batch_stats} >= {3}
+    assert len(client.get_inference_statistics().model_stats) == 1
+    with pytest.raises(triton.InferenceServerException, match="a version without a model"):
+        client.get_inference_statistics("", before.version)
 
 
 def test_tritons_client_streams_unchanged(client: Any) -> None:

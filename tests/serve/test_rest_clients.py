@@ -94,6 +94,25 @@ def test_triton_asks_what_there_is(client: Any, sealed: Release) -> None:
     assert states[version] == "READY"
 
 
+def test_triton_asks_what_was_counted(client: Any, sealed: Release) -> None:
+    def counted(version: str = "") -> Any:
+        (told,) = client.get_inference_statistics(MODEL, version)["model_stats"]
+        return told
+
+    before = counted()
+    client.infer(MODEL, inputs(binary=True))
+    after = counted(sealed.id[7:19])
+
+    assert after["inference_count"] == before["inference_count"] + len(DISTANCES)
+    assert after["execution_count"] == before["execution_count"] + 1
+    succeeded, took = after["inference_stats"]["success"], after["inference_stats"]["compute_infer"]
+    assert succeeded["ns"] > took["ns"] > 0
+    assert after["last_inference"] >= before["last_inference"]
+    assert len(client.get_inference_statistics()["model_stats"]) == 1
+    with pytest.raises(exceptions.InferenceServerException, match="no deployed model"):
+        client.get_inference_statistics("no-such-model")
+
+
 def test_triton_shows_our_refusals(client: Any) -> None:
     refused = exceptions.InferenceServerException
     with pytest.raises(refused, match="no such version; expected the first 12 digits"):

@@ -26,7 +26,7 @@ _Release = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the console command."""
-    for command in (deploy, promote, rollback, status, monitor, releases, card):
+    for command in (deploy, promote, rollback, undeploy, status, monitor, releases, card):
         app.command()(command)
 
 
@@ -78,6 +78,21 @@ def rollback(
     _decided(project, Yard(project).rollback(model=model, reason=reason), as_json)
 
 
+def undeploy(
+    model: Model = None,
+    reason: Reason = "",
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Take a model out of service: requests for it are refused until it is deployed or rolled back.
+
+    Example: torchyard undeploy --reason "the product is discontinued"
+    """
+    from torchyard.yard import Yard
+
+    _decided(project, Yard(project).undeploy(model=model, reason=reason), as_json)
+
+
 def status(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
     """Show who serves what share of each model's traffic, and whether a server runs.
 
@@ -96,7 +111,10 @@ def status(project: ProjectFolder = HERE, as_json: AsJson = False) -> None:
         return
     if not found.models:
         say("Nothing is deployed yet. Make a release with: torchyard ship")
-    else:
+    for name, state in found.models.items():
+        if not state.routes:
+            say(f"{name} is out of service. torchyard rollback brings back who served.")
+    if any(state.routes for state in found.models.values()):
         table(
             ("model", "release", "share", "role"),
             [
@@ -258,7 +276,7 @@ def _decided(project: Path, decision: Decision, as_json: bool) -> None:
         })  # fmt: skip
     else:
         shares = ", ".join(f"{short(release)} {weight:.0%}" for release, weight in
-                           state.routes.items())  # fmt: skip
+                           state.routes.items()) or "out of service"  # fmt: skip
         followed = (
             f"{len(decision.workers)} workers follow" if decision.workers else "no server runs"
         )

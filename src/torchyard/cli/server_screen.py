@@ -129,6 +129,8 @@ def _models(view: View, lately: Lately, width: int) -> RenderableType:
     variants = {(model, release): variant for model, release, variant in lately.served}
     for name, state in view.models.items():
         traffic = lately.models.get(name)
+        if not state.routes:
+            grid.add_row(name, "out of service")
         for place, (release, share) in enumerate(
             sorted(state.routes.items(), key=lambda route: -route[1])
         ):

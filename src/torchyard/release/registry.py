@@ -74,10 +74,10 @@ def mirror(state: ModelState, *, tracking_uri: str) -> None:
                     remedy="Register the release, then mirror again.",
                 )
         for alias, release in wanted.items():
-            if release is None:
-                client.delete_registered_model_alias(state.model, alias)
-            else:
+            if release is not None:
                 client.set_registered_model_alias(state.model, alias, numbers[release])
+            elif numbers:  # a model that nobody registered has no alias either
+                client.delete_registered_model_alias(state.model, alias)
 
 
 def _verdict(release: Release) -> str:

@@ -56,6 +56,8 @@ class Settings:
         control_host: address of that port.
         control_port: that port, 0 takes a free one; None for the second one after ``port``, or a
             free one where that is taken.
+        repository_control: whether loading and unloading of the model repository decide who serves,
+            with an event in the channel log each; else such requests are refused.
         api_keys: file of what is kept of clients' keys; None for a server without.
         require_keys: whether a key is asked for; None to ask as soon as that file is there.
         tls_certificate: file of the server's certificate and those above it, PEM.
@@ -69,10 +71,10 @@ class Settings:
             for, see ``tuning/settling.py``.
         threads: threads inside one model call.
         lanes: model calls that one worker runs side by side when a model is too dear for its loop.
-        max_body_bytes: largest request body; a few pictures fit the default.
-        max_head_bytes: largest request head (line and headers together).
         device: where models run: ``cuda`` is a GPU of NVIDIA's, ``auto`` one where it is there and
             worth it, see ``runtimes/devices.py``.
+        max_body_bytes: largest request body; a few pictures fit the default.
+        max_head_bytes: largest request head (line and headers together).
         max_rows: most rows in one request.
         max_queue_bytes: bytes of the bodies of what may wait for a model in one worker; how many
             requests may wait is decided by time alone.
@@ -113,6 +115,7 @@ class Settings:
     control_apart: bool = True
     control_host: str = "127.0.0.1"
     control_port: Port | None = None
+    repository_control: bool = False
     api_keys: Path | None = None
     require_keys: bool | None = None
     tls_certificate: Path | None = None
@@ -124,10 +127,10 @@ class Settings:
     workers: Count = 2
     threads: Count = 1
     lanes: Count = 2
+    device: AskedDevice = "auto"
     max_body_bytes: Count = 32 << 20
     max_head_bytes: Count = 32 << 10
     max_rows: Count = 10_000
-    device: AskedDevice = "auto"
     max_queue_bytes: Count = 256 << 20
     deadline_ms: Count | None = None
     max_headers: Count = 100

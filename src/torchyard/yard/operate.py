@@ -21,7 +21,7 @@ from torchyard.records.evidence import AskedDevice
 from torchyard.records.live import ChannelEvent, ModelState, MonitorReport, ServerState, WorkerState
 from torchyard.records.quarantine import Case
 from torchyard.release import ChannelLog, Release, list_releases, open_release, resolve
-from torchyard.rollout import canary, deploy, promote, rollback, wait_until_followed
+from torchyard.rollout import canary, deploy, promote, rollback, undeploy, wait_until_followed
 from torchyard.yard.workspace import Workspace
 
 FOLLOW_TIMEOUT_S = 15.0
@@ -146,6 +146,13 @@ def roll_back(workspace: Workspace, *, model: str | None, reason: str) -> Decisi
         return _followed(workspace, log, rollback(log, model=name, by=_by(), reason=reason))
 
 
+def undeploy_model(workspace: Workspace, *, model: str | None, reason: str) -> Decision:
+    """Take a model out of service, until it is deployed or rolled back."""
+    with ChannelLog(workspace.channels_url) as log:
+        name = only_model(log.states(), model)
+        return _followed(workspace, log, undeploy(log, model=name, by=_by(), reason=reason))
+
+
 def states(workspace: Workspace) -> dict[str, ModelState]:
     """Who serves what share of each model's traffic."""
     with ChannelLog(workspace.channels_url) as log:
@@ -239,7 +246,7 @@ def monitor(
         model: which one; may be left out when there is only one.
         every: a window's length, ``"6h"``, ``"1d"``, ``"7d"``, or its number of rows.
         time: the timestamp field to cut windows by; None for the time of the answer.
-        release: whose reference; None for the champion's.
+        release: whose reference; None for the champion's, of an undeployed model the last one's.
 
     Returns:
         The report, and the HTML page written about it (beside it Markdown and JSON).
@@ -248,8 +255,9 @@ def monitor(
 
     known = states(workspace)
     name = only_model(known, model)
+    champion = known[name].champion or known[name].previous[-1]
     folder = (
-        workspace.releases / str(known[name].champion).removeprefix(PREFIX)
+        workspace.releases / champion.removeprefix(PREFIX)
         if release is None
         else resolve(release, workspace.releases)
     )

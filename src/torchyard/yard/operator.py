@@ -99,6 +99,10 @@ class Operator:
         """Drop the canary; without one, return to the champion before."""
         return operate.roll_back(self.workspace, model=model, reason=reason)
 
+    def undeploy(self, *, model: str | None = None, reason: str = "") -> Decision:
+        """Take a model out of service; ``rollback`` brings back who served."""
+        return operate.undeploy_model(self.workspace, model=model, reason=reason)
+
     def mirror_names(self, model: str) -> bool:
         """Set MLflow's aliases to what the channel events say; takes seconds to load MLflow.
 
@@ -164,11 +168,11 @@ class Operator:
             source,
             Path(target),
             folder=Path.cwd(),
+            device=operate.asked_device(self.workspace),
             keep=keep,
             force=force,
             progress=progress,
         )
-            device=operate.asked_device(self.workspace),
 
     def releases(self) -> tuple[Release, ...]:
         """Every sealed release, verified, oldest first."""

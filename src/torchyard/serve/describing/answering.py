@@ -22,6 +22,7 @@ REFUSALS = {
     404: "There is no such model or route.",
     405: "The route exists, for another method.",
     408: "The request took too long to arrive.",
+    409: "Another decision came in between, or there is nothing to decide so.",
     413: "The body is too large.",
     417: "Of what a client expects, only 100-continue can be met.",
     422: "A row does not fit; no row of the request was answered.",

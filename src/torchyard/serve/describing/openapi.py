@@ -55,13 +55,16 @@ OPERATIONS = {
     ),
     "/v2/models/{}/versions/{}/ready": Operation("Whether a release is served"),
     "/v2/models/{}/versions/{}": Operation("Inputs and outputs of a release"),
+    "/v2/models/{}/versions/{}/stats": Operation("What was counted of a release"),
     "/v2/models/{}/ready": Operation("Whether a model is served"),
+    "/v2/models/{}/stats": Operation("What was counted of a model's releases"),
+    "/v2/models/stats": Operation("What was counted of every release"),
     "/v2/models/{}": Operation("Inputs and outputs"),
     "/v2/health/live": Operation("Whether the server lives", needs="nothing"),
     "/v2/health/ready": Operation("Whether every model is served", needs="nothing"),
     "/v2/repository/index": Operation("Releases, and which are served", "post"),
-    "/v2/repository/models/{}/load": Operation("Whether it is loaded", "post", needs="operate"),
-    "/v2/repository/models/{}/unload": Operation("Always refused", "post", needs="operate"),
+    "/v2/repository/models/{}/load": Operation("Serve a release of it", "post", needs="operate"),
+    "/v2/repository/models/{}/unload": Operation("Serve it no more", "post", needs="operate"),
     "/v2": Operation("The server and its extensions"),
     "/health/live": Operation("Whether the server lives", needs="nothing"),
     "/health/ready": Operation("Whether every model is served", needs="nothing"),
@@ -153,6 +156,8 @@ def _refusals(server: Described, pattern: str, operation: Operation) -> dict[str
         statuses |= {400, 422}
     else:
         statuses |= {400}
+    if operation.method == "post" and operation.needs == "operate":
+        statuses |= {403, 409}
     if server.needs_keys and operation.needs != "nothing":
         statuses |= _UNKEYED
     return {

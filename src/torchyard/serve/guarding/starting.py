@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import datetime
 
+from torchyard.core.errors import BadUsage
 from torchyard.serve.guarding.certificates import check_files
 from torchyard.serve.guarding.exposure import exposed
 from torchyard.serve.guarding.keyring import Keyring
@@ -24,7 +25,8 @@ def check_start(settings: Settings, now: datetime) -> list[str]:
         Warnings, a line each.
 
     Raises:
-        BadUsage: a file of its TLS is not what its setting says; see ``check_files``.
+        BadUsage: a file of its TLS is not what its setting says, see ``check_files``; or whoever
+            reaches it from beyond this machine could decide who serves.
         BadRecord: the file of its keys is damaged.
         NotTrusted: others than its owner may write the file of its keys.
     """
@@ -38,6 +40,8 @@ def check_start(settings: Settings, now: datetime) -> list[str]:
         told.append("warning: a key is required and there is none: torchyard key new NAME")
     hosts = [settings.host] + [settings.control_host] * settings.control_apart
     beyond = [host for host in hosts if not is_loopback(host)]
+    if settings.repository_control and not keyring.is_needed:
+        _check_operators(settings)
     if beyond and not keyring.is_needed and settings.tls_client_ca is None:
         told.append(
             f"warning: whoever reaches {' or '.join(dict.fromkeys(beyond))} is answered: no key is "
@@ -49,6 +53,18 @@ def check_start(settings: Settings, now: datetime) -> list[str]:
             "in front that speaks TLS"
         )
     return told
+
+
+def _check_operators(settings: Settings) -> None:
+    """Refuse to let anybody beyond this machine who has no key decide who serves."""
+    host = settings.control_host if settings.control_apart else settings.host
+    if not is_loopback(host):
+        raise BadUsage(
+            where="serve setting repository_control",
+            found=f"a server that loads and unloads for whoever reaches {host}",
+            expected="keys, or a control port that this machine alone reaches",
+            remedy="Make a key: torchyard key new NAME --scope operate; or set control_apart.",
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ from torchyard.serve.guarding.keyring import credentials_in
 from torchyard.serve.http import pages, predict
 from torchyard.serve.http.answers import Answer, refuse, refuse_method, speaks_in_words
 from torchyard.serve.http.connection import Exchange
-from torchyard.serve.inference import repository, rest
+from torchyard.serve.inference import repository, rest, statistics
 
 Handle = Callable[..., None]  # (Application, Exchange, *names taken from the path)
 
@@ -47,7 +47,10 @@ ROUTES = (
     Route("/v2/models/{}/versions/{}/infer", "POST", rest.infer),
     Route("/v2/models/{}/versions/{}/ready", "GET", rest.model_ready),
     Route("/v2/models/{}/versions/{}", "GET", rest.metadata),
+    Route("/v2/models/{}/versions/{}/stats", "GET", statistics.show),
     Route("/v2/models/{}/ready", "GET", rest.model_ready),
+    Route("/v2/models/{}/stats", "GET", statistics.show),
+    Route("/v2/models/stats", "GET", statistics.show),
     Route("/v2/models/{}", "GET", rest.metadata),
     Route("/v2/health/live", "GET", rest.live, "nothing"),
     Route("/v2/health/ready", "GET", rest.ready, "nothing"),

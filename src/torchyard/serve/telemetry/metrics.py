@@ -2,17 +2,17 @@
 
 The hot path appends to plain lists; they are sorted into buckets many values at once: a list after
 a batch, where enough has come together, so that no request waits for all of them, and the rest some
-times a second. As often a snapshot goes to ``metrics-<worker>.json`` in the state folder; the worker that
-is asked for ``/metrics`` adds the others' snapshots to its own numbers. A restarted worker goes on
-from its own snapshot, so counters do not fall back when a worker dies. What is counted stands in
-``families.py``, how it is printed in ``exposition.py``.
+times a second. As often a snapshot goes to ``metrics-<worker>.json`` in the state folder; the
+worker that is asked for ``/metrics`` adds the others' snapshots to its own numbers. A restarted
+worker goes on from its own snapshot, so counters do not fall back when a worker dies. What is
+counted stands in ``families.py``, how it is printed in ``exposition.py``.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from torchyard.serve.telemetry.families import FAMILIES, of_kind
+from torchyard.serve.telemetry.tallies import Tally
 
 _FEW = 64  # up to here a search by hand is faster than numpy's start
 _MANY = 512  # values of a series that are worth sorting at once
@@ -42,6 +43,7 @@ class Snapshot(msgspec.Struct):
     counters: dict[str, list[tuple[list[str], float]]] = {}
     gauges: dict[str, list[tuple[list[str], float]]] = {}
     histograms: dict[str, list[tuple[list[str], Histogram]]] = {}
+    tallies: list[tuple[list[str], Tally]] = []  # by model and release
 
 
 @final
@@ -100,6 +102,7 @@ class Metrics:
     histograms: dict[str, dict[Labels, Series]] = field(
         default_factory=lambda: {name: {} for name in of_kind("histogram")}
     )
+    tallies: dict[Labels, Tally] = field(default_factory=dict)
     _series: list[Series] = field(default_factory=list)
     _next: int = 0
 
@@ -117,6 +120,13 @@ class Metrics:
         if found is None:
             found = self.histograms[name][labels] = Series(FAMILIES[name].bounds)
             self._series.append(found)
+        return found
+
+    def tally(self, release: Labels) -> Tally:
+        """What is counted of a release, by its model's name and its id."""
+        found = self.tallies.get(release)
+        if found is None:
+            found = self.tallies[release] = Tally()
         return found
 
     def observe(self, name: str, labels: Labels, value: float) -> None:
@@ -155,11 +165,14 @@ class Metrics:
                 ]
                 for name, values in self.histograms.items()
             },
+            [(list(release), tally.taken()) for release, tally in self.tallies.copy().items()],
         )
 
     def resume(self, before: Snapshot) -> None:
         """Go on from what a worker counted before it died; what it showed is over."""
-        self.add(Snapshot(counters=before.counters, histograms=before.histograms))
+        self.add(
+            Snapshot(counters=before.counters, histograms=before.histograms, tallies=before.tallies)
+        )
 
     def add(self, other: Snapshot) -> None:
         """Add another worker's numbers."""
@@ -176,6 +189,8 @@ class Metrics:
                 total = self.series(name, tuple(labels)).seen
                 total.counts = [a + b for a, b in zip(total.counts, histogram.counts, strict=True)]
                 total.total += histogram.total
+        for release, tally in other.tallies:
+            self.tally(tuple(release)).add(tally)
 
 
 def snapshot_path(state: Path, worker: int) -> Path:
@@ -208,6 +223,25 @@ def add_up(own: Metrics, state: Path, *, worker: int, workers: int) -> Metrics:
         if other != worker:
             total.add(read_snapshot(snapshot_path(state, other)))
     return total
+
+
+def add_up_tallies(
+    own: Sequence[tuple[list[str], Tally]], state: Path, *, worker: int, workers: int
+) -> dict[Labels, Tally]:
+    """What all workers counted of each release, likewise. Reads files: for a thread.
+
+    Args:
+        own: this worker's, of a snapshot.
+        state: the state folder.
+        worker: this one.
+        workers: how many there are.
+    """
+    total = Metrics()
+    total.add(Snapshot(tallies=list(own)))
+    for other in range(workers):
+        if other != worker:
+            total.add(Snapshot(tallies=read_snapshot(snapshot_path(state, other)).tallies))
+    return total.tallies
 
 
 def _is_of_this_version(found: Snapshot) -> bool:

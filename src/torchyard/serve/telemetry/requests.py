@@ -6,11 +6,12 @@ An ordinary answer costs one look-up and one append here; a batch a few passes o
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
-from torchyard.core.errors import YardError
+from torchyard.core.errors import Overloaded, YardError
 from torchyard.serve.abstaining import JudgedScores
 from torchyard.serve.calls import Call
 from torchyard.serve.engine import Engine
@@ -42,6 +43,7 @@ class RequestWatch:
         slow_s: an answer that took longer is told.
         access_share: the share of ordinary answers that is told.
         traces: told of them too, where traces are asked for.
+        wall_clock: seconds since the epoch.
     """
 
     metrics: Metrics
@@ -51,6 +53,7 @@ class RequestWatch:
     slow_s: float
     access_share: float
     traces: Traces | None = None
+    wall_clock: Callable[[], float] = time.time
     _answered: dict[Labels, Series] = field(default_factory=dict)
     _tell_s: float = field(init=False)
     _second: int = 0
@@ -94,14 +97,23 @@ class RequestWatch:
         model, abstains = engine.model, engine.abstains
         decode, queue, run, encode, _ = self._stages(model)
         rows, clock = self.metrics.series("batch_rows", (model,)), self.clock
+        tally, wall_clock = self.metrics.tally((model, engine.release)), self.wall_clock
 
         def observe(batch: Sequence[Waiting], ran: Ran, landed: float) -> None:
             began, count, now = ran.began, len(batch), clock()
-            decode.pending += [one.queued_at - one.call.arrived for one in batch]
-            queue.pending += [began - one.queued_at for one in batch]
+            decoded = [one.queued_at - one.call.arrived for one in batch]
+            queued = [began - one.queued_at for one in batch]
+            size = sum([len(one.rows) for one in batch])
+            decode.pending += decoded
+            queue.pending += queued
             run.pending.append(ran.seconds)
             encode.add((now - landed) / count, count)
-            rows.pending.append(sum([len(one.rows) for one in batch]))
+            rows.pending.append(size)
+            tally.last_at = wall_clock()
+            if tally.is_torn:
+                tally.count_torn(batch, ran, landed, now)
+            else:
+                tally.count(size, count, sum(decoded), sum(queued), ran, landed, now)
             if self.traces is not None:
                 self.traces.ran(batch, ran, landed, now)
             if abstains:
@@ -109,6 +121,15 @@ class RequestWatch:
             self.metrics.fold_some()
 
         return observe
+
+    def unanswered(self, engine: Engine, call: Call, fault: Exception) -> None:
+        """Count a request that waited for a release and gets no answer from it.
+
+        Who waited too long was in no batch; whatever else there is comes of one, told right after.
+        """
+        tally = self.metrics.tally((engine.model, engine.release))
+        in_batch = not isinstance(fault, Overloaded)
+        tally.fail(self.clock() - call.arrived, in_batch=in_batch)
 
     def logged(self, engine: Engine, *, since: float, requests: int) -> float:
         """Count what handing some answers to the prediction log took; when it was done."""

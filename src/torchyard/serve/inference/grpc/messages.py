@@ -13,6 +13,9 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from torchyard.core.errors import BadUsage
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -45,6 +48,23 @@ def methods() -> Iterator[Method]:
         yield Method(method.name, request, method.client_streaming)
 
 
+def parse(kind: Message, body: bytes) -> Message:
+    """A message of a class from its bytes.
+
+    Raises:
+        BadUsage: they are none.
+    """
+    try:
+        return kind.FromString(body)
+    except DecodeError as error:
+        raise BadUsage(
+            where="gRPC message",
+            found="bytes that cannot be read",
+            expected=f"a message {kind.DESCRIPTOR.full_name}",
+            remedy="Make the client from the protocol's definition, inference.proto.",
+        ) from error
+
+
 def _class(name: str) -> Message:
     return message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"inference.{name}"))
 
@@ -57,6 +77,7 @@ ModelMetadataResponse = _class("ModelMetadataResponse")
 ModelInferRequest = _class("ModelInferRequest")
 ModelInferResponse = _class("ModelInferResponse")
 ModelStreamInferResponse = _class("ModelStreamInferResponse")
+ModelStatisticsResponse = _class("ModelStatisticsResponse")
 RepositoryIndexResponse = _class("RepositoryIndexResponse")
 RepositoryModelLoadResponse = _class("RepositoryModelLoadResponse")
 RepositoryModelUnloadResponse = _class("RepositoryModelUnloadResponse")

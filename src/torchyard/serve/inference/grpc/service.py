@@ -8,29 +8,35 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from torchyard.core.errors import BadData, NotFound
 from torchyard.serve.app import Application
 from torchyard.serve.engine import Engine, Scores
 from torchyard.serve.explaining import explain_tensors
 from torchyard.serve.follow import Served
-from torchyard.serve.inference import choosing, repository
+from torchyard.serve.inference import choosing, repository, statistics
 from torchyard.serve.inference.grpc import messages
 from torchyard.serve.inference.grpc.call import GrpcCall
 from torchyard.serve.inference.grpc.convert import parameters_of, response, tensors_of, wishes_in
 from torchyard.serve.inference.grpc.messages import Message
 from torchyard.serve.inference.repository import Entry
+from torchyard.serve.inference.statistics import Stated
 from torchyard.serve.inference.tensors import rows_of
 from torchyard.serve.inference.wishes import Wish
 from torchyard.serve.predictions import EXPLANATION
 from torchyard.version import __version__
 
+if TYPE_CHECKING:
+    from torchyard.serve.inference.deciding import Decided
+
 Handle = Callable[[Application, GrpcCall, Message], None]
 Need = Literal["nothing", "predict", "operate"]  # the scope of the key that a call asks for
 
 LONGEST_ID = 200
-EXTENSIONS = ("classification", "model_repository")
+EXTENSIONS = ("classification", "model_repository", "statistics")
 
 
 def server_live(app: Application, call: GrpcCall, request: Message) -> None:
@@ -111,16 +117,38 @@ def repository_index(app: Application, call: GrpcCall, request: Message) -> None
 
 
 def repository_load(app: Application, call: GrpcCall, request: Message) -> None:
-    """``RepositoryModelLoad``: done where the model is served, else refused."""
-    repository.check_load(app, request.model_name)
-    call.model = request.model_name
-    call.answer(messages.RepositoryModelLoadResponse())
+    """``RepositoryModelLoad``: as over REST, see ``repository.load``."""
+    if not app.settings.repository_control:
+        repository.check_load(app, request.model_name)
+        call.model = request.model_name
+        call.answer(messages.RepositoryModelLoadResponse())
+        return
+    from torchyard.serve.inference import deciding  # most servers decide nothing
+
+    order = deciding.load_order(parameters_of(request))
+    deciding.check_asker(app, call, is_control=not app.settings.control_apart)
+    decide = partial(deciding.load, app.settings, request.model_name, order, by=call.client)
+    answer = messages.RepositoryModelLoadResponse()
+    deciding.begin(app, call, decide, partial(_decided, call, answer))
 
 
 def repository_unload(app: Application, call: GrpcCall, request: Message) -> None:
-    """``RepositoryModelUnload``: refused."""
-    call.model = app.served(request.model_name).state.model
-    raise repository.kept()
+    """``RepositoryModelUnload``: as over REST, see ``repository.unload``."""
+    if not app.settings.repository_control:
+        call.model = app.served(request.model_name).state.model
+        raise repository.kept()
+    from torchyard.serve.inference import deciding
+
+    order = deciding.unload_order(parameters_of(request))
+    deciding.check_asker(app, call, is_control=not app.settings.control_apart)
+    decide = partial(deciding.unload, app.settings, request.model_name, order, by=call.client)
+    answer = messages.RepositoryModelUnloadResponse()
+    deciding.begin(app, call, decide, partial(_decided, call, answer))
+
+
+def model_statistics(app: Application, call: GrpcCall, request: Message) -> None:
+    """``ModelStatistics``: of one version, of a model's, or of every model's."""
+    statistics.begin(app, call, request.name, request.version, partial(_state, call))
 
 
 CALLS: dict[str, tuple[Handle, Need]] = {
@@ -131,6 +159,7 @@ CALLS: dict[str, tuple[Handle, Need]] = {
     "ModelMetadata": (model_metadata, "predict"),
     "ModelInfer": (model_infer, "predict"),
     "ModelStreamInfer": (model_infer, "predict"),
+    "ModelStatistics": (model_statistics, "predict"),
     "RepositoryIndex": (repository_index, "operate"),
     "RepositoryModelLoad": (repository_load, "operate"),
     "RepositoryModelUnload": (repository_unload, "operate"),
@@ -190,6 +219,17 @@ def _list_all(app: Application, call: GrpcCall, sealed: Future[list[Entry]]) -> 
         app.refuse(call, error)
     else:
         _list(call, entries)
+
+
+def _decided(call: GrpcCall, answer: Message, decided: Decided) -> None:
+    call.model = decided.model
+    call.answer(answer)
+
+
+def _state(call: GrpcCall, stated: list[Stated]) -> None:
+    call.answer(
+        messages.ModelStatisticsResponse(model_stats=[msgspec.to_builtins(one) for one in stated])
+    )
 
 
 def _list(call: GrpcCall, entries: Iterable[Entry]) -> None:

@@ -19,6 +19,7 @@ _CODE_OF = {
     "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
     "forbidden": grpc.StatusCode.PERMISSION_DENIED,
     "not_found": grpc.StatusCode.NOT_FOUND,
+    "refused": grpc.StatusCode.FAILED_PRECONDITION,
     "not_ready": grpc.StatusCode.UNAVAILABLE,
     "overloaded": grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
