@@ -16,6 +16,7 @@ from torchyard.data.rows import request_rows
 from torchyard.records.abstaining import Abstention, KnownField
 from torchyard.records.verdicts import Objective
 from torchyard.release import Release, open_release
+from torchyard.runtimes import open_model
 from torchyard.serve.engine import Engine, open_engine
 from torchyard.serve.soundness import outside_domain
 from torchyard.yard import Yard
@@ -116,8 +117,8 @@ def test_values_outside_of_the_domain_are_counted_and_in_no_golden_answer(tmp_pa
     stricter = replace(opened.project.task, ge=1e6)
     loaded = replace(opened.loaded, project=replace(opened.project, task=stricter))
     featured = fit_features(opened, training_data(opened))
-    file = release.variant_path(release.manifest.ladder[0])
+    model = open_model(release.variant_path(release.manifest.ladder[0]))
     with pytest.raises(
         Refused, match=r"found none that is at least 1e\+06 m; expected values that"
     ):
-        golden_requests(replace(opened, loaded=loaded), file, featured)
+        golden_requests(replace(opened, loaded=loaded), model, featured)

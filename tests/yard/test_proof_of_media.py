@@ -151,7 +151,7 @@ def test_one_token_or_one_pixel_that_differs_is_refused(
 
 
 def golden(project: tuple[OpenProject, Featured], served: Path) -> tuple[list[Json], np.ndarray]:
-    requests, answers = golden_requests(project[0], served, project[1])
+    requests, answers = golden_requests(project[0], open_model(served), project[1])
     return list(requests), np.array(answers)
 
 

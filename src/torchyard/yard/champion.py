@@ -83,7 +83,13 @@ def champion_answers(opened: OpenProject, trained: TrainedModel) -> Sample | Non
     check_comparable(sealed.task, opened.project.task)
     read = Schema(fields=tuple(sealed.schema.field(name) for name in sealed.features.inputs))
     _need_common_fields(read, opened.project.schema)
-    model = open_model(sealed.variant_path(sealed.manifest.ladder[0]))
+    variant = sealed.variants[sealed.manifest.ladder[0]]
+    model = open_model(
+        sealed.variant_path(variant.name),
+        runtime=variant.runtime,
+        features=sealed.features_path,
+        precision=variant.precision,
+    )
     parts = [
         score(model, columns_from_frame(read, rows), graph=sealed.features)
         for rows in trained.featured.chunks("test", read.names)

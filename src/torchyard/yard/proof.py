@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,8 @@ from torchyard.yard.results import Array, Featured, OpenProject
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from torchyard.runtimes import Model
 
 PARITY_ROWS = 256
 GOLDEN_ROWS = 32
@@ -70,7 +71,7 @@ def check_parity(opened: OpenProject, featured: Featured) -> Parity:
 
 
 def golden_requests(
-    opened: OpenProject, file: Path, featured: Featured
+    opened: OpenProject, model: Model, featured: Featured
 ) -> tuple[tuple[dict[str, Json], ...], tuple[tuple[float, ...], ...]]:
     """Test rows as requests, and how the variant that serves first answers them.
 
@@ -85,7 +86,6 @@ def golden_requests(
     """
     from torchyard.data.rows import request_rows
     from torchyard.data.stand_ins import with_stand_ins
-    from torchyard.runtimes import open_model
     from torchyard.serve.decoding.rows import RowDecoder
     from torchyard.serve.soundness import has_domain, outside_domain, said_domain
 
@@ -95,7 +95,7 @@ def golden_requests(
     requests = request_rows(rows, schema)
     decoder = RowDecoder(schema, max_rows=GOLDEN_ROWS)
     decoded = decoder.decode(json.dumps({"rows": requests}).encode()).rows
-    answers = open_model(file).run(decoder.columns(decoded))
+    answers = model.run(decoder.columns(decoded))
     task = opened.project.task
     kept = np.flatnonzero(~outside_domain(task, answers)) if has_domain(task) else range(len(rows))
     if not len(kept):

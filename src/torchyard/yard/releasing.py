@@ -211,7 +211,7 @@ def _contents(
 
     project, evaluated = opened.project, optimized.evaluated
     trained, featured = evaluated.trained, evaluated.trained.featured
-    golden, answers = golden_requests(opened, optimized.file(ladder[0]), featured)
+    golden, answers = golden_requests(opened, optimized.open(ladder[0]), featured)
     schema = project.schema.request
     return Contents(
         model=project.name,

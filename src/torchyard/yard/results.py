@@ -27,6 +27,7 @@ from torchyard.yard.workspace import LoadedProject, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
+    from torchyard.runtimes import Model
     from torchyard.train import StoredExamples
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -243,5 +244,20 @@ class Optimized:
 
     def file(self, variant: str) -> Path:
         """A servable variant's file."""
-        (runtime,) = (one.runtime for one in self.variants if one.name == variant)
-        return self.folder / variant / VARIANT_FILES[runtime]
+        return self.folder / variant / VARIANT_FILES[self._variant(variant).runtime]
+
+    def open(self, variant: str) -> Model:
+        """A servable variant, open, whatever its runtime."""
+        from torchyard.runtimes import open_model
+
+        one = self._variant(variant)
+        return open_model(
+            self.file(variant),
+            runtime=one.runtime,
+            features=self.evaluated.trained.featured.graph_file,
+            precision=one.precision,
+        )
+
+    def _variant(self, name: str) -> Variant:
+        (found,) = (one for one in self.variants if one.name == name)
+        return found
