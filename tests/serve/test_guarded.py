@@ -175,13 +175,20 @@ def test_a_client_without_a_certificate_is_turned_away(secure: Server) -> None:
         assert client.get("/health/live").status_code == 200
 
 
-def test_plain_http_on_the_encrypted_port_is_closed_and_hurts_nobody(secure: Server) -> None:
-    with RawClient(secure.address) as plain:
-        plain.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-        answered = plain._socket.recv(1024)
-        assert not answered.startswith(b"HTTP")
-    with client_of(secure) as client:
-        assert client.get("/health/live").status_code == 200
+def test_plain_http_on_the_encrypted_ports_is_told_so_and_hurts_nobody(secure: Server) -> None:
+    assert secure.state.control_port is not None
+    for address in (secure.address, ("127.0.0.1", secure.state.control_port)):
+        with RawClient(address) as plain:
+            told = plain.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").read()
+            assert (told.status, told.json()["found"]) == (400, "plain HTTP")
+            assert "https://" in told.json()["remedy"]
+            assert plain.is_closed()
+    key = new_key(keys_of(secure), "reader", "operate")
+    with client_of(secure, control=True) as control:
+        wait_for(lambda: control.get("/metrics", headers=key).status_code == 200, "key known")
+        wait_for(
+            lambda: 'reason="bad_http"' in control.get("/metrics", headers=key).text, "counted"
+        )
 
 
 def test_an_old_protocol_is_not_spoken(secure: Server) -> None:

@@ -1,4 +1,4 @@
-"""How many connections there may be, in all and of one client."""
+"""How many connections there may be, or calls, in all and of one client."""
 
 from __future__ import annotations
 
@@ -14,16 +14,27 @@ _OTHER_FILES = 256  # descriptors that a worker needs besides: logs, models, lan
 
 @final
 class Crowd:
-    """Counts a worker's connections.
+    """Counts a worker's connections, or what else clients have open.
 
     Args:
         most: connections at once; see ``room_for``. None for no limit.
         most_per_client: of one client.
+        of: what is counted, for refusals.
+        remedy: what a client can do about having too many.
     """
 
-    def __init__(self, *, most: int | None = None, most_per_client: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        most: int | None = None,
+        most_per_client: int | None = None,
+        of: str = "connections",
+        remedy: str = "Use connections again and close those that rest, or start more workers.",
+    ) -> None:
         self._most = sys.maxsize if most is None else most
         self._most_per_client = sys.maxsize if most_per_client is None else most_per_client
+        self._what = of
+        self._remedy = remedy
         self._of: dict[str, int] = {}
         self.count = 0
 
@@ -42,10 +53,18 @@ class Crowd:
         self.count += 1
         own = self._of[client] = self._of.get(client, 0) + 1
         if self.count > self._most:
-            return _full(f"{self._most} connections")
+            return self._full(f"{self._most} {self._what}")
         if own > self._most_per_client and not is_proxy:
-            return _full(f"{self._most_per_client} connections of this client")
+            return self._full(f"{self._most_per_client} {self._what} of this client")
         return None
+
+    def has_room_for(self, more: int) -> bool:
+        """Whether there may be some more, if only to be told why they end."""
+        return self.count + more <= self._most + SPARE
+
+    def alike(self) -> Crowd:
+        """Another count, of nothing yet, with the same limits."""
+        return Crowd(most=self._most, most_per_client=self._most_per_client)
 
     def leave(self, client: str) -> None:
         """A connection that was counted is gone."""
@@ -55,6 +74,9 @@ class Crowd:
             self._of[client] = own
         else:
             del self._of[client]
+
+    def _full(self, found: str) -> Overloaded:
+        return Overloaded(where="this worker", found=found, expected="fewer", remedy=self._remedy)
 
 
 def room_for(connections: int) -> int:
@@ -71,12 +93,3 @@ def room_for(connections: int) -> int:
     if soft == resource.RLIM_INFINITY:
         return connections
     return max(1, min(connections, soft - SPARE - _OTHER_FILES))
-
-
-def _full(found: str) -> Overloaded:
-    return Overloaded(
-        where="this worker",
-        found=found,
-        expected="fewer",
-        remedy="Use connections again and close those that rest, or start more workers.",
-    )

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import final
 
-from torchyard.serve.http.connection import LINGER_S, Listener
+from torchyard.serve.http.connection import Listener
+from torchyard.serve.http.greeting import Greetings
 from torchyard.serve.processes.reception import NO_ROOM, TAKEN
 
 _ACCEPT_AGAIN_S = 0.2
@@ -35,7 +36,7 @@ class Door:
         self._listening = listening
         self._listener = listener
         self._loop = loop
-        self._greetings = _Greetings(listener, loop)
+        self._greetings = Greetings(listener, loop)
         listening.setblocking(False)
 
     def open(self) -> None:
@@ -94,7 +95,7 @@ class Channel:
         self._listener = listener
         self._loop = loop
         self._told = told
-        self._greetings = _Greetings(listener, loop)
+        self._greetings = Greetings(listener, loop)
         handing.setblocking(False)
 
     def open(self) -> None:
@@ -134,40 +135,6 @@ class Channel:
         with suppress(OSError):  # the supervisor is gone: this worker is told in another way
             self._handing.send(TAKEN if fds else NO_ROOM)
         return True
-
-
-@final
-class _Greetings:
-    """Makes transports of connections; asyncio keeps no hold of the tasks that do."""
-
-    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
-        self._listener = listener
-        self._loop = loop
-        self._tasks: set[asyncio.Task[object]] = set()
-
-    @property
-    def count(self) -> int:
-        return len(self._tasks)
-
-    def greet(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        task = self._loop.create_task(self._greet(connection))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _greet(self, connection: socket.socket) -> None:
-        connect, tls = self._listener.connect, self._listener.tls
-        with suppress(OSError):  # it has gone again, or does not speak TLS, or has no certificate
-            if tls is None:
-                await self._loop.connect_accepted_socket(connect, connection)
-            else:
-                await self._loop.connect_accepted_socket(
-                    connect,
-                    connection,
-                    ssl=tls.context,
-                    ssl_handshake_timeout=self._listener.limits.head_s,
-                    ssl_shutdown_timeout=LINGER_S,
-                )
 
 
 async def drain(listener: Listener, most_s: float) -> None:
