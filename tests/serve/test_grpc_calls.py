@@ -76,11 +76,13 @@ def test_a_call_whose_time_is_over_ends_and_its_late_answer_is_dropped(run: Run)
 
 
 @pytest.mark.parametrize(
-    ("timeout", "least_s", "most_s"), [(5, 0, 5), (None, 10, 10), (9_000, 599, 600)]
+    ("timeout", "least_s", "most_s"), [(5, 0, 5.1), (None, 10, 10), (9_000, 599, 600)]
 )
 def test_the_deadline_is_the_clients(
     run: Run, timeout: float | None, least_s: float, most_s: float
 ) -> None:
+    """On its way a client's library may round it up a little."""
+
     async def scenario(bench: Bench) -> None:
         bench.serve()
         call: Any = bench.infer(timeout=timeout)  # type: ignore[arg-type]
@@ -107,6 +109,38 @@ def test_who_asks_and_with_what(run: Run) -> None:
         assert asked.header(b"authorization") is None
         done(scores(0.5))
         await call
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("name", ["order-17", "a b", "x" * 200])
+def test_a_calls_own_name_comes_back_with_whatever_becomes_of_it(run: Run, name: str) -> None:
+    metadata = (("x-request-id", name),)
+
+    async def scenario(bench: Bench) -> None:
+        error = await ended(bench.infer(metadata=metadata))
+        assert error.code() == grpc.StatusCode.UNAVAILABLE
+        (line,) = bench.app.lines.taken()
+        bench.serve()
+        good = bench.infer(metadata=metadata)
+        await bench.queue.holds(1)
+        bench.queue.waiting[0][2](scores(0.5))
+        await good
+        refused = bench.infer(-5.0, metadata=metadata)
+        stream = stub(bench.channel, "ModelStreamInfer")(metadata=metadata, timeout=PATIENCE_S)
+        await stream.done_writing()
+        assert await stream.read() is grpc.aio.EOF
+
+        found = [dict(await one.trailing_metadata()) for one in (good, refused, stream)]
+        ids = [dict(error.trailing_metadata()), *found]
+        if name == "order-17":
+            assert [one["x-request-id"] for one in ids] == [name] * 4
+            assert line.request_id == name
+        else:
+            assert not any("x-request-id" in one for one in ids)
+            assert line.request_id.startswith("made")
+        with pytest.raises(grpc.RpcError):
+            await refused
 
     run(scenario)
 

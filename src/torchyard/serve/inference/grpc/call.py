@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, final
+from typing import Any, Self, final
 from urllib.parse import unquote
 
 from torchyard.core.errors import YardError
 from torchyard.serve.calls import LONGEST_DEADLINE_MS
 from torchyard.serve.inference.grpc.messages import Message
 from torchyard.serve.inference.grpc.status import Status, failed, refused
+from torchyard.serve.telemetry.request_ids import NAME, well_formed
 
 
 @final
@@ -20,15 +21,26 @@ class GrpcCall:
         context: grpcio's ``grpc.aio.ServicerContext``.
         reply: where the answer goes; cancelled when the client is gone.
         route: ``grpc/`` and the name of the method.
-        body: the request as it came.
-        arrived: seconds on the worker's clock when it was whole.
+        client: whom it is from: the name of its key, else in its certificate, else its address.
+        arrived: seconds on the worker's clock when it began; when it was whole, once it is.
 
     Attributes:
-        client: whom it is from: the name of its key, else in its certificate, else its address.
+        body: the request as it came, empty before and after.
         model: set by the service: the model's name, for metrics.
+        headers: the metadata beside the request, names in lower case; of two of one name the first.
     """
 
-    __slots__ = ("_context", "arrived", "body", "client", "model", "reply", "route", "size_bytes")
+    __slots__ = (
+        "_context",
+        "arrived",
+        "body",
+        "client",
+        "headers",
+        "model",
+        "reply",
+        "route",
+        "size_bytes",
+    )
 
     def __init__(
         self,
@@ -36,26 +48,44 @@ class GrpcCall:
         reply: asyncio.Future[Message | Status],
         *,
         route: str,
-        body: bytes,
+        client: str,
         arrived: float,
+        headers: dict[bytes, bytes] | None = None,
     ) -> None:
         self._context = context
         self.reply = reply
         self.route = route
+        self.client = client
+        self.arrived = arrived
+        self.headers = _headers_of(context) if headers is None else headers
+        self.body = b""
+        self.size_bytes = 0
+        self.model = ""
+
+    def hear(self, body: bytes, arrived: float) -> None:
+        """Its message is there."""
         self.body = body
         self.size_bytes = len(body)
         self.arrived = arrived
-        self.model = ""
-        self.client = client_of(context)
+
+    def another(self, reply: asyncio.Future[Message | Status], body: bytes, arrived: float) -> Self:
+        """A request of the stream that this call is."""
+        call = type(self)(
+            self._context,
+            reply,
+            route=self.route,
+            client=self.client,
+            arrived=arrived,
+            headers=self.headers,
+        )
+        call.hear(body, arrived)
+        return call
 
     @property
-    def headers(self) -> dict[bytes, bytes]:
-        """The metadata beside the request, names in lower case; of two of one name the first."""
-        headers: dict[bytes, bytes] = {}
-        for name, value in self._context.invocation_metadata() or ():
-            content = value if isinstance(value, bytes) else str(value).encode()
-            headers.setdefault(name.encode(), content)
-        return headers
+    def echo(self) -> tuple[tuple[str, str], ...]:
+        """What its client calls it, as metadata to go with the answer."""
+        name = well_formed(self.headers.get(NAME))
+        return ((NAME.decode(), name),) if name else ()
 
     def header(self, name: bytes) -> bytes | None:
         """What the metadata beside the request say, by lower-case name."""
@@ -100,6 +130,14 @@ def client_of(context: Any) -> str:
     """The name in the other side's verified certificate, else its address, without its port."""
     names = context.auth_context().get("x509_common_name") or ()
     return b"".join(names).decode(errors="replace") or address_of(context.peer())
+
+
+def _headers_of(context: Any) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for name, value in context.invocation_metadata() or ():
+        content = value if isinstance(value, bytes) else str(value).encode()
+        headers.setdefault(name.encode(), content)
+    return headers
 
 
 def address_of(peer: str) -> str:

@@ -5,97 +5,96 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from torchyard.core.errors import BadUsage
-from torchyard.serve.admission.proxies import Proxies
+from torchyard.core.errors import YardError
 from torchyard.serve.app import Application
-from torchyard.serve.guarding.keyring import credentials_in
 from torchyard.serve.inference.grpc.call import GrpcCall
+from torchyard.serve.inference.grpc.entrance import Entrance
 from torchyard.serve.inference.grpc.messages import (
     SERVICE,
     Message,
     Method,
     ModelStreamInferResponse,
     methods,
+    parse,
 )
-from torchyard.serve.inference.grpc.service import CALLS
+from torchyard.serve.inference.grpc.service import CALLS, Handle
 from torchyard.serve.inference.grpc.status import Status
 
 MOST_STREAMED = 64  # requests of one stream that may wait for their answers
 
 Context = Any  # grpc.aio.ServicerContext
-Begin = Callable[[bytes, Context], GrpcCall]
+Begin = Callable[[bytes], GrpcCall]
 
 
-def handlers(app: Application) -> Any:
+def handlers(app: Application, entrance: Entrance) -> Any:
     """What answers the protocol's calls, as ``add_generic_rpc_handlers`` of a server takes it."""
-    table = {method.name: _handler(app, method) for method in methods()}
+    table = {
+        method.name: _stream(app, entrance, method)
+        if method.is_stream
+        else _unary(app, entrance, method)
+        for method in methods()
+    }
     return grpc.method_handlers_generic_handler(SERVICE, table)
 
 
-def _handler(app: Application, method: Method) -> Any:
-    begin = _beginning(app, method)
+def _unary(app: Application, entrance: Entrance, method: Method) -> Any:
+    handle, need = CALLS[method.name]
+    route = f"grpc/{method.name}"
 
-    async def unary(body: bytes, context: Context) -> bytes | None:
-        reply = await _reply(app, begin(body, context))
+    async def answer(_: object, context: Context) -> bytes:
+        call = entrance.let_in(context, route, need)
+        if await entrance.hear(call, context):
+            _begin(app, handle, method, call)
+        reply = await reply_to(app, call)
         if isinstance(reply, Status):
-            return await context.abort(*reply)  # type: ignore[no-any-return]  # it raises
+            await refuse(context, call, reply)
+        if echo := call.echo:
+            context.set_trailing_metadata(echo)
         return bytes(reply.SerializeToString())
 
-    async def stream(bodies: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        async with aclosing(_ahead(bodies, context, begin)) as calls:
-            async for call in calls:
-                yield _part(await _reply(app, call)).SerializeToString()
-
-    if method.is_stream:
-        return grpc.stream_stream_rpc_method_handler(stream)
-    return grpc.unary_unary_rpc_method_handler(unary)
+    # To grpcio it is a stream of one request: it would wait for a single one before it calls us.
+    return grpc.stream_unary_rpc_method_handler(answer)
 
 
-def _beginning(app: Application, method: Method) -> Begin:
+def _stream(app: Application, entrance: Entrance, method: Method) -> Any:
     handle, need = CALLS[method.name]
-    route, loop, clock = f"grpc/{method.name}", app.loop, app.clock
-    proxies = Proxies(app.settings.trusted_proxies)
+    route = f"grpc/{method.name}"
 
-    def begin(body: bytes, context: Context) -> GrpcCall:
-        reply = loop.create_future()
-        call = GrpcCall(context, reply, route=route, body=body, arrived=clock())
-        try:
-            if proxies.trusts(call.client):
-                call.client = proxies.client(call.headers, call.client)
-            if app.keyring.is_needed and need != "nothing":
-                call.client = app.keyring.check(credentials_in(call.headers), need)
-            handle(app, call, _read(method, body))
-        except Exception as error:  # the edge of the process: every call is answered
-            app.refuse(call, error)
-        return call
+    async def answer(bodies: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        stream = entrance.let_in(context, route, need)
+        if stream.reply.done():
+            await refuse(context, stream, await reply_to(app, stream))
+        if echo := stream.echo:
+            context.set_trailing_metadata(echo)
 
-    return begin
+        def begin(body: bytes) -> GrpcCall:
+            call = stream.another(app.loop.create_future(), body, app.clock())
+            try:
+                entrance.check(call, need)
+            except YardError as error:
+                app.refuse(call, error)
+            else:
+                _begin(app, handle, method, call)
+            return call
 
+        async with aclosing(_ahead(bodies, begin)) as calls:
+            async for call in calls:
+                yield _part(await reply_to(app, call)).SerializeToString()
 
-def _read(method: Method, body: bytes) -> Message:
-    try:
-        return method.request.FromString(body)
-    except DecodeError as error:
-        raise BadUsage(
-            where="gRPC message",
-            found="bytes that cannot be read",
-            expected=f"a message {method.request.DESCRIPTOR.full_name}",
-            remedy="Make the client from the protocol's definition, inference.proto.",
-        ) from error
+    return grpc.stream_stream_rpc_method_handler(answer)
 
 
-def _part(reply: Message | Status) -> Message:
-    if isinstance(reply, Status):
-        return ModelStreamInferResponse(error_message=reply.details)
-    return ModelStreamInferResponse(infer_response=reply)
+async def refuse(context: Context, call: GrpcCall, status: Status) -> NoReturn:
+    """End a call without an answer."""
+    await context.abort(status.code, status.details, (*status.metadata, *call.echo))
+    raise AssertionError("abort raises")
 
 
-async def _reply(app: Application, call: GrpcCall) -> Message | Status:
+async def reply_to(app: Application, call: GrpcCall) -> Message | Status:
     """Wait for the answer. A client that is gone cancels the wait, and nobody else's answer."""
     try:
         reply = await call.reply
@@ -106,9 +105,21 @@ async def _reply(app: Application, call: GrpcCall) -> Message | Status:
     return reply
 
 
-async def _ahead(
-    bodies: AsyncIterator[bytes], context: Context, begin: Begin
-) -> AsyncGenerator[GrpcCall, None]:
+def _begin(app: Application, handle: Handle, method: Method, call: GrpcCall) -> None:
+    """Have a call answered, now or later, whose message is there; never raises."""
+    try:
+        handle(app, call, parse(method.request, call.body))
+    except Exception as error:  # the edge of the process: every call is answered
+        app.refuse(call, error)
+
+
+def _part(reply: Message | Status) -> Message:
+    if isinstance(reply, Status):
+        return ModelStreamInferResponse(error_message=reply.details)
+    return ModelStreamInferResponse(infer_response=reply)
+
+
+async def _ahead(bodies: AsyncIterator[bytes], begin: Begin) -> AsyncGenerator[GrpcCall, None]:
     """A stream's calls in order, those behind begun before those in front are answered."""
     begun: asyncio.Queue[GrpcCall | None] = asyncio.Queue()
     free = asyncio.Semaphore(MOST_STREAMED)
@@ -116,7 +127,7 @@ async def _ahead(
     async def read() -> None:
         try:
             async for body in bodies:
-                begun.put_nowait(begin(body, context))
+                begun.put_nowait(begin(body))
                 await free.acquire()
         finally:
             begun.put_nowait(None)

@@ -1,7 +1,6 @@
 """The way in over gRPC: one server in every worker, on the worker's loop and on one port for all.
 
-The kernel shares connections out among the workers (``SO_REUSEPORT``). The protocol's own extras
-are here too: health (``grpc.health.v1``) and reflection.
+The kernel shares connections out among the workers (``SO_REUSEPORT``).
 """
 
 from __future__ import annotations
@@ -11,20 +10,23 @@ from contextlib import suppress
 from typing import Any, final
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_health.v1 import health, health_pb2
 
 from torchyard.core.errors import BadUsage
+from torchyard.serve.admission.crowd import SPARE
 from torchyard.serve.app import Application
 from torchyard.serve.guarding.tls import Tls, read_pems
+from torchyard.serve.inference.grpc.beside import health_handlers, reflection_handlers
+from torchyard.serve.inference.grpc.entrance import Entrance
 from torchyard.serve.inference.grpc.handlers import handlers
-from torchyard.serve.inference.grpc.messages import POOL, SERVICE
+from torchyard.serve.inference.grpc.messages import SERVICE
 from torchyard.serve.settings import Settings
 
 _PING_S = 60.0  # a client whose machine vanished is noticed after about this long
 _MOST_PINGS_S = 10.0  # a client that asks more often whether we live is sent away
 _STRIKES = 3
+_AGE_S = 300.0  # a connection meets one worker: after that long its client is to open another
+_SWEEP_S = 0.5
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -43,14 +45,20 @@ class GrpcServer:
         self._app = app
         self._tls = tls
         self._server = grpc.aio.server(
-            options=options(settings), maximum_concurrent_rpcs=settings.grpc_max_calls
+            options=options(settings),
+            maximum_concurrent_rpcs=settings.grpc_max_calls + SPARE,  # these are still told why
         )
+        self._entrance = Entrance(app)
         self._health = health.aio.HealthServicer()
         self._telling: asyncio.Task[None] | None = None
-        self._server.add_generic_rpc_handlers((handlers(app),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server, pool=_definitions())
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._server.add_generic_rpc_handlers(
+            (
+                handlers(app, self._entrance),
+                health_handlers(app, self._entrance, self._health),
+                reflection_handlers(app, self._entrance),
+            )
+        )
 
     async def open(self) -> None:
         """Begin to serve on the port that the supervisor keeps.
@@ -74,6 +82,7 @@ class GrpcServer:
             ) from error
         await self._server.start()
         self._app.applied.append(self._follow)
+        self._sweep()
         await self._tell()
 
     async def close(self) -> None:
@@ -82,6 +91,12 @@ class GrpcServer:
             self._app.applied.remove(self._follow)
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._app.settings.drain_timeout_s)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+    def _sweep(self) -> None:
+        self._entrance.sweep()
+        self._sweeping = self._app.loop.call_later(_SWEEP_S, self._sweep)
 
     def _follow(self) -> None:
         self._telling = self._app.loop.create_task(self._tell())
@@ -96,15 +111,18 @@ class GrpcServer:
 def options(settings: Settings) -> list[tuple[str, Any]]:
     """What gRPC's core is told: the limits that HTTP has, in its words.
 
+    A client's library that has as many streams as it may holds further calls back and has no error.
+
     Source: https://grpc.github.io/grpc/core/group__grpc__arg__keys.html
     """
-    return [
+    most_streams = min(settings.grpc_max_calls, settings.grpc_max_calls_per_client)
+    limits = [
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", settings.max_body_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", settings.max_head_bytes),
         ("grpc.absolute_max_metadata_size", settings.max_head_bytes),
-        ("grpc.max_concurrent_streams", settings.grpc_max_calls),
+        ("grpc.max_concurrent_streams", most_streams),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", _ms(settings.head_timeout_s)),
         ("grpc.max_connection_idle_ms", _ms(settings.idle_timeout_s)),
@@ -113,6 +131,9 @@ def options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(_MOST_PINGS_S)),
         ("grpc.http2.max_ping_strikes", _STRIKES),
     ]
+    if settings.workers > 1:  # the grace after it is without end: calls that are open end as usual
+        limits.append(("grpc.max_connection_age_ms", _ms(_AGE_S)))
+    return limits
 
 
 def credentials(tls: Tls) -> Any:
@@ -143,21 +164,6 @@ def address_to(host: str, port: int) -> str:
         ('127.0.0.1:8001', '[::1]:8001')
     """
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _definitions() -> descriptor_pool.DescriptorPool:
-    """What reflection tells of: the protocol, health, and itself."""
-    pool = descriptor_pool.DescriptorPool()
-    files = (
-        POOL.FindFileContainingSymbol(SERVICE),
-        health_pb2.DESCRIPTOR,
-        reflection_pb2.DESCRIPTOR,
-    )
-    for file in files:
-        copy = descriptor_pb2.FileDescriptorProto()
-        file.CopyToProto(copy)
-        pool.Add(copy)
-    return pool
 
 
 def _ms(seconds: float) -> int:
