@@ -189,6 +189,56 @@ def test_what_is_no_json_is_left_to_the_plain_path(text: str) -> None:
     assert LONE_DECODER.tensors[0].read_rows(text.encode(), most=3) is None
 
 
+ELEMENTS = [0.5] * 150 + [1e-3] * 149 + [7]
+INPUT: dict[str, Any] = {"name": "x", "datatype": "FP32", "shape": [1, 2, 150], "data": ELEMENTS}
+
+
+@pytest.mark.parametrize("more", [{}, {"id": "a"}, {"outputs": [{"name": "label"}]}])
+def test_a_lone_large_input_is_read_in_one_go(more: dict[str, Any]) -> None:
+    body = json.dumps({"inputs": [INPUT], **more}).encode()
+
+    found = LONE_DECODER.tensors[0].read_input(body, ("FP32",))
+
+    assert found is not None
+    assert found.array.tolist() == np.array(LISTS, np.float32).tolist()
+    assert found.array.dtype == np.float32
+    assert (found.id, found.outputs) == (more.get("id"), ("label",) if "outputs" in more else ())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"inputs": []},
+        {"inputs": [INPUT, INPUT]},
+        {"inputs": [{**INPUT, "data": LISTS}]},
+        {"inputs": [{**INPUT, "data": [ELEMENTS]}]},
+        {"inputs": [{**INPUT, "data": ELEMENTS[1:]}]},
+        {"inputs": [{**INPUT, "data": [*ELEMENTS[1:], 1e39]}]},
+        {"inputs": [{**INPUT, "data": [*ELEMENTS[1:], "7"]}]},
+        {"inputs": [{**INPUT, "data": [*ELEMENTS[1:], None]}]},
+        {"inputs": [{**INPUT, "shape": [2, 2, 75]}]},
+        {"inputs": [{**INPUT, "shape": [1, 300]}]},
+        {"inputs": [{**INPUT, "shape": "[1, 2, 150]"}]},
+        {"inputs": [{**INPUT, "datatype": "FP64"}]},
+        {"inputs": [{**INPUT, "name": "y"}]},
+        {"inputs": [{**INPUT, "parameters": {}}]},
+        {"inputs": [INPUT], "parameters": {}},
+        {"inputs": [INPUT], "id": ""},
+        {"inputs": [INPUT], "id": 7},
+        {"inputs": [INPUT], "id": None},
+        {"inputs": [INPUT], "id": "a" * 201},
+        {"inputs": [INPUT], "outputs": {"name": "label"}},
+        {"inputs": [INPUT], "outputs": [{"name": "label", "parameters": {}}]},
+        {"inputs": [INPUT], "outputs": ["label"]},
+        {"inputs": INPUT},
+        {"id": "["},
+    ],
+)
+def test_any_other_input_is_left_to_the_plain_path(body: Any) -> None:
+    assert LONE_DECODER.tensors[0].read_input(json.dumps(body).encode(), ("FP32",)) is None
+
+
 def test_whole_numbers_are_read_to_the_last_digit() -> None:
     array = read_numbers(b"[9223372036854775807, -9223372036854775808]", (2,), whole=True)
 

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any, final
 
 import msgspec
 import numpy as np
 
 from torchyard.records.schema import Field
-from torchyard.serve.decoding.numbers import Array, read_numbers, read_rows
+from torchyard.serve.decoding.numbers import (
+    Array,
+    LoneInput,
+    read_input,
+    read_numbers,
+    read_rows,
+)
 from torchyard.serve.decoding.values import json_type
 
 _FEW = 256  # numbers: a list of so many costs less than a second look at its text
@@ -86,6 +93,15 @@ class TensorReader:
             return None
         rounded = [self._rounded(array) for array in arrays]
         return None if any(array is None for array in rounded) else rounded  # type: ignore[return-value]
+
+    def read_input(self, body: bytes, datatypes: Collection[str]) -> LoneInput | None:
+        """An infer request for one row of this field alone; see ``numbers.read_input``."""
+        if self._is_small:
+            return None
+        name, shape = self.field.name, self._shape
+        found = read_input(body, name, datatypes, shape, whole=self._is_whole)
+        array = None if found is None else self._rounded(found.array)
+        return None if found is None or array is None else found._replace(array=array)
 
     def _rounded(self, array: Array) -> Array | None:
         """A quickly read array as elements are in data; None where one does not fit."""

@@ -12,15 +12,16 @@ from __future__ import annotations
 import importlib
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BRACKET = ord("[")
+_LONGEST_WORD = 200
 _LARGEST_KEPT_BYTES = 1 << 20  # a parser keeps about twelve times its longest text
 
 _kept = threading.local()  # a parser is used by one thread at a time
@@ -102,6 +103,65 @@ def read_rows(
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError):
         return None
     return arrays
+
+
+class LoneInput(NamedTuple):
+    """An infer request of one input in one list: its array, its id and the outputs it names."""
+
+    array: Array
+    id: str | None
+    outputs: tuple[str, ...]
+
+
+def read_input(
+    body: bytes, name: str, datatypes: Collection[str], shape: Sequence[int], *, whole: bool
+) -> LoneInput | None:
+    """An infer request of the Open Inference Protocol for one row, of one input alone.
+
+    Args:
+        body: JSON.
+        name: of the input.
+        datatypes: that it may have.
+        shape: of its array.
+        whole: see ``read_numbers``.
+
+    Returns:
+        None where the text is anything else.
+
+    Example:
+        >>> read_input(b'{"inputs": []}', "x", ("INT64",), (1,), whole=True) is None
+        True
+    """
+    parser = _parser(len(body))
+    if parser is None or not body.startswith(b"{"):
+        return None
+    try:
+        document = parser.parse(body)
+        (tensor,) = document["inputs"]
+        called, outputs = document.get("id"), document.get("outputs")
+        members = 1 + (called is not None) + (outputs is not None)
+        named = () if outputs is None else tuple([output["name"] for output in outputs])
+        # the lists of inputs, of the shape, of the elements: then the elements are in no other
+        are_lists = _brackets(body) == 3 + (outputs is not None)
+        if not (
+            are_lists
+            and (len(document), len(tensor)) == (members, 4)
+            and all(len(output) == 1 for output in outputs or ())
+            and all(map(_is_word, (*named, *(() if called is None else (called,)))))
+            and (tensor["name"], tensor["shape"].as_list()) == (name, [1, *shape])
+            and tensor["datatype"] in datatypes
+        ):
+            return None
+        array = _array_of(tensor["data"], whole)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError):
+        return None
+    if array.size != math.prod(shape):
+        return None
+    return LoneInput(array.reshape(shape), called, named)
+
+
+def _is_word(text: object) -> bool:
+    return isinstance(text, str) and 1 <= len(text) <= _LONGEST_WORD
 
 
 def _array_of(lists: Any, whole: bool) -> Array:

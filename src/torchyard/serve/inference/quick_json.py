@@ -69,12 +69,17 @@ class QuickJson:
             ],
             forbid_unknown_fields=True,
         )
+        self._lone = places[0].reader if len(fields) == 1 else None
         self._row = decoder.row_type
         self._required = sum(place.is_required for place in places)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
 
     def read(self, body: bytes) -> Asked | None:
         """A request; None where the plain path has to look."""
+        if self._lone is not None:
+            found = self._lone.read_input(body, _ELEMENTS[self._lone.field.dtype])
+            if found is not None:
+                return Asked(self._row(f0=found.array), found.id, found.outputs)
         try:
             request = self._decoder.decode(body)
         except JsonFault:
