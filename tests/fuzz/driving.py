@@ -20,11 +20,12 @@ from tests.support.releases import answer
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 CLOSED = "closed without an answer"
 HONEST = 503
+GRPC_FAULTS = ("INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE")
 
 
 @dataclass
 class Tally:
-    """What became of the requests: answers by status, and the first requests that got a 5xx."""
+    """What became of the requests: answers by status or code, and the requests at fault."""
 
     statuses: Counter[int | str] = field(default_factory=Counter)
     faults: list[bytes] = field(default_factory=list)
@@ -33,7 +34,11 @@ class Tally:
 
     def take(self, status: int | str, request: bytes) -> None:
         self.statuses[status] += 1
-        if isinstance(status, int) and status >= 500 and status not in (501, 505, HONEST):
+        if isinstance(status, int):
+            is_fault = status >= 500 and status not in (501, 505, HONEST)
+        else:
+            is_fault = status in GRPC_FAULTS
+        if is_fault:
             self.faults.append(request[:2000])
 
 
