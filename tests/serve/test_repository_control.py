@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +19,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.serve.clients import ROW
 from tests.serve.grpc_clients import PATIENCE_S
+from tests.serve.load import Load
 from tests.serve.running import MODEL, Place, Server, serving
 from tests.support.releases import SEALED_AT, sample_release
 from torchyard.core.digest import short
@@ -222,22 +226,28 @@ def test_a_page_in_a_browser_decides_nothing(
     assert events(place) == before
 
 
-def test_tritons_client_over_http_loads_and_unloads_unchanged(
-    place: Place, server: Server, deployed: Release, second: Release
-) -> None:
+@pytest.fixture(name="client")
+def _client(server: Server) -> Iterator[Any]:
+    """Triton's over HTTP, which must go in the thread that made it."""
     client = triton_http.InferenceServerClient(server.url.removeprefix("http://"))
-    try:
-        client.load_model(MODEL)
-        assert serving_ids(server) == {second.id}
-        client.unload_model(MODEL)
-        assert not client.is_model_ready(MODEL)
-        assert [one.action for one in events(place)[-2:]] == ["deploy", "undeploy"]
-        with pytest.raises(InferenceServerException, match="no such sealed release"):
-            client.load_model("other")
-        with pytest.raises(InferenceServerException, match="seal another one"):
-            client.load_model(MODEL, config="{}")
-    finally:
-        client.close()
+    yield client
+    client.close()
+    del client
+    gc.collect()
+
+
+def test_tritons_client_over_http_loads_and_unloads_unchanged(
+    client: Any, place: Place, server: Server, deployed: Release, second: Release
+) -> None:
+    client.load_model(MODEL)
+    assert serving_ids(server) == {second.id}
+    client.unload_model(MODEL)
+    assert not client.is_model_ready(MODEL)
+    assert [one.action for one in events(place)[-2:]] == ["deploy", "undeploy"]
+    with pytest.raises(InferenceServerException, match="no such sealed release"):
+        client.load_model("other")
+    with pytest.raises(InferenceServerException, match="seal another one"):
+        client.load_model(MODEL, config="{}")
 
 
 def test_tritons_client_over_grpc_loads_and_unloads_unchanged(
@@ -255,6 +265,46 @@ def test_tritons_client_over_grpc_loads_and_unloads_unchanged(
 
 
 # Who may decide.
+
+
+def test_loading_under_load_loses_nothing_and_unloading_ends_in_refusals_alone(
+    server: Server, deployed: Release, second: Release
+) -> None:
+    load = Load(server)
+
+    def change() -> None:
+        assert ask(server, LOAD, release=second.id, canary=0.5).status_code == 200
+        assert ask(server, LOAD, release=second.id).status_code == 200
+
+    asyncio.run(load.during(change))
+    assert load.lost == []
+    assert load.releases.keys() == {deployed.id, second.id}
+
+    def go() -> None:
+        assert ask(server, UNLOAD).status_code == 200
+
+    load = Load(server)
+    asyncio.run(load.during(go))
+    assert load.lost
+    assert all(": 404 {'error': 'not_found'" in lost for lost in load.lost)
+
+
+def test_of_decisions_at_once_each_is_taken_or_told_of_another(
+    place: Place, server: Server, deployed: Release, second: Release
+) -> None:
+    before = len(events(place))
+    wanted = [deployed, second] * 4
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        answers = list(pool.map(lambda one: ask(server, LOAD, release=one.id), wanted))
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    decided = events(place)[before:]
+    for one, answer in zip(wanted, answers, strict=True):
+        if answer.status_code == 200:
+            (event,) = (each for each in events(place) if each.number == answer.json()["event"])
+            assert event.release == one.id
+        else:
+            assert "another decision" in answer.json()["error"]
+    assert serving_ids(server) == {decided[-1].release if decided else deployed.id}
 
 
 def test_a_key_for_operate_decides_on_the_control_port_under_its_name(tmp_path: Path) -> None:

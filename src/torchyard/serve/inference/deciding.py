@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchyard.core.digest import short
-from torchyard.core.errors import BadUsage, Forbidden, NotFound, NotReady, nearest
-from torchyard.records.live import ChannelEvent, ModelState
+from torchyard.core.errors import BadUsage, Forbidden, NotFound, NotReady, Refused, nearest
 from torchyard.release import Release, open_release
 from torchyard.serve.app import Application
 from torchyard.serve.calls import Call
@@ -141,12 +140,10 @@ def load(settings: Settings, model: str, order: Order, *, by: str) -> Decided:
     if release.manifest.model != model:  # the folder's name is proved only now
         raise _no_release(model)
     with ChannelLog(settings.channels_url) as log:
-        state = log.states().get(model)
-        if state is not None and _is_so(state, release, order):
-            number = state.last_event
-        else:
+        number = _already(log, release, order)
+        if number is None:
             replay(release, device=settings.device)
-            number = _give(log, release, order, by).number
+            number = _give(log, release, order, by)
     _wait(settings, number)
     return Decided(model, release.id, number)
 
@@ -207,19 +204,33 @@ def _folder(releases: Path, model: str, order: Order) -> Path:
     return meant[0]
 
 
-def _is_so(state: ModelState, release: Release, order: Order) -> bool:
+def _already(log: ChannelLog, release: Release, order: Order) -> int | None:
+    """The event since which what is asked for is so; None where it is not."""
+    state = log.states().get(release.manifest.model)
+    if state is None:
+        return None
     if order.canary is None:
-        return state.routes == {release.id: 1.0}
-    return release.id == state.challenger and state.routes[release.id] == order.canary
+        is_so = state.routes == {release.id: 1.0}
+    else:
+        is_so = release.id == state.challenger and state.routes[release.id] == order.canary
+    return state.last_event if is_so else None
 
 
-def _give(log: ChannelLog, release: Release, order: Order, by: str) -> ChannelEvent:
+def _give(log: ChannelLog, release: Release, order: Order, by: str) -> int:
+    """Decide; the number of the event. Where another decided the same meanwhile, that one's."""
     from torchyard.rollout import canary, deploy
 
-    model, reason = release.manifest.model, order.reason
-    if order.canary is None:
-        return deploy(log, model=model, release=release.id, by=by, reason=reason)
-    return canary(log, model=model, release=release.id, weight=order.canary, by=by, reason=reason)
+    share, given = order.canary, {"by": by, "reason": order.reason}
+    model = release.manifest.model
+    try:
+        if share is None:
+            return deploy(log, model=model, release=release.id, **given).number
+        return canary(log, model=model, release=release.id, weight=share, **given).number
+    except Refused:
+        number = _already(log, release, order)
+        if number is None:
+            raise
+        return number
 
 
 def _wait(settings: Settings, event: int) -> None:
