@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,13 @@ from hypothesis import strategies as st
 from tests.serve.calling import Asked
 from torchyard.serve.engine import Scores
 from torchyard.serve.running import Ran, Waiting
+from torchyard.serve.telemetry.metrics import (
+    Metrics,
+    add_up_tallies,
+    read_snapshot,
+    snapshot_path,
+    write_snapshot,
+)
 from torchyard.serve.telemetry.tallies import MOST_SIZES, Tally
 
 FAULT = RuntimeError("no answer")
@@ -88,6 +97,19 @@ def test_what_was_taken_stays_as_it_was() -> None:
     taken = tally.taken()
     count(tally, 2)
     assert (taken.total.batches, tally.total.batches) == (1, 2)
+
+
+def test_a_worker_that_is_started_again_goes_on_counting(tmp_path: Path) -> None:
+    metrics = Metrics()
+    count(metrics.tally(("demo", "sha256:aa")), 2)
+    write_snapshot(snapshot_path(tmp_path, 0), metrics.snapshot())
+    restarted = Metrics()
+    restarted.resume(read_snapshot(snapshot_path(tmp_path, 0)))
+    count(restarted.tally(("demo", "sha256:aa")), 2)
+    assert restarted.tallies["demo", "sha256:aa"].total.batches == 2
+    own = restarted.snapshot().tallies
+    total = add_up_tallies(own, tmp_path, worker=1, workers=2)
+    assert total["demo", "sha256:aa"].sizes[2].batches == 3
 
 
 BATCHES = st.lists(
