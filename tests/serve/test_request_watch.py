@@ -59,6 +59,19 @@ def test_a_slow_answer_is_told_with_the_clients_own_id() -> None:
     assert line.request_id == "req-17"
 
 
+@pytest.mark.parametrize(("deadlines", "late"), [((11.0, 10.0), 0), ((9.9, 11.0, 9.0), 2)])
+def test_answers_after_their_deadline_are_counted(
+    deadlines: tuple[float, ...], late: int, engine: Engine
+) -> None:
+    bench = Bench()
+    batch = [
+        Waiting(Asked(arrived=9.0), [1.0], 5, deadline, lambda _: None, 9.1, deadline)
+        for deadline in deadlines
+    ]
+    bench.watch.batches(engine)(batch, Ran([[[0.5]]] * len(batch), 9.2, 0.1), 9.3)
+    assert bench.metrics.counters["late_answers"].get(("demo",), 0) == late
+
+
 def test_the_access_log_tells_a_share_of_ordinary_answers() -> None:
     everything = Bench(access_share=1.0)
     everything.watch.answered(Asked(arrived=9.0, headers={b"x-request-id": b"a b"}), "200")

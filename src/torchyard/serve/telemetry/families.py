@@ -53,6 +53,9 @@ FAMILIES = {
     "abstentions": Family(
         "counter", "Rows answered without a decision, by reason.", ("model", "reason")
     ),
+    "late_answers": Family(
+        "counter", "Requests that left a batch after their deadline.", ("model",)
+    ),
     "log_dropped_rows": Family("counter", "Answered rows that could not be logged.", ("model",)),
     "output_dropped_lines": Family("counter", "Lines of output that found no room."),
     "trace_dropped_requests": Family("counter", "Sampled requests whose trace found no room."),

@@ -118,6 +118,9 @@ class RequestWatch:
                 self.traces.ran(batch, ran, landed, now)
             if abstains:
                 self._count_abstained(model, ran)
+            for one in batch:
+                if one.deadline < now:
+                    self.metrics.count("late_answers", (model,))
             self.metrics.fold_some()
 
         return observe
