@@ -299,16 +299,23 @@ class Batcher:
     def _settle(self, batch: list[Waiting], ran: Ran) -> None:
         landed = self._clock()
         for waiting, answer in zip(batch, ran.answers, strict=True):
-            self._deliver(waiting, answer)
+            try:
+                waiting.done(answer)
+            except (
+                Exception
+            ) as error:  # a request's fault must not cost its neighbours their answer
+                self._complain(error)
         self._observe(batch, ran, landed)
 
     def _deliver(self, waiting: Waiting, answer: Scores | Exception) -> None:
         try:
             waiting.done(answer)
-        except Exception as error:  # one request's fault must not cost its neighbours their answer
-            self._loop.call_exception_handler(
-                {"message": "delivering an answer failed", "exception": error}
-            )
+        except Exception as error:
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        context = {"message": "delivering an answer failed", "exception": error}
+        self._loop.call_exception_handler(context)
 
 
 def overloaded(found: str, expected: str, retry_s: float) -> Overloaded:

@@ -33,6 +33,8 @@ class Exchange:
     """One request and the way to answer it, once.
 
     Attributes:
+        method: upper case; HEAD is given as GET.
+        path: the target without its query, not percent-decoded.
         body: whole.
         arrived: seconds on the listener's clock when it was complete.
         client: whom it is from: the name of its key, else the connection's.
@@ -49,7 +51,9 @@ class Exchange:
         "body",
         "client",
         "is_last",
+        "method",
         "model",
+        "path",
         "route",
         "wire",
     )
@@ -57,6 +61,8 @@ class Exchange:
     def __init__(self, connection: Connection, head: Head, body: bytes, arrived: float) -> None:
         self._connection = connection
         self._head = head
+        self.method = "GET" if head.method == "HEAD" else head.method
+        self.path = head.path
         self.body = body
         self.arrived = arrived
         self.client = connection.client
@@ -64,17 +70,6 @@ class Exchange:
         self.route = ""
         self.model = ""
         self.wire: bytes | None = None
-
-    @property
-    def method(self) -> str:
-        """Upper case; HEAD is given as GET."""
-        method = self._head.method
-        return "GET" if method == "HEAD" else method
-
-    @property
-    def path(self) -> bytes:
-        """The target without its query, not percent-decoded."""
-        return self._head.path
 
     @property
     def headers(self) -> dict[bytes, bytes]:
@@ -124,9 +119,7 @@ class Exchange:
             if NAME in head.headers:
                 answer = answer.with_header(NAME, well_formed(head.headers[NAME]))
             self.is_last = self.is_last or connection.ends_with(self)
-            self.wire = answer.to_bytes(
-                is_last=self.is_last, without_body=head.method == "HEAD"
-            )
+            self.wire = answer.to_bytes(is_last=self.is_last, without_body=head.method == "HEAD")
             connection.answered(self, answer)
 
 
