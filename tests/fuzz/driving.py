@@ -20,7 +20,8 @@ from tests.support.releases import answer
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 CLOSED = "closed without an answer"
 HONEST = 503
-GRPC_FAULTS = ("INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE")
+UNANSWERED = "not answered in time"
+GRPC_FAULTS = ("INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE", UNANSWERED)
 
 
 @dataclass

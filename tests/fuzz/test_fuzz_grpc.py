@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from tests.fuzz.bad_messages import KINDS, BadCall, bad_calls
-from tests.fuzz.driving import Tally, resident_mib, worker_pids
+from tests.fuzz.driving import UNANSWERED, Tally, resident_mib, worker_pids
 from tests.fuzz.driving_grpc import drive_grpc, outcome, port_of
 from tests.serve.grpc_clients import channel_to
 from tests.serve.running import Server
@@ -36,7 +36,10 @@ def test_the_same_seed_makes_the_same_calls() -> None:
 
 @pytest.mark.parametrize(
     ("code", "is_fault"),
-    [("INTERNAL", True), ("UNKNOWN", True), ("UNAVAILABLE", True), ("INVALID_ARGUMENT", False)],
+    [
+        *(("INTERNAL", True), ("UNKNOWN", True), ("UNAVAILABLE", True), (UNANSWERED, True)),
+        *(("INVALID_ARGUMENT", False), ("DEADLINE_EXCEEDED", False)),
+    ],
 )
 def test_faults_are_counted_by_their_codes(code: str, is_fault: bool) -> None:
     tally = Tally()
