@@ -1,20 +1,30 @@
-"""One whole life of a small project, as a person and their scripts live it: by the command line."""
+"""One whole life of a small project, as a person and their scripts live it: by the command line.
+
+What makes, ships and serves the project and what is refused at the end are processes of their own,
+as in a shell; the commands between them run in this one, by the same entry.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from torchyard.cli.main import run
+
+# MLflow warns of its own libraries
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 TORCHYARD = str(Path(sys.executable).parent / "torchyard")
 ROW = {
@@ -28,19 +38,41 @@ ROW = {
 
 
 @dataclass(frozen=True)
+class Said:
+    """What a command wrote."""
+
+    stdout: str
+    stderr: str
+
+    @property
+    def result(self) -> Any:
+        """What it said to machines."""
+        return json.loads(self.stdout.splitlines()[-1])
+
+
+@dataclass(frozen=True)
 class Project:
     folder: Path
 
-    def run(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    def shell(self, *words: str, status: int = 0) -> Said:
+        """A command in a process of its own."""
         done = subprocess.run(
             [TORCHYARD, *words], cwd=self.folder, capture_output=True, text=True, check=False
         )
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
-        return done
+        return Said(done.stdout, done.stderr)
+
+    def run(self, *words: str, status: int = 0) -> Said:
+        """A command in this process."""
+        out, err = io.StringIO(), io.StringIO()
+        with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
+            left = run([*words])
+        assert left == status, err.getvalue()
+        return Said(out.getvalue(), err.getvalue())
 
     def result(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json").stdout.splitlines()[-1])
+        return self.run(*words, "--json").result
 
     def change(self, old: str, new: str) -> None:
         path = self.folder / "project.py"
@@ -77,7 +109,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Any]:
     subprocess.run([TORCHYARD, "init", "churn"], cwd=folder, check=True, capture_output=True)
     project = Project(folder / "churn")
     project.change("p99_ms=20", "p99_ms=10_000")  # a busy machine may miss the objective
-    return project, project.result("ship")
+    return project, project.shell("ship", "--json").result
 
 
 def predict(client: httpx.Client, **changes: Any) -> httpx.Response:
@@ -95,7 +127,7 @@ def test_a_project_goes_from_init_to_watched_traffic(shipped: tuple[Project, Any
     assert state["routes"] == {first["release"]: 1.0}
 
     again = project.run("ship", "--json")
-    assert json.loads(again.stdout.splitlines()[-1])["release"] == first["release"]
+    assert again.result["release"] == first["release"]
     assert again.stderr.count("unchanged") == 6
 
     second = project.result("ship", "--set", "seed=2")
@@ -175,6 +207,6 @@ def test_bad_data_is_refused_and_the_last_version_stays(shipped: tuple[Project, 
     project, _ = shipped
     bad = project.folder / "bad.csv"
     bad.write_text("joined,plan\n2024-01-01T00:00:00,basic\n")
-    refused = project.run("data", "add", "bad.csv", status=1)
+    refused = project.shell("data", "add", "bad.csv", status=1)
     assert "column 'region'" in refused.stderr
     assert len(project.result("data", "log")["versions"]) == 1
