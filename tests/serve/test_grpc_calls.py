@@ -252,6 +252,38 @@ def test_a_worker_that_stops_answers_what_it_has_and_takes_no_more(run: Run) -> 
     run(scenario)
 
 
+def test_a_worker_that_stops_waits_for_no_call_that_rests(run: Run) -> None:
+    """Those that are owed an answer have it first."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.serve()
+        resting = stub(bench.channel, "ModelStreamInfer")(timeout=PATIENCE_S)
+        await resting.write(raw_request([1.0]))
+        await bench.queue.holds(1)
+        bench.queue.waiting.pop()[2](scores(0.5))
+        assert late((await resting.read()).infer_response) == [0.5]
+        owed = stub(bench.channel, "ModelStreamInfer")(timeout=PATIENCE_S)
+        await owed.write(raw_request([2.0]))
+        await bench.queue.holds(1)
+        told = aiter(
+            health_pb2_grpc.HealthStub(bench.channel).Watch(health_pb2.HealthCheckRequest())
+        )
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.SERVING
+
+        closing = asyncio.create_task(bench.server.close())
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with pytest.raises(grpc.RpcError, match="expected a worker that goes on"):
+            await anext(told)
+        assert await resting.code() == grpc.StatusCode.UNAVAILABLE
+        assert "Open the stream again." in await resting.details()
+        bench.queue.waiting[0][2](scores(0.25))
+        assert late((await owed.read()).infer_response) == [0.25]
+        assert await owed.code() == grpc.StatusCode.UNAVAILABLE
+        await closing
+
+    run(scenario, drain_timeout_s=3 * PATIENCE_S)
+
+
 def test_a_stream_that_is_cancelled_leaves_nothing_behind(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.serve()

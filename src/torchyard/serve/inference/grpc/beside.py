@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from torchyard.core.errors import BadData, YardError
+from torchyard.core.errors import BadData, NotReady, YardError
 from torchyard.serve.app import Application
 from torchyard.serve.inference.grpc.call import GrpcCall
 from torchyard.serve.inference.grpc.entrance import Entrance
@@ -27,20 +27,26 @@ LONGEST_NAME = 200  # a service that is watched is remembered as long as the wat
 def health_handlers(app: Application, entrance: Entrance, known: health.aio.HealthServicer) -> Any:
     """Health: whether the server, or the protocol's service, can answer."""
 
-    async def asked(context: Context, route: str) -> Message:
+    async def asked(context: Context, route: str) -> tuple[GrpcCall, Message]:
         call = entrance.let_in(context, route, "nothing")
         if await entrance.hear(call, context):
             try:
-                return _question(call)
+                return call, _question(call)
             except YardError as error:
                 app.refuse(call, error)
         return await refuse(context, call, await reply_to(app, call))
 
     async def check(_: object, context: Context) -> Message:
-        return await known.Check(await asked(context, "grpc/Health.Check"), context)
+        _, question = await asked(context, "grpc/Health.Check")
+        return await known.Check(question, context)
 
     async def watch(_: object, context: Context) -> None:
-        await known.Watch(await asked(context, "grpc/Health.Watch"), context)
+        call, question = await asked(context, "grpc/Health.Watch")
+        try:
+            await entrance.rest(known.Watch(question, context))
+        except NotReady as error:
+            app.refuse(call, error)
+            await refuse(context, call, await reply_to(app, call))
 
     put = health_pb2.HealthCheckResponse.SerializeToString
     table = {

@@ -8,17 +8,20 @@ told not to: as long as that lasts, the call is one of its client's.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, final
+from collections.abc import Coroutine
+from typing import Any, TypeVar, final
 
 import grpc
 
-from torchyard.core.errors import BadUsage
+from torchyard.core.errors import BadUsage, NotReady
 from torchyard.serve.admission.crowd import Crowd
 from torchyard.serve.admission.proxies import Proxies
 from torchyard.serve.app import Application
 from torchyard.serve.guarding.keyring import credentials_in
 from torchyard.serve.inference.grpc.call import GrpcCall, client_of
 from torchyard.serve.inference.grpc.service import Need
+
+Found = TypeVar("Found")
 
 
 @final
@@ -41,6 +44,8 @@ class Entrance:
             remedy="End calls and streams that rest, or start more workers.",
         )
         self._unheard: dict[asyncio.Task[Any], float] = {}  # until when they are waited for
+        self._resting: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
 
     def let_in(self, context: Any, route: str, need: Need) -> GrpcCall:
         """A call that begins. It is refused at once, unread, if it is not let in.
@@ -101,6 +106,34 @@ class Entrance:
         call.hear(body, app.clock())
         return True
 
+    async def rest(self, waiting: Coroutine[Any, Any, Found]) -> Found:
+        """Wait with a call that owes its client nothing, unless the worker stops.
+
+        Raises:
+            NotReady: it stops.
+        """
+        if self._is_stopping:
+            waiting.close()
+            raise _stopping(self._app.worker)
+        task = asyncio.current_task()
+        assert task is not None
+        self._resting.add(task)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if task in self._resting:
+                raise  # the client is gone
+            task.uncancel()
+            raise _stopping(self._app.worker) from None
+        finally:
+            self._resting.discard(task)
+
+    def stop(self) -> None:
+        """End the calls that rest: nobody is to wait for them when the worker stops."""
+        self._is_stopping = True
+        while self._resting:
+            self._resting.pop().cancel()
+
     def sweep(self) -> None:
         """Give up the calls whose messages take too long; called about once a second."""
         now = self._app.clock()
@@ -116,6 +149,15 @@ class Entrance:
             self._crowd.leave(client)
             raise refusal
         context.add_done_callback(lambda _: self._crowd.leave(client))
+
+
+def _stopping(worker: int) -> NotReady:
+    return NotReady(
+        where=f"worker {worker}",
+        found="its end",
+        expected="a worker that goes on",
+        remedy="Open the stream again.",
+    )
 
 
 def _half(found: str) -> BadUsage:

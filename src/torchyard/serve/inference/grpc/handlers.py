@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from torchyard.core.errors import YardError
+from torchyard.core.errors import NotReady, YardError
 from torchyard.serve.app import Application
 from torchyard.serve.inference.grpc.call import GrpcCall
 from torchyard.serve.inference.grpc.entrance import Entrance
@@ -81,9 +81,13 @@ def _stream(app: Application, entrance: Entrance, method: Method) -> Any:
                 _begin(app, handle, method, call)
             return call
 
-        async with aclosing(_ahead(bodies, begin)) as calls:
-            async for call in calls:
-                yield _part(await reply_to(app, call)).SerializeToString()
+        try:
+            async with aclosing(_ahead(bodies, begin, entrance)) as calls:
+                async for call in calls:
+                    yield _part(await reply_to(app, call)).SerializeToString()
+        except NotReady as error:
+            app.refuse(stream, error)
+            await refuse(context, stream, await reply_to(app, stream))
 
     return grpc.stream_stream_rpc_method_handler(answer)
 
@@ -119,7 +123,9 @@ def _part(reply: Message | Status) -> Message:
     return ModelStreamInferResponse(infer_response=reply)
 
 
-async def _ahead(bodies: AsyncIterator[bytes], begin: Begin) -> AsyncGenerator[GrpcCall, None]:
+async def _ahead(
+    bodies: AsyncIterator[bytes], begin: Begin, entrance: Entrance
+) -> AsyncGenerator[GrpcCall, None]:
     """A stream's calls in order, those behind begun before those in front are answered."""
     begun: asyncio.Queue[GrpcCall | None] = asyncio.Queue()
     free = asyncio.Semaphore(MOST_STREAMED)
@@ -134,8 +140,18 @@ async def _ahead(bodies: AsyncIterator[bytes], begin: Begin) -> AsyncGenerator[G
 
     reading = asyncio.get_running_loop().create_task(read())
     try:
-        while (call := await begun.get()) is not None:
+        while (call := await _next(begun, entrance)) is not None:
             yield call
             free.release()
     finally:
         reading.cancel()
+
+
+async def _next(begun: asyncio.Queue[GrpcCall | None], entrance: Entrance) -> GrpcCall | None:
+    if begun.empty():
+        try:
+            return await entrance.rest(begun.get())
+        except NotReady:
+            if begun.empty():
+                raise
+    return begun.get_nowait()

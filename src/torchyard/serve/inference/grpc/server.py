@@ -27,6 +27,7 @@ _MOST_PINGS_S = 10.0  # a client that asks more often whether we live is sent aw
 _STRIKES = 3
 _AGE_S = 300.0  # a connection meets one worker: after that long its client is to open another
 _SWEEP_S = 0.5
+_LAST_WORDS_S = 0.05  # in which health's followers are told that it ends
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -90,6 +91,8 @@ class GrpcServer:
         with suppress(ValueError):  # it was closed before
             self._app.applied.remove(self._follow)
         await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(_LAST_WORDS_S)
+        self._entrance.stop()
         await self._server.stop(self._app.settings.drain_timeout_s)
         if self._sweeping is not None:
             self._sweeping.cancel()
