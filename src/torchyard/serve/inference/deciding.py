@@ -226,11 +226,18 @@ def _give(log: ChannelLog, release: Release, order: Order, by: str) -> int:
         if share is None:
             return deploy(log, model=model, release=release.id, **given).number
         return canary(log, model=model, release=release.id, weight=share, **given).number
-    except Refused:
+    except Refused as refusal:
         number = _already(log, release, order)
-        if number is None:
-            raise
-        return number
+        if number is not None:
+            return number
+        if share is None:  # it was so when this was refused, and is so no more
+            raise Refused(
+                where=f"load of model '{model}'",
+                found="another decision since",
+                expected="a decision taken on the present state",
+                remedy="Look at what is served, then decide again.",
+            ) from refusal
+        raise
 
 
 def _wait(settings: Settings, event: int) -> None:
