@@ -2,10 +2,14 @@
 
 Run by ``models.py`` in a process of its own, because it loads PyTorch:
 
-    python make_model.py NAME FOLDER
+    python make_model.py NAME FOLDER [RUNTIME]
 
 ``FOLDER`` becomes a torchyard project. Beside its ``project.py`` come ``model.onnx``, the release's
-own file, which every server runs; ``rows.json``; and ``answers.json`` by plain ONNX Runtime.
+own file, which every server runs; ``rows.json``; and ``answers.json`` by plain ONNX Runtime. With
+another runtime, ``openvino``, the project is deployed for that instead, to be served beside peers:
+
+    python benchmarks/serving/make_model.py m2 FOLDER openvino
+    python benchmarks/serving/run.py --models m2 --torchyard-options "--project FOLDER"
 """
 
 from __future__ import annotations
@@ -29,10 +33,13 @@ ROWS = 256
 VARIANT = "onnx-fp32"
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, runtime: str = "onnxruntime") -> None:
     """Lay out the project, seal it, deploy it, and write what the load needs."""
-    lay_out(name, folder)
-    file = seal(folder)
+    lay_out(name, folder, runtime)
+    if runtime != "onnxruntime":
+        ship(folder, f"{runtime}-fp32")
+        return
+    file = ship(folder, VARIANT)
     shutil.copy(file, folder / "model.onnx")
     columns = sys.modules["project"].rows(ROWS, seed=99)
     (folder / "rows.json").write_text(json.dumps(as_rows(columns)))
@@ -42,11 +49,13 @@ def main(name: str, folder: Path) -> None:
     (folder / "answers.json").write_text(json.dumps(answers.tolist()))
 
 
-def lay_out(name: str, folder: Path) -> None:
+def lay_out(name: str, folder: Path, runtime: str) -> None:
     """The project's files; MiniLM's network and weights come from the example that uses them."""
     projects = HERE / "projects"
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(projects / f"{name}.py", folder / "project.py")
+    source = (projects / f"{name}.py").read_text()
+    asked = f'project = ty.Project(\n    runtimes=("{runtime}",),'
+    (folder / "project.py").write_text(source.replace("project = ty.Project(", asked))
     shutil.copy(projects / "seeded.py", folder / "seeded.py")
     if name == "m3":
         weights = SENTIMENT / "minilm" / "weights"
@@ -68,19 +77,19 @@ def load_source(path: Path, name: str) -> Any:
     return module
 
 
-def seal(folder: Path) -> Path:
-    """Ship all that ``torchyard ship`` does, of one variant: every server computes in float32.
+def ship(folder: Path, variant: str) -> Path:
+    """Do all that ``torchyard ship`` does, of one variant: every server computes in float32.
 
     Returns:
         The variant's file.
     """
     yard = ty.Yard(folder)
     optimized = yard.optimize()
-    kept = [one for one in optimized.variants if one.precision == "fp32"]
+    kept = [one for one in optimized.variants if one.name == variant or not one.servable]
     vars(optimized)["variants"] = tuple(kept)
     made = release(yard.open(), optimized)
     yard.deploy(made.id, reason="for the benchmark")
-    return yard.find_release(made.id).variant_path(VARIANT)
+    return yard.find_release(made.id).variant_path(variant)
 
 
 def as_rows(columns: dict[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
@@ -104,4 +113,4 @@ def raw_column(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
