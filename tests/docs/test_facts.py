@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -54,6 +55,7 @@ def blocks(text: str, *languages: str) -> Iterator[str]:
     return (body for mark, body in zip(parts[1::4], parts[2::4], strict=True) if mark in languages)
 
 
+@cache
 def commands() -> dict[str, Any]:
     """Every command of the command line by its words, ``data add``."""
     found: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +143,8 @@ def _texts_placed(matrix: Any, seed: int) -> Floats:
     directions = min(_DIRECTIONS, *(side - 1 for side in matrix.shape))
     if directions < 1:
         return np.asarray(matrix.toarray())
-    with warnings.catch_warnings():  # texts that are all the same have no variance to explain
+    with _alone(), warnings.catch_warnings():
+        # texts that are all the same have no variance to explain
         warnings.simplefilter("ignore", RuntimeWarning)
         placed = TruncatedSVD(directions, random_state=seed).fit_transform(matrix)
     return np.asarray(normalize(placed))
@@ -152,7 +154,7 @@ def _pictures_placed(pixels: Pixels, seed: int) -> Floats:
     from sklearn.decomposition import PCA
 
     flat = pixels.reshape(len(pixels), -1) / 255.0
-    with warnings.catch_warnings():
+    with _alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         placed = PCA(min(_DIRECTIONS, *flat.shape), random_state=seed).fit_transform(flat)
     return np.asarray(placed, dtype=np.float64)
@@ -162,14 +164,24 @@ def _part(points: Floats, seed: int) -> npt.NDArray[np.int64]:
     """The cluster of each row: one for fifty rows, from 2 to 20 of them."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
     clusters = min(_MOST_CLUSTERS, max(2, len(points) // _ROWS_PER_CLUSTER))
-    # sums of several threads come in any order, and the same rows must make the same clusters
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters
         parted = KMeans(clusters, n_init=3, random_state=seed).fit(points)
     return np.asarray(parted.labels_, dtype=np.int64)
+
+
+def _alone() -> AbstractContextManager[Any]:
+    """One thread: sums of several come in any order, and the same rows must make the same clusters.
+
+    For matrices as small as these it is faster, too: threads that a busy machine makes wait for one
+    another took five times as long.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
 
 
 def _bad_clusters(labels: npt.NDArray[np.int64], wrong: Bools, fields: int) -> list[_Cluster]:
