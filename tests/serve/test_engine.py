@@ -70,7 +70,7 @@ def test_an_engine_knows_its_release(engine: Engine, release: Release) -> None:
     ("seen", "is_cheap", "rows"),
     [
         (latency(b1=0.1, b32=0.2), True, 128),
-        (latency(b1=0.9, b32=20.0), True, 3),
+        (latency(b1=0.9, b32=20.0), True, 6),
         (latency(b1=0.0), True, 128),
         (latency(b1=1.0, b8=7.0, b32=31.0), False, 4),
         (latency(b1=5.0, b32=40.0), False, 32),

@@ -25,7 +25,7 @@ from torchyard.serve.running import Done, Ran, Run, Score, Waiting, run_batch
 Observe = Callable[[Sequence[Waiting], Ran, float], None]
 
 LARGEST_ON_LOOP_BYTES = 32 << 10  # what takes long is large: a long text, a tensor, many rows
-_ON_LOOP_BYTES = 128 << 10  # of a batch: a row of a tensor is large, and takes no longer for that
+_ON_LOOP_BYTES = 320 << 10  # of a batch: a row of a tensor is large, and takes no longer for that
 
 # Of the time there is. The rest is for what nobody foresaw and for the way back: simulated, with
 # batches that vary by 30 %, 0.9 answers three times as many too late, and 0.7 refuses more at peak.

@@ -22,8 +22,8 @@ import msgspec
 from torchyard.serve.quarantine.digests import DIGEST_BYTES, digest_of
 
 SLOTS = 64  # batches of one worker at once that are recorded: its loop's and its lanes'
-SLOT_BYTES = 176 << 10  # touched as far as they are used
-MOST_COPIED_BYTES = 160 << 10  # what is larger, as no batch on the loop is, is named by its digest
+SLOT_BYTES = 352 << 10  # touched as far as they are used
+MOST_COPIED_BYTES = 336 << 10  # what is larger, as no batch on the loop is, is named by its digest
 MOST_REQUESTS = 2000  # of one batch: as many digests fit into a slot
 RING = 256
 

@@ -14,7 +14,7 @@ from torchyard.records.evidence import Latency
 
 CHEAP_MS = 1.0  # below it a call costs less than handing it to a thread and back
 LIGHT_ROW_MS = 0.05  # below it a row costs less than its way through sockets and JSON
-LONGEST_ON_LOOP_MS = 2.0  # a batch of a cheap model holds the loop no longer than about this
+LONGEST_ON_LOOP_MS = 4.0  # a batch of a cheap model holds the loop no longer than about this
 MOST_ON_LOOP_ROWS = 128
 DEAR_BATCH_ROWS = 8
 _AS_MANY = 0.97  # of the most rows a second
