@@ -51,12 +51,12 @@ def log_loss(task: Task, truth: Truth, answers: Floats) -> float:
 @pytest.mark.parametrize("task", [BINARY, MANY, LABELS], ids=lambda task: task.kind)
 @pytest.mark.parametrize("times", [0.3, 3.0])
 def test_finds_the_temperature_that_was_applied(task: Task, times: float) -> None:
-    truth, logits = honest(task, 8000)
+    truth, logits = honest(task, 4000)
     found = fit_calibration(task, truth=truth, logits=times * logits)
     assert found.method == "temperature"
     temperatures = 1.0 / np.array(found.slopes) if found.slopes else np.array([found.temperature])
     assert temperatures == pytest.approx(times, rel=0.1)
-    assert found.rows == 8000
+    assert found.rows == 4000
     assert found.log_loss_after is not None
     answers = apply_calibration(times * logits, found, task)
     assert log_loss(task, truth, answers) == pytest.approx(found.log_loss_after)

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tracked import migrated
 from torchyard.core.digest import digest_bytes
 from torchyard.core.errors import BadModel
 from torchyard.train import ActiveRun, Tracker, capture_environment
@@ -27,7 +28,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mlflow")
+    folder = tmp_path_factory.mktemp("mlflow")
+    (folder / "mlflow.db").write_bytes(migrated())
+    return folder
 
 
 @pytest.fixture
