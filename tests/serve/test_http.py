@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -163,6 +166,29 @@ def test_a_client_that_has_gone_gets_nothing() -> None:
 
     assert bench.transport.written == b""
     assert not bench.listener.connections
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("sent", [b"", GET % 1, b"GET / HTT", b"nonsense\r\n\r\n"])
+def test_a_connection_is_freed_when_it_is_lost(no_collection: None, sent: bytes) -> None:
+    """Many that come and go would else fill the memory until circles are looked for."""
+    bench = Bench()
+    if sent:
+        bench.feed(sent)
+    while bench.exchanges:
+        bench.exchanges.pop().answer(Answer(200, b""))
+    gone = weakref.ref(bench.connection)
+
+    bench.connection.connection_lost(None)
+    del bench.connection
+
+    assert gone() is None
 
 
 def test_a_client_that_sends_no_more_still_gets_its_answers() -> None:

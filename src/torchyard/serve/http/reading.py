@@ -177,6 +177,13 @@ class RequestReader:
         """Read nothing more."""
         self.is_closed, self.is_inside = True, False
 
+    def let_go(self) -> None:
+        """End for good, not from within ``feed``: without the ties that make a circle with its user
+        and its parser, all are freed at once, not when circles are looked for.
+        """
+        self.close()
+        del self._take, self._refuse, self._go_on, self._parser
+
     def give_up(self) -> None:
         """Refuse the request that has begun, because the rest of it did not come."""
         self._close(408, "half a request", "the rest of it in time", "Send requests whole.")
