@@ -236,8 +236,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio: the connection is gone; answers still to come are dropped."""
+        if self._transport is not None:
+            self._reader.let_go()
         self._transport = None
-        self._reader.let_go()
         self._pending.clear()
         if self in self._listener.connections:
             self._listener.connections.discard(self)
