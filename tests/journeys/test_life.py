@@ -17,14 +17,12 @@ from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import httpx
 import pytest
 
 from torchyard.cli.main import run
-
-# MLflow warns of its own libraries
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 TORCHYARD = str(Path(sys.executable).parent / "torchyard")
 ROW = {
@@ -66,7 +64,8 @@ class Project:
     def run(self, *words: str, status: int = 0) -> Said:
         """A command in this process."""
         out, err = io.StringIO(), io.StringIO()
-        with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
+        with chdir(self.folder), redirect_stdout(out), redirect_stderr(err), catch_warnings():
+            simplefilter("ignore")  # MLflow warns of its own libraries
             left = run([*words])
         assert left == status, err.getvalue()
         return Said(out.getvalue(), err.getvalue())
