@@ -37,13 +37,14 @@ class Greetings:
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
         self._listener = listener
         self._loop = loop
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks: dict[asyncio.Task[object], Connection | None] = {}
         self._shaking = listener.crowd.alike()  # they are not among the connections yet
 
     @property
     def count(self) -> int:
-        """Sockets that are no connections yet."""
-        return len(self._tasks)
+        """Sockets that are no connections yet: a task ends some turns after it has made one."""
+        made = self._listener.connections
+        return sum(connection not in made for connection in self._tasks.values())
 
     def greet(self, accepted: socket.socket) -> None:
         """Make a connection of a socket, soon."""
@@ -51,12 +52,20 @@ class Greetings:
         tls = self._listener.tls
         greet = self._plain(accepted) if tls is None else self._secure(accepted, tls.context)
         task = self._loop.create_task(greet)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     async def _plain(self, accepted: socket.socket) -> None:
         with suppress(OSError):  # it has gone again
-            await self._loop.connect_accepted_socket(self._listener.connect, accepted)
+            await self._loop.connect_accepted_socket(self._connect, accepted)
+
+    def _connect(self) -> Connection:
+        """The connection of the socket whose task this is."""
+        connection = self._listener.connect()
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks[task] = connection
+        return connection
 
     async def _secure(self, accepted: socket.socket, context: ssl.SSLContext) -> None:
         listener = self._listener
@@ -81,7 +90,7 @@ class Greetings:
         with suppress(OSError):  # it has gone again, or does not speak TLS, or has no certificate
             if first == _HANDSHAKE:
                 await loop.connect_accepted_socket(
-                    listener.connect,
+                    self._connect,
                     accepted,
                     ssl=context,
                     ssl_handshake_timeout=listener.limits.head_s,
