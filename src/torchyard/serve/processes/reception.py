@@ -175,8 +175,8 @@ class Reception:
     def _house(self) -> None:
         """Give whoever waits to the worker that carries least."""
         while self._homeless:
-            for place in range(len(self._channels)):  # or what was just taken would count twice
-                self._hear(place)
+            for each in range(len(self._channels)):  # or what was just taken would count twice
+                self._hear(each)
             candidates = [self._candidate(place) for place in range(len(self._channels))]
             place = choose(candidates, after=self._last)
             if place is None:
