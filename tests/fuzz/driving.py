@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -113,9 +113,8 @@ def _send(server: Server, requests: Iterator[Bad], tally: Tally) -> None:
 @contextmanager
 def _good_client(server: Server, tally: Tally) -> Iterator[None]:
     """A client that asks one right thing after the other and looks at every answer."""
-    is_over = threading.Event()
 
-    def ask() -> None:
+    def ask(is_over: threading.Event) -> None:
         try:
             with RawClient(server.address) as client:
                 while not is_over.wait(0.002):
@@ -127,7 +126,15 @@ def _good_client(server: Server, tally: Tally) -> Iterator[None]:
         except (OSError, AssertionError, LookupError, ValueError) as error:
             tally.wrong.append(f"the good client: {error!r}")
 
-    thread = threading.Thread(target=ask)
+    with beside(ask):
+        yield
+
+
+@contextmanager
+def beside(ask: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Somebody who asks in a thread of its own, until told that it is over."""
+    is_over = threading.Event()
+    thread = threading.Thread(target=ask, args=(is_over,))
     thread.start()
     try:
         yield

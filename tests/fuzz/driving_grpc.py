@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from tests.fuzz.bad_messages import Bad, BadCall, BadWire, bad_calls
-from tests.fuzz.driving import UNANSWERED, Tally
+from tests.fuzz.driving import UNANSWERED, Tally, beside
 from tests.serve.grpc_clients import PATIENCE_S, channel_to, late, raw_request, stub
 from tests.serve.running import Server
 from tests.support.releases import answer
@@ -111,9 +111,8 @@ def _make(port: int, calls: Iterator[Bad], tally: Tally) -> None:
 @contextmanager
 def _good_client(port: int, tally: Tally) -> Iterator[None]:
     """A client that asks one right thing after the other and looks at every answer."""
-    is_over = threading.Event()
 
-    def ask() -> None:
+    def ask(is_over: threading.Event) -> None:
         try:
             with channel_to(port) as channel:
                 infer = stub(channel, "ModelInfer")
@@ -125,10 +124,5 @@ def _good_client(port: int, tally: Tally) -> Iterator[None]:
         except (grpc.RpcError, AssertionError, ValueError) as error:
             tally.wrong.append(f"the good client: {error!r}")
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
+    with beside(ask):
         yield
-    finally:
-        is_over.set()
-        thread.join()

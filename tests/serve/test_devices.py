@@ -13,6 +13,7 @@ import pytest
 from tests.serve.running import MODEL, Place
 from tests.serve.test_engine import latency, score, with_latency
 from tests.serve.test_settings import settings
+from tests.serve.test_tuning import settled
 from tests.support.gpus import Driver, pretend_gpus
 from tests.support.releases import answer, sample_release
 from torchyard.core.errors import BadModel, NotReady
@@ -27,7 +28,6 @@ from torchyard.serve.processes import place as places
 from torchyard.serve.processes.way_in import WayIn
 from torchyard.serve.tuning.machine import hardware
 from torchyard.serve.tuning.measuring import measure, tuned
-from torchyard.serve.tuning.settling import settle
 from torchyard.serve.tuning.warming import CALLS, SIZES, warmed
 from torchyard.yard import Yard
 
@@ -53,18 +53,6 @@ def release_of(folder: Path, *, seen: Any = SLOW, shift: float = 0.0, **variant:
 @pytest.fixture(name="place")
 def _place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-def settled(place: Place, **given: Any) -> tuple[dict[str, Any], list[str]]:
-    said: list[str] = []
-    found = settle(
-        given,
-        releases=place.folder / "releases",
-        channels_url=f"sqlite:///{place.folder}/channels.db",
-        state=place.state,
-        announce=said.append,
-    )
-    return found, said
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_a_worker_starts(

@@ -47,11 +47,13 @@ class _Body(msgspec.Struct, gc=False):
 
 
 def reply_of(engine: Engine, wishes: Sequence[Wish]) -> Reply:
-    """A function from a request's id and its scores to what ``answer_of`` answers, quicker.
+    """A function from a request's id and its scores, one list for each row, to its answer.
+
+    It holds no engine: whoever keeps it does not keep that.
 
     Args:
         engine: who answers.
-        wishes: the outputs, without an explanation.
+        wishes: the outputs, in the order in which they are given.
     """
     task, model, version = engine.task, engine.model, engine.version
     parameters = msgspec.Raw(_ENCODE(answer_parameters(engine)))
@@ -74,42 +76,3 @@ def reply_of(engine: Engine, wishes: Sequence[Wish]) -> Reply:
         return Answer(200, b"".join(pieces), BYTES_TYPE, ((binary.HEADER, b"%d" % len(text)),))
 
     return reply
-
-
-def answer_of(engine: Engine, name: str, wishes: Sequence[Wish], scores: Scores) -> Answer:
-    """The answer to a request.
-
-    Args:
-        engine: who answered.
-        name: the request's id.
-        wishes: the outputs, in the order in which they are given.
-        scores: one list for each row.
-    """
-    tensors, pieces = [], []
-    for wish in wishes:
-        tensor, piece = _told(engine, wish, scores)
-        tensors.append(tensor)
-        pieces.append(piece)
-    text = msgspec.json.encode(
-        {
-            "model_name": engine.model,
-            "model_version": engine.version,
-            "id": name,
-            "parameters": answer_parameters(engine),
-            "outputs": tensors,
-        }
-    )
-    if not any(wish.is_binary for wish in wishes):
-        return Answer(200, text)
-    header = ((binary.HEADER, b"%d" % len(text)),)
-    return Answer(200, b"".join([text, *pieces]), BYTES_TYPE, header)
-
-
-def _told(engine: Engine, wish: Wish, scores: Scores) -> tuple[dict[str, object], bytes]:
-    """An output's JSON, and the bytes that follow it."""
-    datatype, shape, values = given(engine.task, wish, scores)
-    told = {"name": wish.output.name, "datatype": datatype, "shape": shape}
-    if not wish.is_binary:
-        return {**told, "data": values}, b""
-    content = binary.encode(values, datatype)
-    return {**told, "parameters": {"binary_data_size": len(content)}}, content

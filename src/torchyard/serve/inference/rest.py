@@ -13,10 +13,10 @@ from torchyard.serve.http.connection import Exchange
 from torchyard.serve.http.predict import routing_key
 from torchyard.serve.inference import binary, choosing
 from torchyard.serve.inference.bodies import InferBody, decode_infer
-from torchyard.serve.inference.outputs import Reply, answer_of
+from torchyard.serve.inference.outputs import Reply, reply_of
 from torchyard.serve.inference.shortcuts import shortcuts_of
 from torchyard.serve.inference.tensors import rows_of, rules_of
-from torchyard.serve.inference.wishes import Wish, explanation_of, wishes_of
+from torchyard.serve.inference.wishes import explanation_of, wishes_of
 from torchyard.serve.predictions import EXPLANATION
 from torchyard.version import __version__
 
@@ -91,7 +91,7 @@ def infer(app: Application, exchange: Exchange, model: str, version: str = "") -
         return
     row, name, reply = asked
     name = name or app.ids.make(1)[0]
-    app.score(exchange, engine, [row], [name], partial(_reply, exchange, reply, name))
+    app.score(exchange, engine, [row], [name], partial(_answer, exchange, reply, name))
 
 
 def _infer_plainly(
@@ -107,11 +107,12 @@ def _infer_plainly(
     wishes += explanation_of(request.parameters)
     rows = rows_of(request.inputs, engine.decoder, max_rows=app.settings.max_rows)
     ids = choosing.ids_of(name, len(rows))
-    answer = partial(_answer, exchange, engine, name, wishes)
+    reply = reply_of(engine, wishes)
+    answer = partial(_answer, exchange, reply, name)
     if any(wish.output is EXPLANATION for wish in wishes):
         explain_tensors(app, exchange, engine, rows, ids, answer)
     else:
-        shortcuts_of(engine).keep(engine, body, header, request, wishes)
+        shortcuts_of(engine).keep(body, header, request, reply)
         app.score(exchange, engine, rows, ids, answer)
 
 
@@ -122,11 +123,5 @@ def _split(exchange: Exchange, served: Served, request: InferBody, name: str) ->
     )
 
 
-def _reply(exchange: Exchange, reply: Reply, name: str, scores: Scores) -> None:
+def _answer(exchange: Exchange, reply: Reply, name: str, scores: Scores) -> None:
     exchange.answer(reply(name, scores))
-
-
-def _answer(
-    exchange: Exchange, engine: Engine, name: str, wishes: list[Wish], scores: Scores
-) -> None:
-    exchange.answer(answer_of(engine, name, wishes, scores))

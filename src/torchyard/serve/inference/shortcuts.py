@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple, final
 from weakref import WeakKeyDictionary
 
@@ -13,7 +12,7 @@ from torchyard.serve.inference.bodies import InferBody, Wanted
 from torchyard.serve.inference.outputs import Reply, reply_of
 from torchyard.serve.inference.quick_bytes import ByteForm, form_of
 from torchyard.serve.inference.quick_json import QuickJson
-from torchyard.serve.inference.wishes import Wish, wishes_of
+from torchyard.serve.inference.wishes import wishes_of
 
 _MOST_KEPT = 512
 _MOST_JSON_BYTES = 8192
@@ -62,14 +61,7 @@ class Shortcuts:
         row = form.read(content)
         return None if row is None else Shortcut(row, None, reply)
 
-    def keep(
-        self,
-        engine: Engine,
-        body: bytes,
-        header: bytes | None,
-        request: InferBody,
-        wishes: Sequence[Wish],
-    ) -> None:
+    def keep(self, body: bytes, header: bytes | None, request: InferBody, reply: Reply) -> None:
         """Learn from a request that the plain path has read; one with an id comes but once."""
         if header is None or request.id is not None or int(header) > _MOST_JSON_BYTES:
             return
@@ -77,7 +69,7 @@ class Shortcuts:
         if form is not None:
             if len(self._forms) >= _MOST_KEPT:
                 self._forms.clear()
-            self._forms[body[: int(header)]] = form, reply_of(engine, wishes)
+            self._forms[body[: int(header)]] = form, reply
 
     def _read_json(self, engine: Engine, body: bytes) -> Shortcut | None:
         if self._json is None:
